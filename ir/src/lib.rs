@@ -1,0 +1,2 @@
+//! The typed op graph.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Passes over the op graph.
+#![forbid(unsafe_code)]

@@ -1,0 +1,5 @@
+//! Lowers a GGUF model into a typed op graph and runs it on the CPU.
+
+pub mod gguf;
+pub mod kernels;
+pub mod tokenizer;
