@@ -1,2 +1,25 @@
-//! The typed op graph.
+//! The typed op graph of `sharpi-compile` and nothing else: no file format, no kernel.
+//!
+//! A [`Module`] holds weights, states and named [`Graph`]s that share them. Graphs are made by
+//! [`Builder`], rewritten by [`Patch`], checked by [`verify`] and written and read by [`text`].
 #![forbid(unsafe_code)]
+
+pub mod attr;
+mod builder;
+mod graph;
+mod hash;
+mod infer;
+mod module;
+mod op;
+mod order;
+mod patch;
+mod types;
+
+pub use attr::Attr;
+pub use builder::{BuildError, Builder};
+pub use graph::{Graph, NodeId, NodeKind, Operand, Operands, ResultInfo, Value};
+pub use infer::{OperandType, ResultTypes, TypeError, infer};
+pub use module::{Module, Redeclared, StateId, Symbols, Weight, WeightId};
+pub use op::{Op, OpError, OperandKind, OperandSpec, Signature};
+pub use patch::{Patch, PatchError, PatchOperand};
+pub use types::{DType, Dim, Shape, StateType, Symbol, TensorType};

@@ -1,0 +1,93 @@
+//! Attributes of ops: the constants between braces in the textual form.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use crate::types::DType;
+
+/// The value of an attribute.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Attr {
+    /// A whole number.
+    Int(u64),
+    /// A number with a point or an exponent; printed so that it reads back to the same bits.
+    Float(f32),
+    /// A list of whole numbers.
+    Ints(SmallVec<[u32; 4]>),
+    /// An element type.
+    DType(DType),
+}
+
+impl fmt::Display for Attr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Attr::Int(n) => write!(f, "{n}"),
+            Attr::Float(x) => write!(f, "{x:?}"),
+            Attr::Ints(v) => write!(f, "{:?}", v.as_slice()),
+            Attr::DType(d) => write!(f, "{d}"),
+        }
+    }
+}
+
+/// A Rust type that can stand as an attribute of an op.
+pub trait AttrValue: Sized {
+    /// What the parser says it expected.
+    const KIND: &'static str;
+    /// The attribute that holds this value.
+    fn to_attr(&self) -> Attr;
+    /// The value of an attribute, if it is of this kind.
+    fn from_attr(attr: &Attr) -> Option<Self>;
+}
+
+impl AttrValue for u32 {
+    const KIND: &'static str = "a whole number";
+    fn to_attr(&self) -> Attr {
+        Attr::Int(u64::from(*self))
+    }
+    fn from_attr(attr: &Attr) -> Option<u32> {
+        match attr {
+            Attr::Int(n) => u32::try_from(*n).ok(),
+            Attr::Float(_) | Attr::Ints(_) | Attr::DType(_) => None,
+        }
+    }
+}
+
+impl AttrValue for f32 {
+    const KIND: &'static str = "a finite number with a point or an exponent";
+    fn to_attr(&self) -> Attr {
+        Attr::Float(*self)
+    }
+    fn from_attr(attr: &Attr) -> Option<f32> {
+        match attr {
+            Attr::Float(x) if x.is_finite() => Some(*x),
+            Attr::Float(_) | Attr::Int(_) | Attr::Ints(_) | Attr::DType(_) => None,
+        }
+    }
+}
+
+impl AttrValue for SmallVec<[u32; 4]> {
+    const KIND: &'static str = "a list of whole numbers";
+    fn to_attr(&self) -> Attr {
+        Attr::Ints(self.clone())
+    }
+    fn from_attr(attr: &Attr) -> Option<Self> {
+        match attr {
+            Attr::Ints(v) => Some(v.clone()),
+            Attr::Int(_) | Attr::Float(_) | Attr::DType(_) => None,
+        }
+    }
+}
+
+impl AttrValue for DType {
+    const KIND: &'static str = "an element type";
+    fn to_attr(&self) -> Attr {
+        Attr::DType(*self)
+    }
+    fn from_attr(attr: &Attr) -> Option<DType> {
+        match attr {
+            Attr::DType(d) => Some(*d),
+            Attr::Int(_) | Attr::Float(_) | Attr::Ints(_) => None,
+        }
+    }
+}

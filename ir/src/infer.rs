@@ -1,0 +1,418 @@
+//! Result types from operand types: the only place that knows shape rules.
+
+use smallvec::{SmallVec, smallvec};
+
+use crate::op::{Op, OperandKind};
+use crate::types::{DType, Dim, StateType, TensorType};
+
+/// Type of an operand as inference sees it.
+#[derive(Clone, Debug)]
+pub enum OperandType<'a> {
+    /// A value's type.
+    Value(&'a TensorType),
+    /// A weight's type.
+    Weight(&'a TensorType),
+    /// A state's type.
+    State(&'a StateType),
+}
+
+/// Types of an op's results in order.
+pub type ResultTypes = SmallVec<[TensorType; 1]>;
+
+/// Why operands do not fit an op: says which operand, what it is and what was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TypeError(pub String);
+
+type Result<T> = std::result::Result<T, TypeError>;
+
+macro_rules! fail {
+    ($($arg:tt)*) => { return Err(TypeError(format!($($arg)*))) };
+}
+
+/// The operand list of one op, with errors that name the slot.
+struct Args<'a> {
+    op: &'a Op,
+    types: &'a [OperandType<'a>],
+}
+
+impl<'a> Args<'a> {
+    fn name(&self, i: usize) -> &'static str {
+        self.op.signature().operands[i].name
+    }
+
+    /// Number and kinds as the signature says.
+    fn check_kinds(&self) -> Result<()> {
+        let specs = self.op.signature().operands;
+        if specs.len() != self.types.len() {
+            fail!("takes {} operands, has {}", specs.len(), self.types.len());
+        }
+        for (i, (spec, ty)) in specs.iter().zip(self.types).enumerate() {
+            let (fits, found) = match ty {
+                OperandType::Value(_) => (
+                    matches!(spec.kind, OperandKind::Value | OperandKind::ValueOrWeight),
+                    "a value",
+                ),
+                OperandType::Weight(_) => (
+                    matches!(spec.kind, OperandKind::Weight | OperandKind::ValueOrWeight),
+                    "a weight",
+                ),
+                OperandType::State(_) => (spec.kind == OperandKind::State, "a state"),
+            };
+            if !fits {
+                let expected = match spec.kind {
+                    OperandKind::Value => "a value",
+                    OperandKind::Weight => "a weight",
+                    OperandKind::ValueOrWeight => "a value or a weight",
+                    OperandKind::State => "a state",
+                };
+                fail!(
+                    "operand {i} ({}) is {found}, expected {expected}",
+                    spec.name
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn tensor(&self, i: usize) -> &'a TensorType {
+        match &self.types[i] {
+            OperandType::Value(t) | OperandType::Weight(t) => t,
+            OperandType::State(_) => unreachable!("check_kinds let a state into a tensor slot"),
+        }
+    }
+
+    fn state(&self, i: usize) -> &'a StateType {
+        match &self.types[i] {
+            OperandType::State(s) => s,
+            OperandType::Value(_) | OperandType::Weight(_) => {
+                unreachable!("check_kinds let a tensor into a state slot")
+            }
+        }
+    }
+
+    fn mismatch<T>(&self, i: usize, expected: &str) -> Result<T> {
+        let ty = match &self.types[i] {
+            OperandType::Value(t) | OperandType::Weight(t) => t.to_string(),
+            OperandType::State(s) => s.to_string(),
+        };
+        fail!(
+            "operand {i} ({}) has type {ty}, expected {expected}",
+            self.name(i)
+        )
+    }
+
+    /// An f32 tensor of at least `rank` dimensions.
+    fn f32(&self, i: usize, rank: usize) -> Result<&'a TensorType> {
+        let t = self.tensor(i);
+        if t.dtype != DType::F32 || t.rank() < rank {
+            return self.mismatch(i, &format!("f32 of {rank} or more dimensions"));
+        }
+        Ok(t)
+    }
+
+    fn exactly(&self, i: usize, expected: &TensorType) -> Result<()> {
+        if self.tensor(i) != expected {
+            return self.mismatch(i, &expected.to_string());
+        }
+        Ok(())
+    }
+
+    /// `i32[N]`, the length returned.
+    fn indices(&self, i: usize) -> Result<Dim> {
+        let t = self.tensor(i);
+        if t.dtype != DType::I32 || t.rank() != 1 {
+            return self.mismatch(i, "i32 of 1 dimension");
+        }
+        Ok(t.shape[0])
+    }
+
+    /// Head count and head size of `[T, H, D]`.
+    fn heads(&self, i: usize) -> Result<(usize, usize)> {
+        let t = self.f32(i, 3)?;
+        match (t.rank(), t.shape[1].fixed(), t.shape[2].fixed()) {
+            (3, Some(h), Some(d)) => Ok((h, d)),
+            _ => self.mismatch(i, "f32[T, heads, head size]"),
+        }
+    }
+}
+
+/// The types of `op`'s results for these operands, or what does not fit.
+pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
+    let a = Args {
+        op,
+        types: operands,
+    };
+    a.check_kinds()?;
+    match op {
+        Op::Embed {} => {
+            let t = a.indices(0)?;
+            let table = a.tensor(1);
+            if table.rank() != 2 {
+                return a.mismatch(1, "a table of 2 dimensions");
+            }
+            one(TensorType::new(DType::F32, [t, table.shape[1]]))
+        }
+        Op::Matmul {} | Op::EhProj {} => matmul(&a),
+        Op::Quantize { to } => quantize(&a, *to),
+        Op::Rmsnorm { .. } => {
+            let x = a.f32(0, 1)?;
+            a.exactly(1, &TensorType::new(DType::F32, [x.last()]))?;
+            one(x.clone())
+        }
+        Op::L2norm { .. } => one(a.f32(0, 2)?.clone()),
+        Op::Rope { n_rot, .. } => {
+            let (_, d) = a.heads(0)?;
+            let n = *n_rot as usize;
+            if n == 0 || !n.is_multiple_of(2) || n > d {
+                fail!("n_rot is {n}, expected an even number of 2..={d}");
+            }
+            same_tokens(&a, 0, 1)?;
+            one(a.tensor(0).clone())
+        }
+        Op::KvStore {} => {
+            let (heads, dim) = a.heads(0)?;
+            a.exactly(1, a.tensor(0))?;
+            same_tokens(&a, 0, 2)?;
+            match a.state(3) {
+                StateType::Kv {
+                    heads: h, dim: d, ..
+                } if (*h, *d) == (heads, dim) => {}
+                _ => return a.mismatch(3, &format!("kv[{heads}, {dim}]")),
+            }
+            Ok(ResultTypes::new())
+        }
+        Op::Attention { .. } => {
+            let (h_q, d_q) = a.heads(0)?;
+            same_tokens(&a, 0, 1)?;
+            match a.state(2) {
+                StateType::Kv { heads, dim, .. }
+                    if *dim == d_q && *heads > 0 && h_q.is_multiple_of(*heads) => {}
+                _ => {
+                    return a.mismatch(2, &format!("kv[a divisor of {h_q} heads, {d_q}]"));
+                }
+            }
+            one(a.tensor(0).clone())
+        }
+        Op::CausalConv {} => causal_conv(&a),
+        Op::GdnScan {} => gdn_scan(&a),
+        Op::Silu {} | Op::Sigmoid {} | Op::Softplus {} | Op::Softmax {} | Op::ClampMin { .. } => {
+            one(a.f32(0, 1)?.clone())
+        }
+        Op::Add {} | Op::Mul {} | Op::Div {} => broadcast(&a),
+        Op::RowSum {} => {
+            let mut t = a.f32(0, 1)?.clone();
+            if let Some(last) = t.shape.last_mut() {
+                *last = Dim::Fixed(1);
+            }
+            one(t)
+        }
+        Op::Concat { axis } => concat(&a, *axis as usize),
+        Op::Split { axis, sizes } => split(&a, *axis as usize, sizes),
+        Op::Reshape { dims } => reshape(&a, dims),
+        Op::GetRows {} => {
+            let r = a.indices(1)?;
+            let mut t = a.f32(0, 1)?.clone();
+            t.shape[0] = r;
+            one(t)
+        }
+        Op::TopkRouter { k } => topk_router(&a, *k as usize),
+        Op::MoeMatmul {} => moe_matmul(&a),
+        Op::ExpertSum {} => {
+            let x = a.f32(0, 3)?;
+            if x.rank() != 3 {
+                return a.mismatch(0, "f32[T, k, E]");
+            }
+            one(TensorType::new(DType::F32, [x.shape[0], x.shape[2]]))
+        }
+    }
+}
+
+fn one(t: TensorType) -> Result<ResultTypes> {
+    Ok(smallvec![t])
+}
+
+/// Operand `pos` is `i32` with the token axis of operand `x`.
+fn same_tokens(a: &Args, x: usize, pos: usize) -> Result<()> {
+    let tokens = a.tensor(x).shape[0];
+    a.exactly(pos, &TensorType::new(DType::I32, [tokens]))
+}
+
+/// An activation that a weight of type `weight` can be multiplied with: f32, or already rounded.
+fn check_activation(a: &Args, x: usize, weight: DType) -> Result<()> {
+    let Some(rounded) = weight.activation() else {
+        fail!("a weight of type {weight} cannot be multiplied");
+    };
+    let ty = a.tensor(x).dtype;
+    if ty != DType::F32 && ty != rounded {
+        return a.mismatch(x, &format!("f32 or {rounded} elements"));
+    }
+    Ok(())
+}
+
+fn matmul(a: &Args) -> Result<ResultTypes> {
+    let (x, w) = (a.tensor(0), a.tensor(1));
+    if w.rank() != 2 {
+        return a.mismatch(1, "a matrix of 2 dimensions");
+    }
+    check_activation(a, 0, w.dtype)?;
+    if x.rank() < 2 || x.last() != w.shape[1] {
+        return a.mismatch(0, &format!("a last dimension of {}", w.shape[1]));
+    }
+    let mut t = x.with_dtype(DType::F32);
+    if let Some(last) = t.shape.last_mut() {
+        *last = w.shape[0];
+    }
+    one(t)
+}
+
+fn quantize(a: &Args, to: DType) -> Result<ResultTypes> {
+    let x = a.f32(0, 2)?;
+    let formats = [
+        DType::F16,
+        DType::BF16,
+        DType::Q8_0,
+        DType::Q8_1,
+        DType::Q8_K,
+    ];
+    if !formats.contains(&to) {
+        fail!("cannot round to {to}, expected one of f16, bf16, q8_0, q8_1, q8_k");
+    }
+    if !matches!(x.last(), Dim::Fixed(n) if n.is_multiple_of(to.block_len())) {
+        return a.mismatch(0, &format!("rows of whole {}-blocks", to.block_len()));
+    }
+    one(x.with_dtype(to))
+}
+
+fn causal_conv(a: &Args) -> Result<ResultTypes> {
+    let (x, w) = (a.f32(0, 2)?, a.f32(1, 2)?);
+    let (Some(channels), Some(taps)) = (w.shape[0].fixed(), w.shape[1].fixed()) else {
+        return a.mismatch(1, "f32[channels, taps]");
+    };
+    if x.rank() != 2 || x.shape[1] != Dim::Fixed(channels) {
+        return a.mismatch(0, &format!("f32[T, {channels}]"));
+    }
+    let window = TensorType::fixed(DType::F32, &[taps.saturating_sub(1), channels]);
+    if *a.state(2) != StateType::Recurrent(window.clone()) {
+        return a.mismatch(2, &window.to_string());
+    }
+    one(x.clone())
+}
+
+fn gdn_scan(a: &Args) -> Result<ResultTypes> {
+    let ((h_k, d), (h_v, d_v)) = (a.heads(0)?, a.heads(2)?);
+    a.exactly(1, a.tensor(0))?;
+    let tokens = a.tensor(0).shape[0];
+    if d_v != d || h_k == 0 || !h_v.is_multiple_of(h_k) || a.tensor(2).shape[0] != tokens {
+        return a.mismatch(2, &format!("f32[{tokens}, a multiple of {h_k}, {d}]"));
+    }
+    let per_head = TensorType::new(DType::F32, [tokens, Dim::Fixed(h_v)]);
+    a.exactly(3, &per_head)?;
+    a.exactly(4, &per_head)?;
+    let matrix = TensorType::fixed(DType::F32, &[h_v, d, d]);
+    if *a.state(5) != StateType::Recurrent(matrix.clone()) {
+        return a.mismatch(5, &matrix.to_string());
+    }
+    one(a.tensor(2).clone())
+}
+
+/// `b` has at most `a`'s rank; aligned at the right, each of its dimensions is `a`'s or 1.
+fn broadcast(args: &Args) -> Result<ResultTypes> {
+    let (a, b) = (args.f32(0, 1)?, args.f32(1, 0)?);
+    let fits = b.rank() <= a.rank()
+        && (a.shape.iter().rev().zip(b.shape.iter().rev()))
+            .all(|(x, y)| x == y || *y == Dim::Fixed(1));
+    if !fits {
+        return args.mismatch(1, &format!("a shape that broadcasts onto {a}"));
+    }
+    one(a.clone())
+}
+
+fn concat(args: &Args, axis: usize) -> Result<ResultTypes> {
+    let (a, b) = (args.f32(0, 1)?, args.f32(1, 1)?);
+    if axis == 0 || axis >= a.rank() {
+        fail!(
+            "axis is {axis}, expected 1..{} (the token axis stays)",
+            a.rank()
+        );
+    }
+    let joined = (a.shape[axis].fixed()).zip(b.shape.get(axis).and_then(|d| d.fixed()));
+    let mut t = a.clone();
+    if let Some((x, y)) = joined {
+        t.shape[axis] = Dim::Fixed(y);
+        args.exactly(1, &t)?;
+        t.shape[axis] = Dim::Fixed(x + y);
+        return one(t);
+    }
+    args.mismatch(1, &format!("the shape of {a} but for axis {axis}"))
+}
+
+fn split(a: &Args, axis: usize, sizes: &[u32]) -> Result<ResultTypes> {
+    let x = a.f32(0, 1)?;
+    if axis == 0 || axis >= x.rank() {
+        fail!(
+            "axis is {axis}, expected 1..{} (the token axis stays)",
+            x.rank()
+        );
+    }
+    let sum: u64 = sizes.iter().map(|&n| u64::from(n)).sum();
+    if sizes.is_empty()
+        || sizes.contains(&0)
+        || x.shape[axis].fixed().map(|n| n as u64) != Some(sum)
+    {
+        fail!(
+            "sizes add up to {sum}, axis {axis} of {x} has {}",
+            x.shape[axis]
+        );
+    }
+    let part = |&n: &u32| {
+        let mut t = x.clone();
+        t.shape[axis] = Dim::Fixed(n as usize);
+        t
+    };
+    Ok(sizes.iter().map(part).collect())
+}
+
+fn reshape(a: &Args, dims: &[u32]) -> Result<ResultTypes> {
+    let x = a.f32(0, 1)?;
+    let times = |n: usize, d: Option<usize>| n.checked_mul(d?);
+    let before = x.shape[1..].iter().map(|d| d.fixed()).try_fold(1, times);
+    let after = (dims.iter().map(|&d| Some(d as usize))).try_fold(1, times);
+    if before.is_none() || before != after {
+        fail!("{dims:?} elements a token do not hold {x}");
+    }
+    let tail = dims.iter().map(|&d| Dim::Fixed(d as usize));
+    one(TensorType::new(
+        DType::F32,
+        std::iter::once(x.shape[0]).chain(tail),
+    ))
+}
+
+fn topk_router(a: &Args, k: usize) -> Result<ResultTypes> {
+    let x = a.f32(0, 2)?;
+    let experts = x.last().fixed().unwrap_or(0);
+    if x.rank() != 2 || k == 0 || k > experts {
+        fail!("k is {k}, expected 1..={experts} for {x}");
+    }
+    let best = TensorType::new(DType::I32, [x.shape[0], Dim::Fixed(k)]);
+    let weights = best.with_dtype(DType::F32);
+    Ok(smallvec![best, weights])
+}
+
+fn moe_matmul(a: &Args) -> Result<ResultTypes> {
+    let (x, ids, w) = (a.tensor(0), a.tensor(1), a.tensor(2));
+    if ids.dtype != DType::I32 || ids.rank() != 2 {
+        return a.mismatch(1, "i32[T, k]");
+    }
+    if w.rank() != 3 {
+        return a.mismatch(2, "[experts, N, K]");
+    }
+    check_activation(a, 0, w.dtype)?;
+    let (t, k) = (ids.shape[0], ids.shape[1]);
+    let shared = x.rank() == 2 && x.shape[0] == t;
+    let per_expert = x.rank() == 3 && x.shape[0] == t && x.shape[1] == k;
+    if !(shared || per_expert) || x.last() != w.shape[2] {
+        return a.mismatch(0, &format!("[{t}, {n}] or [{t}, {k}, {n}]", n = w.shape[2]));
+    }
+    one(TensorType::new(DType::F32, [t, k, w.shape[1]]))
+}

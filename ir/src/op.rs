@@ -1,0 +1,223 @@
+//! The closed set of ops, one definition each: mnemonic, operands, attributes, doc.
+//!
+//! The token axis is always the first. `T` tokens, `E` model width, `H` heads, `D` head size.
+
+use smallvec::SmallVec;
+
+use crate::attr::{Attr, AttrValue};
+use crate::types::DType;
+
+/// What may stand in an operand slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OperandKind {
+    /// A value of the graph.
+    Value,
+    /// A weight of the module.
+    Weight,
+    /// A value or a weight.
+    ValueOrWeight,
+    /// A state of the module, read and written.
+    State,
+}
+
+/// Name and kind of an operand slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OperandSpec {
+    /// The operand's name in the documentation and in errors.
+    pub name: &'static str,
+    /// What may stand there.
+    pub kind: OperandKind,
+}
+
+/// What is fixed about an op.
+#[derive(Clone, Copy, Debug)]
+pub struct Signature {
+    /// The name in the textual form.
+    pub mnemonic: &'static str,
+    /// One sentence or more, from the op's doc comment.
+    pub doc: &'static str,
+    /// Operand slots in order.
+    pub operands: &'static [OperandSpec],
+}
+
+/// Why a mnemonic with attributes is no op.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpError {
+    /// No op has that name.
+    #[error("there is no op `{0}`")]
+    Unknown(String),
+    /// The op needs an attribute that is not there, or is of another kind.
+    #[error("`{op}` needs the attribute `{attr}` ({expected})")]
+    Attr {
+        /// Mnemonic.
+        op: &'static str,
+        /// Attribute name.
+        attr: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The op has no such attribute.
+    #[error("`{op}` has no attribute `{attr}`")]
+    Stray {
+        /// Mnemonic.
+        op: &'static str,
+        /// Attribute name.
+        attr: String,
+    },
+}
+
+type Attrs = SmallVec<[(&'static str, Attr); 4]>;
+
+macro_rules! ops {
+    ($(
+        $(#[doc = $doc:literal])+
+        $Name:ident = $mnemonic:literal ( $($operand:ident : $kind:ident),* ) { $($attr:ident : $ty:ty),* }
+    )*) => {
+        /// An operation with its attributes.
+        #[derive(Clone, PartialEq, Debug)]
+        #[allow(missing_docs)]
+        pub enum Op {
+            $( $(#[doc = $doc])+ $Name { $($attr: $ty),* }, )*
+        }
+
+        impl Op {
+            /// Every op's signature, in the order of their definition.
+            pub const SIGNATURES: &'static [Signature] = &[
+                $( Signature {
+                    mnemonic: $mnemonic,
+                    doc: concat!($($doc),+),
+                    operands: &[$( OperandSpec { name: stringify!($operand), kind: OperandKind::$kind } ),*],
+                }, )*
+            ];
+
+            /// The op's fixed part.
+            pub fn signature(&self) -> &'static Signature {
+                #[allow(non_camel_case_types)]
+                #[derive(Clone, Copy)]
+                enum Index { $($Name),* }
+                match self { $( Op::$Name { .. } => &Op::SIGNATURES[Index::$Name as usize], )* }
+            }
+
+            /// The attributes in the order of their definition.
+            pub fn attrs(&self) -> Attrs {
+                match self {
+                    $( Op::$Name { $($attr),* } => {
+                        #[allow(unused_mut)]
+                        let mut attrs = Attrs::new();
+                        $( attrs.push((stringify!($attr), $attr.to_attr())); )*
+                        attrs
+                    } )*
+                }
+            }
+
+            /// The op of that mnemonic with these attributes.
+            pub fn from_parts(mnemonic: &str, attrs: &[(String, Attr)]) -> Result<Op, OpError> {
+                match mnemonic {
+                    $( $mnemonic => {
+                        const KNOWN: &[&str] = &[$( stringify!($attr) ),*];
+                        if let Some((name, _)) = attrs.iter().find(|(n, _)| !KNOWN.contains(&n.as_str())) {
+                            return Err(OpError::Stray { op: $mnemonic, attr: name.clone() });
+                        }
+                        Ok(Op::$Name { $( $attr: take::<$ty>($mnemonic, stringify!($attr), attrs)? ),* })
+                    } )*
+                    other => Err(OpError::Unknown(other.to_string())),
+                }
+            }
+        }
+    };
+}
+
+fn take<A: AttrValue>(
+    op: &'static str,
+    attr: &'static str,
+    attrs: &[(String, Attr)],
+) -> Result<A, OpError> {
+    let found = attrs.iter().find(|(n, _)| n == attr);
+    found
+        .and_then(|(_, a)| A::from_attr(a))
+        .ok_or(OpError::Attr {
+            op,
+            attr,
+            expected: A::KIND,
+        })
+}
+
+ops! {
+    /// Rows of an embedding table: `i32[T] , [V, E] -> f32[T, E]`.
+    Embed = "embed" (ids: Value, table: Weight) {}
+    /// `y = x · Wᵀ`: `[.., K], [N, K] -> f32[.., N]`. With a quantised weight the activation is
+    /// rounded to the weight's activation type first.
+    Matmul = "matmul" (x: Value, weight: Weight) {}
+    /// The MTP head's projection of `[embedding ‖ hidden]` back to the model width; a matmul by
+    /// arithmetic, an op of its own so that the wiring of the head can be seen.
+    EhProj = "eh_proj" (x: Value, weight: Weight) {}
+    /// Rounds f32 rows to an activation format, as ggml does before an integer dot product.
+    Quantize = "quantize" (x: Value) { to: DType }
+    /// `(x / √(mean(x²) + eps)) · w` over the last dimension.
+    Rmsnorm = "rmsnorm" (x: Value, weight: Weight) { eps: f32 }
+    /// `x / √(Σx² + eps)` over the last dimension.
+    L2norm = "l2norm" (x: Value) { eps: f32 }
+    /// Rotary position embedding, NeoX pairs `(i, i + n_rot/2)`, on the first `n_rot` elements of
+    /// each head: `f32[T, H, D], i32[T] -> f32[T, H, D]`.
+    Rope = "rope" (x: Value, pos: Value) { n_rot: u32, freq_base: f32 }
+    /// Writes keys and values of a run into the cache: `f32[T, H, D]` twice, `i32[T]`.
+    KvStore = "kv_store" (k: Value, v: Value, pos: Value, cache: State) {}
+    /// Causal softmax attention over the cache up to each token's position:
+    /// `f32[T, H, D], i32[T] -> f32[T, H, D]`; query head `h` reads kv head `h / (H / H_kv)`.
+    Attention = "attention" (q: Value, pos: Value, cache: State) { scale: f32 }
+    /// Depthwise causal convolution over time: `f32[T, C], f32[C, K] -> f32[T, C]`; the last tap
+    /// meets the newest token, the state holds the last `K-1` inputs.
+    CausalConv = "causal_conv" (x: Value, weight: Weight, window: State) {}
+    /// Gated delta rule, token after token:
+    /// `S ← S·exp(g); d = beta·(v − Sᵀk); S ← S + k dᵀ; o = Sᵀq / √D`.
+    /// `q, k: f32[T, Hk, D]`, `v: f32[T, Hv, D]`, `g, beta: f32[T, Hv] -> f32[T, Hv, D]`;
+    /// v-head `h` uses k-head `h mod Hk`.
+    GdnScan = "gdn_scan" (q: Value, k: Value, v: Value, g: Value, beta: Value, matrix: State) {}
+    /// `x / (1 + exp(−x))`.
+    Silu = "silu" (x: Value) {}
+    /// `1 / (1 + exp(−x))`.
+    Sigmoid = "sigmoid" (x: Value) {}
+    /// `log(1 + exp(x))`, the identity above 20.
+    Softplus = "softplus" (x: Value) {}
+    /// Softmax over the last dimension.
+    Softmax = "softmax" (x: Value) {}
+    /// Elementwise sum; `b` is broadcast onto `a`.
+    Add = "add" (a: Value, b: ValueOrWeight) {}
+    /// Elementwise product; `b` is broadcast onto `a`.
+    Mul = "mul" (a: Value, b: ValueOrWeight) {}
+    /// Elementwise quotient; `b` is broadcast onto `a`.
+    Div = "div" (a: Value, b: Value) {}
+    /// `max(x, min)`.
+    ClampMin = "clamp_min" (x: Value) { min: f32 }
+    /// Sum over the last dimension, which becomes 1.
+    RowSum = "row_sum" (x: Value) {}
+    /// Joins two tensors along an axis, `a` first.
+    Concat = "concat" (a: Value, b: Value) { axis: u32 }
+    /// Parts of a tensor along an axis, one result per size.
+    Split = "split" (x: Value) { axis: u32, sizes: SmallVec<[u32; 4]> }
+    /// The same elements with other dimensions after the token axis.
+    Reshape = "reshape" (x: Value) { dims: SmallVec<[u32; 4]> }
+    /// Chosen rows of the token axis: `[T, ..], i32[R] -> [R, ..]`.
+    GetRows = "get_rows" (x: Value, rows: Value) {}
+    /// The `k` best experts of each token and their probabilities, best first, the lower index on
+    /// a tie: `f32[T, X] -> i32[T, k], f32[T, k]`.
+    TopkRouter = "topk_router" (probs: Value) { k: u32 }
+    /// Each token times the weights of its experts:
+    /// `[T, K]` or `[T, k, K]`, `i32[T, k]`, `[X, N, K] -> f32[T, k, N]`.
+    MoeMatmul = "moe_matmul" (x: Value, experts: Value, weight: Weight) {}
+    /// Sum over a token's experts in their order: `f32[T, k, E] -> f32[T, E]`.
+    ExpertSum = "expert_sum" (x: Value) {}
+}
+
+impl Op {
+    /// The name in the textual form.
+    pub fn mnemonic(&self) -> &'static str {
+        self.signature().mnemonic
+    }
+
+    /// The operand slot that names a state, for ops that read or write one.
+    pub fn state_slot(&self) -> Option<usize> {
+        let operands = self.signature().operands;
+        operands.iter().position(|o| o.kind == OperandKind::State)
+    }
+}

@@ -1,0 +1,304 @@
+//! Element types, symbolic shapes and tensor types.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+/// Element type of a tensor. Block-quantised types name ggml's block layouts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[allow(non_camel_case_types, missing_docs)]
+pub enum DType {
+    F32,
+    F16,
+    BF16,
+    I32,
+    Q8_0,
+    Q8_1,
+    Q4_0,
+    Q4_1,
+    Q5_0,
+    Q5_1,
+    Q2_K,
+    Q3_K,
+    Q4_K,
+    Q5_K,
+    Q6_K,
+    Q8_K,
+    IQ4_NL,
+    IQ4_XS,
+}
+
+/// One row of the type table: name, elements a block, bytes a block, and the type to which
+/// activations are rounded before they meet a weight of this type.
+struct Layout {
+    name: &'static str,
+    block_len: usize,
+    block_bytes: usize,
+    activation: Option<DType>,
+}
+
+impl DType {
+    /// Every type, in the order of the enum.
+    pub const ALL: [DType; 18] = [
+        DType::F32,
+        DType::F16,
+        DType::BF16,
+        DType::I32,
+        DType::Q8_0,
+        DType::Q8_1,
+        DType::Q4_0,
+        DType::Q4_1,
+        DType::Q5_0,
+        DType::Q5_1,
+        DType::Q2_K,
+        DType::Q3_K,
+        DType::Q4_K,
+        DType::Q5_K,
+        DType::Q6_K,
+        DType::Q8_K,
+        DType::IQ4_NL,
+        DType::IQ4_XS,
+    ];
+
+    fn layout(self) -> Layout {
+        let row = |name, block_len, block_bytes, activation| Layout {
+            name,
+            block_len,
+            block_bytes,
+            activation,
+        };
+        use DType::*;
+        match self {
+            F32 => row("f32", 1, 4, Some(F32)),
+            F16 => row("f16", 1, 2, Some(F16)),
+            BF16 => row("bf16", 1, 2, Some(BF16)),
+            I32 => row("i32", 1, 4, None),
+            Q8_0 => row("q8_0", 32, 34, Some(Q8_0)),
+            Q8_1 => row("q8_1", 32, 36, None),
+            Q4_0 => row("q4_0", 32, 18, Some(Q8_0)),
+            Q4_1 => row("q4_1", 32, 20, Some(Q8_1)),
+            Q5_0 => row("q5_0", 32, 22, Some(Q8_0)),
+            Q5_1 => row("q5_1", 32, 24, Some(Q8_1)),
+            Q2_K => row("q2_k", 256, 84, Some(Q8_K)),
+            Q3_K => row("q3_k", 256, 110, Some(Q8_K)),
+            Q4_K => row("q4_k", 256, 144, Some(Q8_K)),
+            Q5_K => row("q5_k", 256, 176, Some(Q8_K)),
+            Q6_K => row("q6_k", 256, 210, Some(Q8_K)),
+            Q8_K => row("q8_k", 256, 292, None),
+            IQ4_NL => row("iq4_nl", 32, 18, Some(Q8_0)),
+            IQ4_XS => row("iq4_xs", 256, 136, Some(Q8_K)),
+        }
+    }
+
+    /// The name in the textual form, `q4_k`.
+    pub fn name(self) -> &'static str {
+        self.layout().name
+    }
+
+    /// The type of that name.
+    pub fn from_name(name: &str) -> Option<DType> {
+        DType::ALL.into_iter().find(|d| d.name() == name)
+    }
+
+    /// Elements in one block; 1 for plain types.
+    pub fn block_len(self) -> usize {
+        self.layout().block_len
+    }
+
+    /// Bytes of one block.
+    pub fn block_bytes(self) -> usize {
+        self.layout().block_bytes
+    }
+
+    /// The type that an f32 activation row is rounded to before it is multiplied with a weight of
+    /// this type, as ggml pairs them; `None` where the type cannot be a matmul weight.
+    pub fn activation(self) -> Option<DType> {
+        self.layout().activation
+    }
+
+    /// Bytes of a row of `len` elements; `None` where `len` is no multiple of the block or the
+    /// product overflows.
+    pub fn row_bytes(self, len: usize) -> Option<usize> {
+        if !len.is_multiple_of(self.block_len()) {
+            return None;
+        }
+        (len / self.block_len()).checked_mul(self.block_bytes())
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A size known only when a graph runs, written as one capital letter: `T` tokens of the run,
+/// `R` rows whose logits are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct Symbol(char);
+
+impl Symbol {
+    /// Tokens in the run.
+    pub const TOKENS: Symbol = Symbol('T');
+    /// Rows of logits asked for.
+    pub const ROWS: Symbol = Symbol('R');
+
+    /// The symbol of that letter; `None` unless it is one of `A`–`Z`.
+    pub fn new(letter: char) -> Option<Symbol> {
+        letter.is_ascii_uppercase().then_some(Symbol(letter))
+    }
+}
+
+impl fmt::Display for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// One dimension of a shape.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Dim {
+    /// A size known at compile time.
+    Fixed(usize),
+    /// A size bound when the graph runs.
+    Sym(Symbol),
+}
+
+impl Dim {
+    /// The compile-time size, if it is one.
+    pub fn fixed(self) -> Option<usize> {
+        match self {
+            Dim::Fixed(n) => Some(n),
+            Dim::Sym(_) => None,
+        }
+    }
+}
+
+impl From<usize> for Dim {
+    fn from(n: usize) -> Dim {
+        Dim::Fixed(n)
+    }
+}
+
+impl From<Symbol> for Dim {
+    fn from(s: Symbol) -> Dim {
+        Dim::Sym(s)
+    }
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Dim::Fixed(n) => write!(f, "{n}"),
+            Dim::Sym(s) => write!(f, "{s}"),
+        }
+    }
+}
+
+/// Dimensions, slowest first.
+pub type Shape = SmallVec<[Dim; 4]>;
+
+/// Element type and shape; the last dimension is contiguous in memory.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TensorType {
+    /// Element type.
+    pub dtype: DType,
+    /// Dimensions, slowest first.
+    pub shape: Shape,
+}
+
+impl TensorType {
+    /// A tensor type from dimensions, slowest first.
+    pub fn new(dtype: DType, dims: impl IntoIterator<Item = Dim>) -> TensorType {
+        TensorType {
+            dtype,
+            shape: dims.into_iter().collect(),
+        }
+    }
+
+    /// A type whose dimensions are all known.
+    pub fn fixed(dtype: DType, dims: &[usize]) -> TensorType {
+        TensorType::new(dtype, dims.iter().map(|&n| Dim::Fixed(n)))
+    }
+
+    /// The same shape with another element type.
+    pub fn with_dtype(&self, dtype: DType) -> TensorType {
+        TensorType {
+            dtype,
+            shape: self.shape.clone(),
+        }
+    }
+
+    /// Number of dimensions.
+    pub fn rank(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// The last (contiguous) dimension, 1 for a scalar.
+    pub fn last(&self) -> Dim {
+        self.shape.last().copied().unwrap_or(Dim::Fixed(1))
+    }
+
+    /// Number of elements once symbols are bound; `None` on overflow.
+    pub fn elements(&self, bind: &dyn Fn(Symbol) -> usize) -> Option<usize> {
+        self.shape.iter().try_fold(1usize, |n, d| {
+            n.checked_mul(match d {
+                Dim::Fixed(n) => *n,
+                Dim::Sym(s) => bind(*s),
+            })
+        })
+    }
+
+    /// Bytes once symbols are bound; `None` where the last dimension is no whole number of blocks
+    /// or the size overflows.
+    pub fn bytes(&self, bind: &dyn Fn(Symbol) -> usize) -> Option<usize> {
+        if let Dim::Fixed(n) = self.last()
+            && !n.is_multiple_of(self.dtype.block_len())
+        {
+            return None;
+        }
+        let blocks = self.elements(bind)? / self.dtype.block_len();
+        blocks.checked_mul(self.dtype.block_bytes())
+    }
+}
+
+impl fmt::Display for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[", self.dtype)?;
+        for (i, d) in self.shape.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            write!(f, "{d}")?;
+        }
+        f.write_str("]")
+    }
+}
+
+/// What a state holds between runs.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum StateType {
+    /// A tensor overwritten by every run: DeltaNet's convolution window and scan matrix.
+    Recurrent(TensorType),
+    /// A key and a value row per position: `heads × dim` elements each.
+    Kv {
+        /// Element type of stored keys.
+        k: DType,
+        /// Element type of stored values.
+        v: DType,
+        /// Key-value heads.
+        heads: usize,
+        /// Elements of one head.
+        dim: usize,
+    },
+}
+
+impl fmt::Display for StateType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StateType::Recurrent(t) => write!(f, "{t}"),
+            StateType::Kv { k, v, heads, dim } if k == v => write!(f, "kv<{k}>[{heads}, {dim}]"),
+            StateType::Kv { k, v, heads, dim } => write!(f, "kv<{k}, {v}>[{heads}, {dim}]"),
+        }
+    }
+}
