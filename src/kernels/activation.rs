@@ -1,0 +1,273 @@
+//! Rounding of activation rows to the format in which they meet the weights.
+//!
+//! Block layouts and formulas follow ggml's `quantize_row_q8_K` and its x86
+//! `quantize_row_q8_0` and `quantize_row_q8_1`; rounding is to nearest, ties to even.
+
+use super::isa::Isa;
+use super::simd::multiversion;
+use half::slice::HalfFloatSliceExt;
+
+/// A format of activation rows.
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ActivationType {
+    /// Left alone.
+    F32,
+    /// Rounded to half precision.
+    F16,
+    /// Rounded to the upper half of single precision.
+    BF16,
+    /// Blocks of 32: `d: f16, q: [i8; 32]`.
+    Q8_0,
+    /// Blocks of 32: `d: f16, s: f16, q: [i8; 32]` with `s = d · Σq`.
+    Q8_1,
+    /// Blocks of 256: `d: f32, q: [i8; 256], sums of 16 quants each: [i16; 16]`.
+    Q8_K,
+}
+
+impl ActivationType {
+    /// Values in a block.
+    pub fn block_len(self) -> usize {
+        match self {
+            Self::F32 | Self::F16 | Self::BF16 => 1,
+            Self::Q8_0 | Self::Q8_1 => 32,
+            Self::Q8_K => 256,
+        }
+    }
+
+    /// Bytes in a block.
+    pub fn block_bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::BF16 => 2,
+            Self::Q8_0 => 34,
+            Self::Q8_1 => 36,
+            Self::Q8_K => 292,
+        }
+    }
+
+    /// Bytes in a row of `n` values.
+    ///
+    /// # Panics
+    /// If `n` is not a whole number of blocks.
+    pub fn row_bytes(self, n: usize) -> usize {
+        let len = self.block_len();
+        assert!(
+            n.is_multiple_of(len),
+            "{n} is not a multiple of {self:?}'s block of {len}"
+        );
+        n / len * self.block_bytes()
+    }
+}
+
+/// Rounds the row `x` into `out`.
+///
+/// NaN and infinity make their block's values meaningless, no more.
+///
+/// # Panics
+/// If `out` is not exactly [`ActivationType::row_bytes`] long.
+pub fn quantize_row(ty: ActivationType, x: &[f32], out: &mut [u8]) {
+    assert_eq!(out.len(), ty.row_bytes(x.len()), "bytes of a {ty:?} row");
+    match ty {
+        ActivationType::F32 => {
+            for (out, x) in out.chunks_exact_mut(4).zip(x) {
+                out.copy_from_slice(&x.to_le_bytes());
+            }
+        }
+        ActivationType::F16 => round_f16(x, out),
+        ActivationType::BF16 => round_bf16(x, out),
+        ActivationType::Q8_0 => quantize_q8_0(x, out),
+        ActivationType::Q8_1 => quantize_q8_1(x, out),
+        ActivationType::Q8_K => quantize_q8_k(x, out),
+    }
+}
+
+/// Rounds to half precision, little endian.
+pub(crate) fn round_f16(x: &[f32], out: &mut [u8]) {
+    let mut rounded = [half::f16::ZERO; 64];
+    for (x, out) in x.chunks(64).zip(out.chunks_mut(128)) {
+        let rounded = &mut rounded[..x.len()];
+        rounded.convert_from_f32_slice(x);
+        for (out, value) in out.chunks_exact_mut(2).zip(rounded) {
+            out.copy_from_slice(&value.to_le_bytes());
+        }
+    }
+}
+
+/// Rounds to the upper half of single precision, little endian.
+pub(crate) fn round_bf16(x: &[f32], out: &mut [u8]) {
+    for (out, x) in out.chunks_exact_mut(2).zip(x) {
+        out.copy_from_slice(&half::bf16::from_f32(*x).to_le_bytes());
+    }
+}
+
+multiversion! { fn quantize_q8_0(x: &[f32], out: &mut [u8]) = q8_0; }
+multiversion! { fn quantize_q8_1(x: &[f32], out: &mut [u8]) = q8_1; }
+multiversion! { fn quantize_q8_k(x: &[f32], out: &mut [u8]) = q8_k; }
+
+#[inline(always)]
+fn q8_0<I: Isa>(x: &[f32], out: &mut [u8]) {
+    for (x, out) in x.chunks_exact(32).zip(out.chunks_exact_mut(34)) {
+        let (d, inverse) = scale_to_127(x);
+        out[..2].copy_from_slice(&half::f16::from_f32(d).to_le_bytes());
+        round_scaled(x, inverse, &mut out[2..]);
+    }
+}
+
+#[inline(always)]
+fn q8_1<I: Isa>(x: &[f32], out: &mut [u8]) {
+    for (x, out) in x.chunks_exact(32).zip(out.chunks_exact_mut(36)) {
+        let (d, inverse) = scale_to_127(x);
+        round_scaled(x, inverse, &mut out[4..]);
+        let sum: i32 = out[4..].iter().map(|q| i32::from(*q as i8)).sum();
+        out[..2].copy_from_slice(&half::f16::from_f32(d).to_le_bytes());
+        out[2..4].copy_from_slice(&half::f16::from_f32(d * sum as f32).to_le_bytes());
+    }
+}
+
+#[inline(always)]
+fn q8_k<I: Isa>(x: &[f32], out: &mut [u8]) {
+    for (x, out) in x.chunks_exact(256).zip(out.chunks_exact_mut(292)) {
+        let largest = largest_magnitude(x);
+        if largest == 0.0 {
+            out.fill(0);
+            continue;
+        }
+        let signed = x
+            .iter()
+            .copied()
+            .find(|v| v.abs() == largest)
+            .unwrap_or(largest);
+        let inverse = -127.0 / signed;
+        let (d, rest) = out.split_at_mut(4);
+        let (quants, sums) = rest.split_at_mut(256);
+        d.copy_from_slice(&(1.0 / inverse).to_le_bytes());
+        round_scaled(x, inverse, quants);
+        for (sum, quants) in sums.chunks_exact_mut(2).zip(quants.chunks_exact(16)) {
+            let total: i16 = quants.iter().map(|q| i16::from(*q as i8)).sum();
+            sum.copy_from_slice(&total.to_le_bytes());
+        }
+    }
+}
+
+/// `amax / 127` and `127 / amax`, both 0 for a block of zeros.
+///
+/// The reference multiplies by `127 / amax`, not by the reciprocal of the first.
+#[inline(always)]
+fn scale_to_127(x: &[f32]) -> (f32, f32) {
+    let largest = largest_magnitude(x);
+    (
+        largest / 127.0,
+        if largest == 0.0 { 0.0 } else { 127.0 / largest },
+    )
+}
+
+/// The largest |x|; a NaN never wins. Sixteen running maxima: the order cannot matter.
+#[inline(always)]
+fn largest_magnitude(x: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    for x in x.chunks_exact(16) {
+        for (lane, x) in lanes.iter_mut().zip(x) {
+            *lane = if x.abs() > *lane { x.abs() } else { *lane };
+        }
+    }
+    lanes.into_iter().fold(0.0, f32::max)
+}
+
+/// `round(x · factor)` as i8.
+///
+/// Adding 1.5 · 2²³ leaves the integer nearest to a small value, ties to even, in the low
+/// mantissa bits.
+#[inline(always)]
+fn round_scaled(x: &[f32], factor: f32, out: &mut [u8]) {
+    const MAGIC: f32 = 12_582_912.0;
+    for (out, x) in out.iter_mut().zip(x) {
+        let rounded = (x * factor + MAGIC).to_bits().wrapping_sub(MAGIC.to_bits()) as i32;
+        *out = rounded.clamp(-128, 127) as i8 as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quantized(ty: ActivationType, x: &[f32]) -> Vec<u8> {
+        let mut out = vec![0xaa; ty.row_bytes(x.len())];
+        quantize_row(ty, x, &mut out);
+        out
+    }
+
+    #[test]
+    fn q8_k_takes_the_first_of_two_equal_magnitudes() {
+        let mut x = [0.0; 256];
+        (x[3], x[9], x[20]) = (-2.0, 2.0, 1.0);
+        let out = quantized(ActivationType::Q8_K, &x);
+        let d = f32::from_le_bytes(out[..4].try_into().unwrap());
+        assert_eq!(d, 1.0 / (-127.0 / -2.0));
+        let q = |i: usize| out[4 + i] as i8;
+        assert_eq!(
+            (q(3), q(9), q(20)),
+            (-127, 127, 64),
+            "63.5 rounds to the even 64"
+        );
+        let sum = |i: usize| i16::from_le_bytes([out[260 + 2 * i], out[261 + 2 * i]]);
+        assert_eq!((sum(0), sum(1), sum(2)), (0, 64, 0));
+    }
+
+    #[test]
+    fn q8_1_keeps_the_scaled_sum_of_its_quants() {
+        let x: [f32; 32] = std::array::from_fn(|i| i as f32 * 0.25);
+        let out = quantized(ActivationType::Q8_1, &x);
+        let d = 7.75f32 / 127.0;
+        let id = 127.0 / 7.75f32;
+        let q: Vec<i32> = x
+            .iter()
+            .map(|x| (x * id).round_ties_even() as i32)
+            .collect();
+        assert!(
+            out[4..]
+                .iter()
+                .zip(&q)
+                .all(|(byte, q)| i32::from(*byte as i8) == *q)
+        );
+        let s = half::f16::from_f32(d * q.iter().sum::<i32>() as f32);
+        assert_eq!(out[..2], half::f16::from_f32(d).to_le_bytes());
+        assert_eq!(out[2..4], s.to_le_bytes());
+    }
+
+    #[test]
+    fn a_block_of_zeros_is_all_zero_bytes() {
+        for ty in [
+            ActivationType::Q8_0,
+            ActivationType::Q8_1,
+            ActivationType::Q8_K,
+        ] {
+            assert!(
+                quantized(ty, &[0.0; 256]).iter().all(|byte| *byte == 0),
+                "{ty:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nan_and_infinity_do_not_panic() {
+        for bad in [
+            f32::NAN,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::MAX,
+            f32::MIN_POSITIVE / 8.0,
+        ] {
+            let mut x = [1.0; 256];
+            x[77] = bad;
+            for ty in [
+                ActivationType::Q8_0,
+                ActivationType::Q8_1,
+                ActivationType::Q8_K,
+            ] {
+                quantized(ty, &x);
+            }
+            quantized(ActivationType::Q8_K, &[bad; 256]);
+        }
+    }
+}

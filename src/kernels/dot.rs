@@ -1,0 +1,148 @@
+//! Dot products of float rows, and the matmul kernel made of them.
+//!
+//! A dot product of `n` values is defined as 16 lanes: lane `j` takes elements `j`,
+//! `j + 16`, … in order, each with one fused multiply-add; a remainder fills the first
+//! lanes once more. The lanes are then added pairwise, `j` with `j + 8`, then `j + 4`,
+//! `j + 2`, `j + 1`.
+
+use super::columns::ColumnsMut;
+use super::isa::Isa;
+use super::prepared::Prepared;
+use super::quant::Element;
+use super::simd::multiversion;
+use std::ops::Range;
+
+/// Bytes of activations which a block of tokens may take, so that it stays in L2.
+const TOKEN_BLOCK_BYTES: usize = 256 << 10;
+
+/// The sum of 16 lanes, as a tree.
+#[inline(always)]
+pub(crate) fn add_lanes(mut lanes: [f32; 16]) -> f32 {
+    for half in [8, 4, 2, 1] {
+        for j in 0..half {
+            lanes[j] += lanes[j + half];
+        }
+    }
+    lanes[0]
+}
+
+/// The dot products of `R` rows with `T` tokens, all of the same length.
+#[inline(always)]
+fn tile<I: Isa, E: Element, const R: usize, const T: usize>(
+    rows: [&[u8]; R],
+    tokens: [&[f32]; T],
+) -> [[f32; T]; R] {
+    let n = tokens[0].len();
+    let rows = rows.map(|row| &row[..n * E::BYTES]);
+    let tokens = tokens.map(|token| &token[..n]);
+    let mut acc = [[I::splat(0.0); T]; R];
+    for i in (0..n / 16).map(|i| 16 * i) {
+        let mut a = [I::splat(0.0); T];
+        for t in 0..T {
+            a[t] = I::load(tokens[t][i..i + 16].try_into().expect("16 values"));
+        }
+        for r in 0..R {
+            let w = E::sixteen::<I>(&rows[r][i * E::BYTES..(i + 16) * E::BYTES]);
+            for t in 0..T {
+                acc[r][t] = I::fma(w, a[t], acc[r][t]);
+            }
+        }
+    }
+    let mut dots = [[0.0; T]; R];
+    for r in 0..R {
+        for t in 0..T {
+            let mut lanes = [0.0; 16];
+            I::store(acc[r][t], &mut lanes);
+            for (lane, i) in lanes.iter_mut().zip(n / 16 * 16..n) {
+                *lane = E::one::<I>(&rows[r][i * E::BYTES..]).mul_add(tokens[t][i], *lane);
+            }
+            dots[r][t] = add_lanes(lanes);
+        }
+    }
+    dots
+}
+
+/// The dot product of a stored row with `a`.
+#[inline(always)]
+pub(crate) fn dot<I: Isa, E: Element>(row: &[u8], a: &[f32]) -> f32 {
+    tile::<I, E, 1, 1>([row], [a])[0][0]
+}
+
+multiversion! {
+    /// `out[t][r] = weights[rows.start + r] · acts[t]` for rows of floats.
+    pub(crate) fn matmul_floats<E: Element>(
+        weights: &[u8], rows: Range<usize>, acts: &Prepared, out: &mut ColumnsMut<'_>,
+    ) = floats;
+}
+
+#[inline(always)]
+fn floats<I: Isa, E: Element>(
+    weights: &[u8],
+    rows: Range<usize>,
+    acts: &Prepared,
+    out: &mut ColumnsMut<'_>,
+) {
+    // 4 × 4 accumulators fill half of 32 wide registers; two narrow ones make one vector.
+    if I::TOKEN_GROUPS > 1 {
+        blocked::<I, E, 4, 4>(weights, rows, acts, out);
+    } else {
+        blocked::<I, E, 2, 2>(weights, rows, acts, out);
+    }
+}
+
+/// Tokens in blocks that stay in the cache, rows in tiles of `R`, tokens in tiles of `T`.
+#[inline(always)]
+fn blocked<I: Isa, E: Element, const R: usize, const T: usize>(
+    weights: &[u8],
+    rows: Range<usize>,
+    acts: &Prepared,
+    out: &mut ColumnsMut<'_>,
+) {
+    let n = acts.n;
+    let per_block = (TOKEN_BLOCK_BYTES / (4 * n).max(1))
+        .next_multiple_of(T)
+        .max(T);
+    for first in (0..acts.m).step_by(per_block) {
+        let tokens = first..acts.m.min(first + per_block);
+        let mut row = rows.start;
+        while row + R <= rows.end {
+            across::<I, E, R, T>(weights, row, rows.start, tokens.clone(), acts, out);
+            row += R;
+        }
+        for row in row..rows.end {
+            across::<I, E, 1, T>(weights, row, rows.start, tokens.clone(), acts, out);
+        }
+    }
+}
+
+/// `R` rows from `row` on, against all of `tokens`.
+#[inline(always)]
+fn across<I: Isa, E: Element, const R: usize, const T: usize>(
+    weights: &[u8],
+    row: usize,
+    first_row: usize,
+    tokens: Range<usize>,
+    acts: &Prepared,
+    out: &mut ColumnsMut<'_>,
+) {
+    let n = acts.n;
+    let bytes = n * E::BYTES;
+    let w: [&[u8]; R] = std::array::from_fn(|r| &weights[(row + r) * bytes..][..bytes]);
+    let token = |t: usize| &acts.floats[t * n..(t + 1) * n];
+    let mut t = tokens.start;
+    while t + T <= tokens.end {
+        let dots = tile::<I, E, R, T>(w, std::array::from_fn(|i| token(t + i)));
+        for i in 0..T {
+            for r in 0..R {
+                out.row_mut(t + i)[row - first_row + r] = dots[r][i];
+            }
+        }
+        t += T;
+    }
+    for t in t..tokens.end {
+        let dots = tile::<I, E, R, 1>(w, [token(t)]);
+        for r in 0..R {
+            out.row_mut(t)[row - first_row + r] = dots[r][0];
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The common shape to which every block format unpacks.
+
+use crate::kernels::isa::{Isa, Scalar};
+
+/// A block's integers and factors: weight `i` is
+/// `d · scale[i / 16] · q[i] − dmin · min[i / 16]`.
+///
+/// Only the first [`Format::LEN`] quants are meant.
+pub(crate) struct Block {
+    pub q: [i8; 256],
+    pub scale: [i16; 16],
+    pub min: [i16; 16],
+    pub d: f32,
+    /// For [`Offset::Added`] this is minus the block's offset, and `min` is 1.
+    pub dmin: f32,
+}
+
+impl Block {
+    pub(crate) fn new() -> Self {
+        Self {
+            q: [0; 256],
+            scale: [1; 16],
+            min: [0; 16],
+            d: 0.0,
+            dmin: 0.0,
+        }
+    }
+}
+
+/// What is added to `d · scale · q`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offset {
+    /// Nothing.
+    None,
+    /// Integer minimums of sub-blocks, subtracted (Q2_K, Q4_K, Q5_K).
+    Mins,
+    /// One float for the block, added (Q4_1, Q5_1).
+    Added,
+}
+
+/// A block layout.
+pub(crate) trait Format {
+    /// Weights in a block: 32 or 256.
+    const LEN: usize;
+    /// Bytes in a block.
+    const BYTES: usize;
+    /// Whether sub-blocks have integer scales; else `scale` stays 1.
+    const SCALED: bool;
+    const OFFSET: Offset;
+
+    /// Reads the block in `bytes`, exactly [`Format::BYTES`] long.
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block);
+}
+
+/// `N` bytes of a block from `at` on.
+#[inline(always)]
+pub(super) fn field<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
+    bytes[at..at + N].try_into().expect("the range has N bytes")
+}
+
+/// The half-precision value at `at`.
+#[inline(always)]
+pub(super) fn half<I: Isa>(bytes: &[u8], at: usize) -> f32 {
+    I::f16(u16::from_le_bytes(*field(bytes, at)))
+}
+
+/// A row in f32. The product `d · scale` is rounded before it meets the quant, as in ggml.
+pub(super) fn dequantize<F: Format>(row: &[u8], out: &mut [f32]) {
+    let mut block = Block::new();
+    for (bytes, out) in row.chunks_exact(F::BYTES).zip(out.chunks_exact_mut(F::LEN)) {
+        F::unpack::<Scalar>(bytes, &mut block);
+        for (sub, out) in out.chunks_exact_mut(16).enumerate() {
+            let scale = block.d * f32::from(block.scale[sub]);
+            let min = block.dmin * f32::from(block.min[sub]);
+            for (out, q) in out.iter_mut().zip(&block.q[16 * sub..]) {
+                *out = scale * f32::from(*q) - min;
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The SIMD level of the machine, and the macro that compiles a kernel once per level.
+//!
+//! A kernel body is one `#[inline(always)]` function, generic over
+//! [`Isa`](super::isa::Isa). [`multiversion!`] compiles it plainly, for AVX2 and
+//! for AVX-512, and picks one at run time. The compiler never contracts or
+//! reassociates floating-point operations, so all three give the same bits.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+/// A set of vector instructions, ordered from narrow to wide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Portable code.
+    Scalar,
+    /// AVX2, FMA, F16C, BMI2.
+    Avx2,
+    /// AVX-512 F, BW, VL, DQ and VNNI on top of AVX2.
+    Avx512,
+}
+
+thread_local! {
+    static FORCED: Cell<Option<Level>> = const { Cell::new(None) };
+}
+
+/// The level kernels called from this thread run at.
+///
+/// This is the widest the CPU has, unless the environment variable `SHARPI_SIMD`
+/// (`scalar`, `avx2` or `avx512`, read once) or [`with_level`] lowers it.
+#[inline]
+pub fn level() -> Level {
+    FORCED.get().unwrap_or_else(default_level)
+}
+
+/// Runs `f` with this thread's kernels at `wanted`, or at the widest level the CPU
+/// has if that is less.
+pub fn with_level<R>(wanted: Level, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Level>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            FORCED.set(self.0);
+        }
+    }
+    let _restore = Restore(FORCED.replace(Some(wanted.min(detected()))));
+    f()
+}
+
+fn default_level() -> Level {
+    static DEFAULT: OnceLock<Level> = OnceLock::new();
+    *DEFAULT.get_or_init(|| {
+        let wanted = match std::env::var("SHARPI_SIMD").as_deref() {
+            Ok("scalar") => Level::Scalar,
+            Ok("avx2") => Level::Avx2,
+            _ => Level::Avx512,
+        };
+        wanted.min(detected())
+    })
+}
+
+/// The widest level this CPU has.
+#[cfg(target_arch = "x86_64")]
+pub fn detected() -> Level {
+    use std::arch::is_x86_feature_detected as has;
+    let avx2 = has!("avx2") && has!("fma") && has!("f16c") && has!("bmi2");
+    let avx512 = has!("avx512f")
+        && has!("avx512bw")
+        && has!("avx512vl")
+        && has!("avx512dq")
+        && has!("avx512vnni");
+    match (avx2, avx512) {
+        (true, true) => Level::Avx512,
+        (true, false) => Level::Avx2,
+        _ => Level::Scalar,
+    }
+}
+
+/// The widest level this CPU has.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn detected() -> Level {
+    Level::Scalar
+}
+
+/// Defines a function which runs `body::<I, …>` compiled for the current [`level`].
+///
+/// `multiversion! { pub fn name<F: Format>(x: &[f32]) -> f32 = body; }` needs
+/// `#[inline(always)] fn body<I: Isa, F: Format>(x: &[f32]) -> f32`.
+macro_rules! multiversion {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($g:ident : $bound:path),+>)?
+     ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident;) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name $(<$($g: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma,f16c,bmi2")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx2 $(<$($g: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+                    $body::<$crate::kernels::isa::Avx2, $($($g),+)?>($($arg),*)
+                }
+                #[target_feature(enable = "avx2,fma,f16c,bmi2")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx512 $(<$($g: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+                    $body::<$crate::kernels::isa::Avx512, $($($g),+)?>($($arg),*)
+                }
+                match $crate::kernels::simd::level() {
+                    // SAFETY: `level` never exceeds what the CPU was detected to have.
+                    $crate::kernels::simd::Level::Avx512 => return unsafe {
+                        avx512 $(::<$($g),+>)? ($($arg),*)
+                    },
+                    // SAFETY: as above.
+                    $crate::kernels::simd::Level::Avx2 => return unsafe {
+                        avx2 $(::<$($g),+>)? ($($arg),*)
+                    },
+                    $crate::kernels::simd::Level::Scalar => {}
+                }
+            }
+            $body::<$crate::kernels::isa::Scalar, $($($g),+)?>($($arg),*)
+        }
+    };
+}
+pub(crate) use multiversion;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forced_level_lasts_as_long_as_its_closure_and_never_exceeds_the_cpu() {
+        let before = level();
+        with_level(Level::Scalar, || {
+            assert_eq!(level(), Level::Scalar);
+            with_level(Level::Avx512, || assert_eq!(level(), detected()));
+            assert_eq!(level(), Level::Scalar);
+        });
+        assert_eq!(level(), before);
+    }
+}
