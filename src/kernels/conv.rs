@@ -1,1 +1,120 @@
-//! tbd
+//! Causal depthwise convolution over time, with the last columns kept as state.
+
+use super::columns::ColumnsMut;
+use super::isa::Isa;
+use super::simd::multiversion;
+
+/// Turns a `[C][K]` kernel into taps `[K][C]`, so that channels are contiguous.
+pub fn taps(kernel: &[f32], k: usize) -> Vec<f32> {
+    let channels = kernel.len() / k;
+    (0..k)
+        .flat_map(|tap| (0..channels).map(move |c| kernel[c * k + tap]))
+        .collect()
+}
+
+multiversion! {
+    /// Convolves the channels `first..first + y.cols()` of T tokens and moves the state on.
+    ///
+    /// - `x`: `[T, C]` inputs, oldest first, of which rows are `channels` (C) long;
+    /// - `taps`: `[K, C]`, the last tap meets the newest token;
+    /// - `state`: the last K − 1 inputs before `x`, oldest first, these channels only;
+    /// - `y`: `[T, channels of the range]`.
+    ///
+    /// `y = Σ tap · input` from the oldest tap on, each product rounded before it is added, as
+    /// ggml's `ssm_conv` does. Threads split channels.
+    ///
+    /// # Panics
+    /// If the shapes do not agree.
+    pub fn causal_conv(
+        x: &[f32], taps: &[f32], channels: usize, first: usize,
+        state: &mut ColumnsMut<'_>, y: &mut ColumnsMut<'_>,
+    ) = body;
+}
+
+#[inline(always)]
+fn body<I: Isa>(
+    x: &[f32],
+    taps: &[f32],
+    channels: usize,
+    first: usize,
+    state: &mut ColumnsMut<'_>,
+    y: &mut ColumnsMut<'_>,
+) {
+    let (tokens, count, kept) = (y.rows(), y.cols(), state.rows());
+    assert_eq!(x.len(), tokens * channels, "inputs for every token");
+    assert_eq!(
+        taps.len(),
+        (kept + 1) * channels,
+        "a tap more than rows of state"
+    );
+    assert_eq!(state.cols(), count, "state of the same channels");
+    let input = |t: usize| &x[t * channels + first..][..count];
+    for t in 0..tokens {
+        let y = y.row_mut(t);
+        y.fill(0.0);
+        for k in 0..=kept {
+            let tap = &taps[k * channels + first..][..count];
+            // Tap k meets the input `kept − k` tokens ago.
+            let input = if t + k < kept {
+                &*state.row_mut(t + k)
+            } else {
+                input(t + k - kept)
+            };
+            for ((y, tap), input) in y.iter_mut().zip(tap).zip(input) {
+                *y += tap * input;
+            }
+        }
+    }
+    // The next state is the last rows of (state, x): row i comes from row i + tokens.
+    for i in 0..kept {
+        if i + tokens < kept {
+            for c in 0..count {
+                let value = state.row_mut(i + tokens)[c];
+                state.row_mut(i)[c] = value;
+            }
+        } else {
+            state.row_mut(i).copy_from_slice(input(i + tokens - kept));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sequence_in_pieces_gives_what_it_gives_at_once() {
+        let (channels, k, tokens) = (5, 4, 7);
+        let x: Vec<f32> = (0..channels * tokens).map(|i| (i as f32).sin()).collect();
+        let kernel: Vec<f32> = (0..channels * k).map(|i| (i as f32).cos()).collect();
+        let taps = taps(&kernel, k);
+        let run = |pieces: &[usize]| {
+            let mut state = vec![0.0; (k - 1) * channels];
+            let mut out = Vec::new();
+            for piece in pieces {
+                let from = out.len();
+                let mut y = vec![0.0; piece * channels];
+                causal_conv(
+                    &x[from..from + y.len()],
+                    &taps,
+                    channels,
+                    0,
+                    &mut ColumnsMut::new(&mut state, channels, channels),
+                    &mut ColumnsMut::new(&mut y, channels, channels),
+                );
+                out.extend(y);
+            }
+            (out, state)
+        };
+        let whole = run(&[7]);
+        for pieces in [vec![1; 7], vec![2, 5], vec![4, 1, 2]] {
+            assert_eq!(run(&pieces), whole, "{pieces:?}");
+        }
+        assert_eq!(whole.1, x[4 * channels..]);
+        // Token 5, channel 2, by the definition.
+        let want = (0..k).fold(0.0, |sum, j| {
+            sum + kernel[2 * k + j] * x[(2 + j) * channels + 2]
+        });
+        assert_eq!(whole.0[5 * channels + 2], want);
+    }
+}

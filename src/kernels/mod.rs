@@ -5,6 +5,9 @@
 //! call, on the SIMD level ([`simd::Level`]) or on threads. Nothing here knows of
 //! graphs, arenas or thread pools.
 
+// Kernels walk several arrays by one index, as their formulas do.
+#![allow(clippy::needless_range_loop)]
+
 pub mod activation;
 pub mod attention;
 pub mod columns;
