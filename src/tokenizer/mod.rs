@@ -1,1 +1,233 @@
-//! The tokeniser.
+//! Text to token ids and back: byte-level BPE over the vocabulary that a GGUF
+//! file carries.
+//!
+//! Encoding takes four steps, one module each:
+//!
+//! 1. [`special`] cuts the text at added tokens such as `<|im_start|>`;
+//! 2. [`words`] cuts what is left into words, the units no merge crosses;
+//! 3. every byte of a word becomes the token of that byte ([`alphabet`]);
+//! 4. [`merges`] joins neighbours in the order the vocabulary was trained in.
+//!
+//! Ids agree with llama.cpp's for the same file, which is the reference. There
+//! is one known exception: llama.cpp classifies characters by Unicode 15.1, this
+//! module by the version `unicode-properties` has, so words of scripts encoded
+//! since may be cut elsewhere.
+
+mod alphabet;
+mod end_of_text;
+mod error;
+mod merges;
+mod pieces;
+mod special;
+mod stream;
+mod vocabulary;
+mod words;
+
+use rustc_hash::FxHashMap;
+
+pub use error::TokenizerError;
+pub use stream::TextStream;
+pub use vocabulary::Vocabulary;
+
+use merges::{Merges, Word};
+use pieces::Pieces;
+use special::{Fragment, SpecialTokens};
+use vocabulary::Kind;
+use words::WordRule;
+
+/// The only `tokenizer.ggml.model` there is code for: byte-level BPE.
+const MODEL: &str = "gpt2";
+
+/// A vocabulary made ready to encode and decode.
+///
+/// It is immutable and can be shared between threads.
+pub struct Tokenizer {
+    texts: Vec<String>,
+    kinds: Vec<Kind>,
+    pieces: Pieces,
+    special: SpecialTokens,
+    rule: WordRule,
+    merges: Merges,
+    bos: Option<u32>,
+    eos: Option<u32>,
+    eot: Option<u32>,
+    pad: Option<u32>,
+    add_bos: bool,
+    end_of_text: Vec<u32>,
+}
+
+impl Tokenizer {
+    /// Checks a vocabulary and builds its tables.
+    ///
+    /// # Errors
+    ///
+    /// Any contradiction inside the vocabulary, and any feature there is no code
+    /// for, is a [`TokenizerError`]; a tokenizer once built never fails.
+    pub fn new(vocabulary: Vocabulary) -> Result<Tokenizer, TokenizerError> {
+        let v = vocabulary;
+        if v.model != MODEL {
+            return Err(TokenizerError::UnknownModel { model: v.model });
+        }
+        let rule = WordRule::named(&v.pre)?;
+        v.check_ids()?;
+        let ids = index(&v.tokens)?;
+        let end_of_text = end_of_text::ids(&v, &ids);
+        let mut kinds = v.kinds()?;
+        for id in end_of_text::control_ids(&ids) {
+            kinds[id as usize] = Kind::Control;
+        }
+        let pieces = Pieces::new(&v.tokens, &kinds)?;
+        let merges = Merges::new(&v.merges, &ids)?;
+        let special = SpecialTokens::new(&v.tokens, &kinds);
+        Ok(Tokenizer {
+            kinds,
+            pieces,
+            special,
+            rule,
+            merges,
+            bos: v.bos,
+            eos: v.eos,
+            eot: v.eot,
+            pad: v.pad,
+            add_bos: v.add_bos,
+            end_of_text,
+            texts: v.tokens,
+        })
+    }
+
+    /// The ids of `text`, exactly those: no BOS is put in front (see
+    /// [`adds_bos`](Self::adds_bos)).
+    ///
+    /// Added tokens of the user-defined type are always recognised. Control
+    /// tokens are recognised only with `parse_special`; without it their text is
+    /// encoded like any other, so that a quoted `<|im_end|>` ends nothing.
+    pub fn encode(&self, text: &str, parse_special: bool) -> Vec<u32> {
+        let mut ids = Vec::with_capacity(text.len() / 3);
+        let mut word = Word::default();
+        for fragment in self.special.split(text, parse_special) {
+            match fragment {
+                Fragment::Token(id) => ids.push(id),
+                Fragment::Text(text) => {
+                    for bytes in self.rule.words(text) {
+                        self.merges.encode(bytes.as_bytes(), &mut word, &mut ids);
+                    }
+                }
+            }
+        }
+        ids
+    }
+
+    /// The text of `ids`, with U+FFFD for bytes that are no UTF-8.
+    ///
+    /// Control tokens print their text if `special` is set and nothing
+    /// otherwise. An id beyond the vocabulary prints nothing: a model's output
+    /// layer may be padded past the last token, and those rows have no text.
+    pub fn decode(&self, ids: &[u32], special: bool) -> String {
+        let bytes: Vec<u8> = ids
+            .iter()
+            .flat_map(|&id| self.printed(id, special))
+            .copied()
+            .collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// A decoder for ids that come one at a time. Control tokens print nothing;
+    /// see [`TextStream::with_special`].
+    pub fn stream(&self) -> TextStream<'_> {
+        TextStream::new(self)
+    }
+
+    /// The bytes a token stands for, not always whole UTF-8 characters: the text
+    /// itself of an added token, nothing for an unused one. `None` beyond the
+    /// vocabulary.
+    pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
+        self.pieces.get(id)
+    }
+
+    /// A token as the file spells it, in the byte alphabet (`Ġthe` for ` the`).
+    /// `None` beyond the vocabulary.
+    pub fn token_text(&self, id: u32) -> Option<&str> {
+        self.texts.get(id as usize).map(String::as_str)
+    }
+
+    /// Number of tokens; ids are below it.
+    #[expect(clippy::len_without_is_empty, reason = "256 byte tokens at least")]
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether a model that produces this token has nothing more to say.
+    pub fn is_end_of_text(&self, id: u32) -> bool {
+        self.end_of_text.binary_search(&id).is_ok()
+    }
+
+    /// The tokens that end a text, in ascending order: those the file names as
+    /// end of text, of turn or of message, and those known by their text
+    /// (llama.cpp's "end of generation" set).
+    pub fn end_of_text_ids(&self) -> &[u32] {
+        &self.end_of_text
+    }
+
+    /// The token that begins a text, if the file names one.
+    pub fn bos(&self) -> Option<u32> {
+        self.bos
+    }
+
+    /// The token that ends a text, if the file names one.
+    pub fn eos(&self) -> Option<u32> {
+        self.eos
+    }
+
+    /// The token that ends a turn of a conversation, if the file names one.
+    pub fn eot(&self) -> Option<u32> {
+        self.eot
+    }
+
+    /// The token that fills unused places of a batch, if the file names one.
+    pub fn pad(&self) -> Option<u32> {
+        self.pad
+    }
+
+    /// Whether the model expects [`bos`](Self::bos), then always present, in
+    /// front of a prompt.
+    pub fn adds_bos(&self) -> bool {
+        self.add_bos
+    }
+
+    /// What `id` contributes to decoded text.
+    fn printed(&self, id: u32, special: bool) -> &[u8] {
+        let hidden = !special && self.kinds.get(id as usize) == Some(&Kind::Control);
+        match self.pieces.get(id) {
+            Some(bytes) if !hidden => bytes,
+            _ => &[],
+        }
+    }
+}
+
+impl std::fmt::Debug for Tokenizer {
+    /// The size only: a real vocabulary is hundreds of thousands of lines.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokenizer")
+            .field("rule", &self.rule)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Ids by token text.
+type Index<'v> = FxHashMap<&'v str, u32>;
+
+fn index(tokens: &[String]) -> Result<Index<'_>, TokenizerError> {
+    let mut ids = Index::with_capacity_and_hasher(tokens.len(), Default::default());
+    for (second, text) in (0u32..).zip(tokens) {
+        if let Some(first) = ids.insert(text, second) {
+            let text = text.clone();
+            return Err(TokenizerError::DuplicateToken {
+                text,
+                first,
+                second,
+            });
+        }
+    }
+    Ok(ids)
+}

@@ -1,0 +1,98 @@
+//! What can be wrong with a vocabulary.
+
+/// A vocabulary that cannot be used, and what would have been accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenizerError {
+    /// `tokenizer.ggml.model` names an algorithm there is no code for.
+    #[error("unknown tokenizer model `{model}`; accepted is `gpt2` (byte-level BPE)")]
+    UnknownModel {
+        /// The name in the file.
+        model: String,
+    },
+    /// `tokenizer.ggml.pre` names a word rule there is no code for.
+    #[error("unknown pre-tokenizer `{pre}`; accepted are `qwen2` and `qwen35`")]
+    UnknownPreTokenizer {
+        /// The name in the file.
+        pre: String,
+    },
+    /// The lists of tokens and of their types differ in length.
+    #[error(
+        "{types} token types for {tokens} tokens; accepted is one type for each token, or no types"
+    )]
+    TokenTypeCount {
+        /// Number of tokens.
+        tokens: usize,
+        /// Number of types.
+        types: usize,
+    },
+    /// A token type outside the format's enumeration.
+    #[error(
+        "token {id} has type {value}; accepted are 0 undefined, 1 normal, 2 unknown, 3 control, \
+         4 user-defined, 5 unused, 6 byte"
+    )]
+    UnknownTokenType {
+        /// The token.
+        id: u32,
+        /// Its type in the file.
+        value: i32,
+    },
+    /// Two tokens share one text, so the text has no single id.
+    #[error("tokens {first} and {second} are both `{text}`; every token needs a text of its own")]
+    DuplicateToken {
+        /// The text they share.
+        text: String,
+        /// The lower id.
+        first: u32,
+        /// The higher id.
+        second: u32,
+    },
+    /// No token stands for this byte alone, so some texts have no encoding.
+    #[error("no token for byte {byte:#04x} (`{text}`); every one of the 256 bytes needs one")]
+    MissingByte {
+        /// The byte.
+        byte: u8,
+        /// How the token would be spelt.
+        text: char,
+    },
+    /// A token of type byte whose text names no byte.
+    #[error("byte token {id} is `{text}`; accepted are `<0x00>` to `<0xFF>`")]
+    MalformedByteToken {
+        /// The token.
+        id: u32,
+        /// Its text.
+        text: String,
+    },
+    /// A merge that is not two parts with one space between.
+    #[error("merge {rank} is `{merge}`; accepted are two tokens with a space between them")]
+    MalformedMerge {
+        /// Place in the list of merges, from 0.
+        rank: usize,
+        /// The merge in the file.
+        merge: String,
+    },
+    /// A merge of, or into, something that is no token.
+    #[error("merge {rank} `{merge}` needs the token `{part}`, which the vocabulary does not have")]
+    UnknownMergePart {
+        /// Place in the list of merges, from 0.
+        rank: usize,
+        /// The merge in the file.
+        merge: String,
+        /// The part, left, right or joined, that is missing.
+        part: String,
+    },
+    /// A key that points past the end of the vocabulary.
+    #[error("`{key}` is {id}; the vocabulary has ids below {len}")]
+    IdOutOfRange {
+        /// The GGUF key.
+        key: &'static str,
+        /// The id it holds.
+        id: u32,
+        /// Number of tokens.
+        len: usize,
+    },
+    /// BOS is wanted in front of every prompt but not named.
+    #[error(
+        "`tokenizer.ggml.add_bos_token` is true; it needs a `tokenizer.ggml.bos_token_id` as well"
+    )]
+    MissingBos,
+}

@@ -1,0 +1,166 @@
+//! Byte-pair merging.
+//!
+//! A word begins as the tokens of its bytes. As long as two neighbours can be
+//! merged, the pair that comes first in the vocabulary's list is, the leftmost
+//! of equal ones. The candidates wait in a heap and the symbols form a linked
+//! list, so a word of `n` bytes takes `O(n log n)` time.
+//!
+//! Source: Sennrich et al., "Neural Machine Translation of Rare Words with
+//! Subword Units", 2016.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rustc_hash::FxHashMap;
+
+use super::{Index, TokenizerError, alphabet};
+
+/// Two tokens and the one they become.
+struct Merge {
+    left: u32,
+    right: u32,
+    joined: u32,
+}
+
+/// The merges in order of rank, and the tokens of single bytes.
+pub(super) struct Merges {
+    bytes: [u32; 256],
+    merges: Vec<Merge>,
+    ranks: FxHashMap<(u32, u32), u32>,
+}
+
+/// A word while its symbols are merged; kept from word to word for its memory.
+#[derive(Default)]
+pub(super) struct Word {
+    symbols: Vec<Symbol>,
+    candidates: BinaryHeap<Reverse<Candidate>>,
+}
+
+/// A token in the linked list of a word. Symbols are found by their place in the
+/// word, that of their first byte.
+#[derive(Clone, Copy)]
+struct Symbol {
+    /// `GONE` once the symbol has been merged into the one before it.
+    token: u32,
+    /// Place of the symbol before, `NONE` at the start of the word.
+    before: usize,
+    /// Place of the symbol behind, past the last at the end of the word.
+    behind: usize,
+}
+
+const GONE: u32 = u32::MAX;
+const NONE: usize = usize::MAX;
+
+/// A merge that was possible when it was found; ordered by rank, then by place.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    rank: u32,
+    place: usize,
+}
+
+impl Merges {
+    pub(super) fn new(merges: &[String], index: &Index<'_>) -> Result<Merges, TokenizerError> {
+        let mut bytes = [GONE; 256];
+        for (byte, text) in alphabet::letters() {
+            bytes[usize::from(byte)] = *index
+                .get(&*text.encode_utf8(&mut [0; 4]))
+                .ok_or(TokenizerError::MissingByte { byte, text })?;
+        }
+        let merges: Vec<Merge> = merges
+            .iter()
+            .enumerate()
+            .map(|(rank, merge)| parse(rank, merge, index))
+            .collect::<Result<_, _>>()?;
+        let mut ranks = FxHashMap::with_capacity_and_hasher(merges.len(), Default::default());
+        for (rank, merge) in (0u32..).zip(&merges) {
+            // Of two equal merges only the more urgent can ever be made.
+            ranks.entry((merge.left, merge.right)).or_insert(rank);
+        }
+        Ok(Merges {
+            bytes,
+            merges,
+            ranks,
+        })
+    }
+
+    /// Appends the ids of one word to `ids`.
+    pub(super) fn encode(&self, text: &[u8], word: &mut Word, ids: &mut Vec<u32>) {
+        word.symbols.clear();
+        word.symbols
+            .extend(text.iter().enumerate().map(|(place, &byte)| Symbol {
+                token: self.bytes[usize::from(byte)],
+                before: place.checked_sub(1).unwrap_or(NONE),
+                behind: place + 1,
+            }));
+        for place in 0..text.len() {
+            self.consider(place, word);
+        }
+        while let Some(Reverse(candidate)) = word.candidates.pop() {
+            self.apply(candidate, word);
+        }
+        let tokens = word.symbols.iter().map(|symbol| symbol.token);
+        ids.extend(tokens.filter(|&token| token != GONE));
+    }
+
+    /// Notes the merge of the symbol at `place` with the one behind it, if there
+    /// is one.
+    fn consider(&self, place: usize, word: &mut Word) {
+        let Some(left) = word.symbols.get(place) else {
+            return;
+        };
+        let Some(right) = word.symbols.get(left.behind) else {
+            return;
+        };
+        if let Some(&rank) = self.ranks.get(&(left.token, right.token)) {
+            word.candidates.push(Reverse(Candidate { rank, place }));
+        }
+    }
+
+    /// Makes a merge, unless one of its symbols has changed since it was noted.
+    fn apply(&self, Candidate { rank, place }: Candidate, word: &mut Word) {
+        let merge = &self.merges[rank as usize];
+        let left = word.symbols[place];
+        let Some(&right) = word.symbols.get(left.behind) else {
+            return;
+        };
+        if (left.token, right.token) != (merge.left, merge.right) {
+            return;
+        }
+        word.symbols[left.behind].token = GONE;
+        word.symbols[place].token = merge.joined;
+        word.symbols[place].behind = right.behind;
+        if let Some(behind) = word.symbols.get_mut(right.behind) {
+            behind.before = place;
+        }
+        self.consider(left.before, word);
+        self.consider(place, word);
+    }
+}
+
+/// Reads `left right`. Either part may itself begin with a space, but in the
+/// byte alphabet none does beyond its first character.
+fn parse(rank: usize, merge: &str, index: &Index<'_>) -> Result<Merge, TokenizerError> {
+    let space = merge.char_indices().skip(1).find(|&(_, c)| c == ' ');
+    let (left, right) = space
+        .map(|(at, _)| (&merge[..at], &merge[at + 1..]))
+        .filter(|(_, right)| !right.is_empty())
+        .ok_or_else(|| TokenizerError::MalformedMerge {
+            rank,
+            merge: merge.to_owned(),
+        })?;
+    let id = |part: &str| {
+        index
+            .get(part)
+            .copied()
+            .ok_or_else(|| TokenizerError::UnknownMergePart {
+                rank,
+                merge: merge.to_owned(),
+                part: part.to_owned(),
+            })
+    };
+    Ok(Merge {
+        left: id(left)?,
+        right: id(right)?,
+        joined: id(&[left, right].concat())?,
+    })
+}

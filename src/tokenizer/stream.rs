@@ -1,0 +1,61 @@
+//! Decoding as the tokens come.
+
+use super::Tokenizer;
+
+/// Decodes tokens one at a time and never returns part of a character.
+///
+/// All that a stream returns, put together, is what
+/// [`Tokenizer::decode`] returns for all of its tokens.
+#[derive(Debug)]
+pub struct TextStream<'t> {
+    tokenizer: &'t Tokenizer,
+    special: bool,
+    /// The beginning of a character: at most three bytes between calls.
+    pending: Vec<u8>,
+}
+
+impl<'t> TextStream<'t> {
+    pub(super) fn new(tokenizer: &'t Tokenizer) -> TextStream<'t> {
+        TextStream {
+            tokenizer,
+            special: false,
+            pending: Vec::new(),
+        }
+    }
+
+    /// Whether control tokens print their text or, as by default, nothing.
+    pub fn with_special(mut self, special: bool) -> Self {
+        self.special = special;
+        self
+    }
+
+    /// Takes the next token and returns every character that is now complete,
+    /// with U+FFFD for bytes that can no longer become one.
+    pub fn push(&mut self, id: u32) -> String {
+        let bytes = self.tokenizer.printed(id, self.special);
+        self.pending.extend_from_slice(bytes);
+        let incomplete = incomplete_tail(&self.pending);
+        let complete = self.pending.len() - incomplete;
+        let text = String::from_utf8_lossy(&self.pending[..complete]).into_owned();
+        self.pending.drain(..complete);
+        text
+    }
+
+    /// Returns what is left: nothing, or U+FFFD if a character was cut short.
+    pub fn finish(self) -> String {
+        String::from_utf8_lossy(&self.pending).into_owned()
+    }
+}
+
+/// Number of bytes at the end that may yet become a character.
+fn incomplete_tail(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Err(error) = std::str::from_utf8(rest) {
+        rest = &rest[error.valid_up_to()..];
+        match error.error_len() {
+            Some(invalid) => rest = &rest[invalid..],
+            None => return rest.len(),
+        }
+    }
+    0
+}

@@ -1,0 +1,102 @@
+//! The vocabulary as a file describes it.
+
+use super::TokenizerError;
+
+/// What a GGUF file says of its vocabulary, free of the file format.
+///
+/// The field comments name the metadata key that each value comes from.
+#[derive(Debug, Clone, Default)]
+pub struct Vocabulary {
+    /// `tokenizer.ggml.model`: the algorithm; `gpt2` is byte-level BPE.
+    pub model: String,
+    /// `tokenizer.ggml.pre`: the rule that cuts text into words.
+    pub pre: String,
+    /// `tokenizer.ggml.tokens`: token texts by id, spelt in the byte alphabet.
+    pub tokens: Vec<String>,
+    /// `tokenizer.ggml.token_type`, by id: 0 undefined, 1 normal, 2 unknown,
+    /// 3 control, 4 user-defined, 5 unused, 6 byte. Empty if the file has none;
+    /// all tokens are normal then.
+    pub token_types: Vec<i32>,
+    /// `tokenizer.ggml.merges`: `left right`, the most urgent first.
+    pub merges: Vec<String>,
+    /// `tokenizer.ggml.bos_token_id`: begins a text.
+    pub bos: Option<u32>,
+    /// `tokenizer.ggml.eos_token_id`: ends a text.
+    pub eos: Option<u32>,
+    /// `tokenizer.ggml.eot_token_id`: ends a turn.
+    pub eot: Option<u32>,
+    /// `tokenizer.ggml.eom_token_id`: ends a message.
+    pub eom: Option<u32>,
+    /// `tokenizer.ggml.padding_token_id`: fills unused places.
+    pub pad: Option<u32>,
+    /// `tokenizer.ggml.add_bos_token`: whether prompts begin with `bos`.
+    pub add_bos: bool,
+}
+
+/// What a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A run of bytes, made by merging.
+    Normal,
+    /// A mark for the model. It is recognised in text and printed only on
+    /// request. Covers the unknown token, which llama.cpp treats alike.
+    Control,
+    /// A text added after training, always recognised and printed.
+    UserDefined,
+    /// A byte spelt `<0x41>`.
+    Byte,
+    /// A place filled so that the ids are without gaps; never printed.
+    Unused,
+}
+
+impl Kind {
+    fn from_gguf(value: i32) -> Option<Kind> {
+        Some(match value {
+            1 => Kind::Normal,
+            2 | 3 => Kind::Control,
+            4 => Kind::UserDefined,
+            0 | 5 => Kind::Unused,
+            6 => Kind::Byte,
+            _ => return None,
+        })
+    }
+}
+
+impl Vocabulary {
+    /// Checks the ids that single keys hold.
+    pub(super) fn check_ids(&self) -> Result<(), TokenizerError> {
+        let len = self.tokens.len();
+        for (key, id) in [
+            ("tokenizer.ggml.bos_token_id", self.bos),
+            ("tokenizer.ggml.eos_token_id", self.eos),
+            ("tokenizer.ggml.eot_token_id", self.eot),
+            ("tokenizer.ggml.eom_token_id", self.eom),
+            ("tokenizer.ggml.padding_token_id", self.pad),
+        ] {
+            if let Some(id) = id.filter(|&id| id as usize >= len) {
+                return Err(TokenizerError::IdOutOfRange { key, id, len });
+            }
+        }
+        if self.add_bos && self.bos.is_none() {
+            return Err(TokenizerError::MissingBos);
+        }
+        Ok(())
+    }
+
+    /// The kind of every token, as the file has it.
+    pub(super) fn kinds(&self) -> Result<Vec<Kind>, TokenizerError> {
+        let (tokens, types) = (self.tokens.len(), self.token_types.len());
+        if types != 0 && types != tokens {
+            return Err(TokenizerError::TokenTypeCount { tokens, types });
+        }
+        if types == 0 {
+            return Ok(vec![Kind::Normal; tokens]);
+        }
+        (0u32..)
+            .zip(&self.token_types)
+            .map(|(id, &value)| {
+                Kind::from_gguf(value).ok_or(TokenizerError::UnknownTokenType { id, value })
+            })
+            .collect()
+    }
+}
