@@ -172,6 +172,12 @@ impl Graph {
         &self.inner[v.node.0].results[v.result as usize]
     }
 
+    /// Type and name of a value, if there is such a value.
+    pub(crate) fn find(&self, v: Value) -> Option<&ResultInfo> {
+        let node = self.inner.node_weight(v.node.0)?;
+        node.results.get(v.result as usize)
+    }
+
     /// Operands in slot order.
     pub fn operands(&self, id: NodeId) -> Operands {
         let mut slots: SmallVec<[(u16, Operand); 6]> =
@@ -236,7 +242,7 @@ impl Graph {
         self.inner.node_indices().map(NodeId)
     }
 
-    /// The operand types of a node, as inference takes them; `None` where a symbol is unknown.
+    /// The operand types of a node, as inference takes them; `None` where one does not exist.
     pub(crate) fn operand_types<'a>(
         &'a self,
         operands: &[Operand],
@@ -244,7 +250,7 @@ impl Graph {
     ) -> Option<SmallVec<[OperandType<'a>; 6]>> {
         let of = |o: &Operand| {
             Some(match *o {
-                Operand::Value(v) => OperandType::Value(self.ty(v)),
+                Operand::Value(v) => OperandType::Value(&self.find(v)?.ty),
                 Operand::Weight(w) => OperandType::Weight(&symbols.weight_of(w)?.1.ty),
                 Operand::State(s) => OperandType::State(symbols.state_of(s)?.1),
             })

@@ -13,6 +13,7 @@ mod module;
 mod op;
 mod order;
 mod patch;
+pub mod text;
 mod types;
 
 pub use attr::Attr;
