@@ -2,4 +2,5 @@
 
 pub mod gguf;
 pub mod kernels;
+pub mod lower;
 pub mod tokenizer;

@@ -1,0 +1,228 @@
+//! What the lowering of a block works with: the builder, the file's tensors, the names.
+
+use sharpi_ir::StateType;
+use sharpi_ir::{
+    Builder, DType, Dim, Op, Operand, StateId, Symbol, TensorType, Value, Weight, WeightId,
+};
+
+use crate::gguf::Gguf;
+
+use super::{Hparams, LowerError, LowerOptions};
+
+/// Which graph is being lowered: the reference names the same tensor differently in the two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Naming {
+    Trunk,
+    Mtp,
+}
+
+/// Lowers one graph.
+pub(super) struct Context<'g, 'm> {
+    pub(super) gguf: &'g Gguf,
+    pub(super) hp: &'g Hparams,
+    pub(super) options: &'g LowerOptions,
+    pub(super) builder: Builder<'m>,
+    /// Block being lowered, as in `blk.N.`.
+    pub(super) block: usize,
+    pub(super) naming: Naming,
+}
+
+impl Context<'_, '_> {
+    /// Adds an op of one result.
+    pub(super) fn op(&mut self, op: Op, operands: &[Operand]) -> Result<Value, LowerError> {
+        Ok(self.builder.value(op, operands)?)
+    }
+
+    /// Names a value `trunk-N` or `mtp-N` after the block; an empty name leaves it unnamed.
+    pub(super) fn name(&mut self, v: Value, trunk: &str, mtp: &str) -> Value {
+        let name = match self.naming {
+            Naming::Trunk => trunk,
+            Naming::Mtp => mtp,
+        };
+        match name {
+            "" => v,
+            name => self.builder.name(v, format!("{name}-{}", self.block)),
+        }
+    }
+
+    /// A tensor of the block: `blk.N.` before its name.
+    pub(super) fn in_block(&self, name: &str) -> String {
+        format!("blk.{}.{name}", self.block)
+    }
+
+    /// Whether the file has the tensor.
+    pub(super) fn has(&self, tensor: &str) -> bool {
+        self.gguf.tensor(tensor).is_some()
+    }
+
+    /// A matrix or stack of matrices for a matmul or an embedding: `dims` slowest first.
+    pub(super) fn weight(&mut self, tensor: &str, dims: &[usize]) -> Result<WeightId, LowerError> {
+        self.declare(tensor, dims, false)
+    }
+
+    /// A vector or table that elementwise ops read: always f32.
+    pub(super) fn weight_f32(
+        &mut self,
+        tensor: &str,
+        dims: &[usize],
+    ) -> Result<WeightId, LowerError> {
+        self.declare(tensor, dims, true)
+    }
+
+    fn declare(
+        &mut self,
+        tensor: &str,
+        dims: &[usize],
+        only_f32: bool,
+    ) -> Result<WeightId, LowerError> {
+        let expected: Vec<u64> = dims.iter().rev().map(|&n| n as u64).collect();
+        let Some(info) = self.gguf.tensor(tensor) else {
+            let name = tensor.into();
+            return Err(LowerError::MissingTensor { name, expected });
+        };
+        // GGUF may leave out or write trailing dimensions of 1.
+        let significant = |dims: &[u64]| {
+            let ones = dims.iter().rev().take_while(|&&n| n == 1).count();
+            dims[..dims.len() - ones].to_vec()
+        };
+        if significant(&info.dims) != significant(&expected) {
+            return Err(LowerError::TensorShape {
+                name: tensor.into(),
+                found: info.dims.clone(),
+                expected,
+            });
+        }
+        let accepted: Vec<DType> = (DType::ALL.into_iter())
+            .filter(|d| d.activation().is_some() && (*d == DType::F32 || !only_f32))
+            .collect();
+        let dtype = DType::from_name(&info.ty.name().to_lowercase());
+        let Some(dtype) = dtype.filter(|d| accepted.contains(d)) else {
+            let names: Vec<String> = accepted.iter().map(|d| d.name().to_uppercase()).collect();
+            return Err(LowerError::TensorType {
+                name: tensor.into(),
+                found: info.ty.name().into(),
+                supported: names.join(", "),
+            });
+        };
+        let symbol = tensor.strip_suffix(".weight").unwrap_or(tensor);
+        let weight = Weight {
+            ty: TensorType::fixed(dtype, dims),
+            source: tensor.into(),
+        };
+        Ok(self.builder.symbols().weight(symbol, weight)?)
+    }
+
+    /// A state of the block.
+    pub(super) fn state(&mut self, name: &str, ty: StateType) -> Result<StateId, LowerError> {
+        let name = self.in_block(name);
+        Ok(self.builder.symbols().state(&name, ty)?)
+    }
+
+    /// `x · Wᵀ` with a weight of the block, `[out, in]`.
+    pub(super) fn project(
+        &mut self,
+        x: Value,
+        tensor: &str,
+        out: usize,
+        width: usize,
+    ) -> Result<Value, LowerError> {
+        let tensor = self.in_block(tensor);
+        let w = self.weight(&tensor, &[out, width])?;
+        self.op(Op::Matmul {}, &[x.into(), w.into()])
+    }
+
+    /// RMSNorm with a weight vector of that name.
+    pub(super) fn rmsnorm(
+        &mut self,
+        x: Value,
+        tensor: &str,
+        width: usize,
+    ) -> Result<Value, LowerError> {
+        let w = self.weight_f32(tensor, &[width])?;
+        let eps = self.hp.rms_eps;
+        self.op(Op::Rmsnorm { eps }, &[x.into(), w.into()])
+    }
+
+    pub(super) fn add(&mut self, a: Value, b: Value) -> Result<Value, LowerError> {
+        self.op(Op::Add {}, &[a.into(), b.into()])
+    }
+
+    pub(super) fn mul(&mut self, a: Value, b: Value) -> Result<Value, LowerError> {
+        self.op(Op::Mul {}, &[a.into(), b.into()])
+    }
+
+    pub(super) fn silu(&mut self, x: Value) -> Result<Value, LowerError> {
+        self.op(Op::Silu {}, &[x.into()])
+    }
+
+    pub(super) fn sigmoid(&mut self, x: Value) -> Result<Value, LowerError> {
+        self.op(Op::Sigmoid {}, &[x.into()])
+    }
+
+    /// The same elements as `dims` after the token axis.
+    pub(super) fn reshape(&mut self, x: Value, dims: &[usize]) -> Result<Value, LowerError> {
+        let dims = dims.iter().map(|&n| n as u32).collect();
+        self.op(Op::Reshape { dims }, &[x.into()])
+    }
+
+    /// Parts of `x` along `axis`.
+    pub(super) fn split<const N: usize>(
+        &mut self,
+        x: Value,
+        axis: u32,
+        sizes: [usize; N],
+    ) -> Result<[Value; N], LowerError> {
+        let op = Op::Split {
+            axis,
+            sizes: sizes.iter().map(|&n| n as u32).collect(),
+        };
+        let node = self.builder.op(op, &[x.into()])?;
+        Ok(std::array::from_fn(|i| Value {
+            node,
+            result: i as u16,
+        }))
+    }
+
+    /// `i32[T]`, `i32[R]` or, with a width, `f32[T, width]` as a graph input.
+    pub(super) fn input(&mut self, name: &str, rows: Symbol, width: Option<usize>) -> Value {
+        let ty = match width {
+            None => TensorType::new(DType::I32, [rows.into()]),
+            Some(n) => TensorType::new(DType::F32, [rows.into(), Dim::Fixed(n)]),
+        };
+        self.builder.input(name, ty)
+    }
+
+    /// Declares how wide a run may be.
+    pub(super) fn bounds(&mut self) {
+        self.builder
+            .bound(Symbol::TOKENS, 1..=self.options.max_tokens);
+        self.builder.bound(Symbol::ROWS, 0..=self.options.max_rows);
+    }
+
+    /// Norm, mixer, residual, norm, feed-forward, residual around one block.
+    pub(super) fn residual_block(
+        &mut self,
+        x: Value,
+        pos: Value,
+        kind: super::BlockKind,
+    ) -> Result<Value, LowerError> {
+        let width = self.hp.embedding;
+        let norm = self.rmsnorm(x, &self.in_block("attn_norm.weight"), width)?;
+        let norm = self.name(norm, "attn_norm", "mtp_attn_norm");
+        let mixed = match kind {
+            super::BlockKind::Attention => self.attention(norm, pos)?,
+            super::BlockKind::DeltaNet => self.deltanet(norm)?,
+        };
+        let x = self.add(x, mixed)?;
+        self.name(x, "attn_residual", "mtp_attn_residual");
+        let norm = self.rmsnorm(x, &self.in_block("post_attention_norm.weight"), width)?;
+        self.name(norm, "attn_post_norm", "mtp_attn_post_norm");
+        let ffn = match self.hp.experts {
+            None => self.dense_ffn(norm)?,
+            Some(experts) => self.moe_ffn(norm, experts)?,
+        };
+        self.name(ffn, "ffn_out", "mtp_ffn_out");
+        let x = self.add(x, ffn)?;
+        Ok(self.name(x, "l_out", "mtp_post_ffn"))
+    }
+}

@@ -1,0 +1,65 @@
+//! `@mtp`: the multi-token-prediction head, one attention block around the trunk's hidden states.
+
+use sharpi_ir::{Builder, Graph, Op, Symbol, Symbols};
+
+use crate::gguf::Gguf;
+
+use super::context::{Context, Naming};
+use super::{BlockKind, Hparams, LowerError, LowerOptions};
+
+/// `(ids: i32[T], h: f32[T, E], pos: i32[T], rows: i32[R]) -> (h_next: f32[T, E], logits: f32[R, V])`.
+/// Row p pairs token `x_p` with the trunk's hidden state of position `p-1` (zeros for position 0)
+/// and predicts `x_{p+1}`.
+pub(super) fn lower(
+    gguf: &Gguf,
+    hp: &Hparams,
+    options: &LowerOptions,
+    symbols: &mut Symbols,
+) -> Result<Graph, LowerError> {
+    let mut cx = Context {
+        gguf,
+        hp,
+        options,
+        builder: Builder::new(symbols),
+        block: hp.blocks.len(),
+        naming: Naming::Mtp,
+    };
+    cx.bounds();
+    let ids = cx.input("ids", Symbol::TOKENS, None);
+    let h = cx.input("h", Symbol::TOKENS, Some(hp.embedding));
+    let pos = cx.input("pos", Symbol::TOKENS, None);
+    let rows = cx.input("rows", Symbol::ROWS, None);
+
+    let width = hp.embedding;
+    let own = |cx: &Context, name: &str| cx.has(&cx.in_block(name)).then(|| cx.in_block(name));
+    let table = match own(&cx, "nextn.embed_tokens.weight") {
+        Some(tensor) => cx.weight(&tensor, &[hp.vocabulary, width])?,
+        None => cx.embedding_table()?,
+    };
+    let e = cx.op(Op::Embed {}, &[ids.into(), table.into()])?;
+    cx.name(e, "", "mtp_tok_embd");
+    let e = cx.rmsnorm(e, &cx.in_block("nextn.enorm.weight"), width)?;
+    cx.name(e, "", "mtp_enorm");
+    let h = cx.rmsnorm(h, &cx.in_block("nextn.hnorm.weight"), width)?;
+    cx.name(h, "", "mtp_hnorm");
+    // The embedding half comes first; swapped halves still run, and predict nothing.
+    let joined = cx.op(Op::Concat { axis: 1 }, &[e.into(), h.into()])?;
+    cx.name(joined, "", "mtp_concat");
+    let w = cx.weight(&cx.in_block("nextn.eh_proj.weight"), &[width, 2 * width])?;
+    let x = cx.op(Op::EhProj {}, &[joined.into(), w.into()])?;
+    cx.name(x, "", "mtp_eh_proj");
+
+    let x = cx.residual_block(x, pos, BlockKind::Attention)?;
+    let norm = own(&cx, "nextn.shared_head_norm.weight");
+    let norm = norm.unwrap_or_else(|| "output_norm.weight".into());
+    let h_next = cx.rmsnorm(x, &norm, width)?;
+    cx.builder.name(h_next, "h_nextn");
+    let head = match own(&cx, "nextn.shared_head_head.weight") {
+        Some(tensor) => cx.weight(&tensor, &[hp.vocabulary, width])?,
+        None => cx.head()?,
+    };
+    let logits = cx.logits(h_next, rows, head, "mtp_shared_head_norm")?;
+    cx.builder.output("h_next", h_next);
+    cx.builder.output("logits", logits);
+    Ok(cx.builder.finish())
+}
