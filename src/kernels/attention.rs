@@ -64,7 +64,7 @@ pub struct CacheRows<'a> {
 /// # Panics
 /// If the cache has fewer rows or there is no position.
 pub fn attend(
-    ty: CacheType,
+    (k_type, v_type): (CacheType, CacheType),
     q: &[f32],
     k: CacheRows<'_>,
     v: CacheRows<'_>,
@@ -73,32 +73,35 @@ pub fn attend(
     out: &mut [f32],
 ) {
     assert!(!scores.is_empty(), "a token attends at least to itself");
-    match ty {
-        CacheType::F32 => attend_as::<F32>(q, k, v, scale, scores, out),
-        CacheType::F16 => attend_as::<F16>(q, k, v, scale, scores, out),
-        CacheType::BF16 => attend_as::<Bf16>(q, k, v, scale, scores, out),
+    match k_type {
+        CacheType::F32 => score::<F32>(q, k, scale, scores),
+        CacheType::F16 => score::<F16>(q, k, scale, scores),
+        CacheType::BF16 => score::<Bf16>(q, k, scale, scores),
+    }
+    match v_type {
+        CacheType::F32 => mix::<F32>(v, scores, out),
+        CacheType::F16 => mix::<F16>(v, scores, out),
+        CacheType::BF16 => mix::<Bf16>(v, scores, out),
     }
 }
 
 multiversion! {
-    fn attend_as<E: Element>(
-        q: &[f32], k: CacheRows<'_>, v: CacheRows<'_>, scale: f32,
-        scores: &mut [f32], out: &mut [f32],
-    ) = body;
+    fn score<E: Element>(q: &[f32], k: CacheRows<'_>, scale: f32, scores: &mut [f32]) = score_body;
 }
 
 #[inline(always)]
-fn body<I: Isa, E: Element>(
-    q: &[f32],
-    k: CacheRows<'_>,
-    v: CacheRows<'_>,
-    scale: f32,
-    scores: &mut [f32],
-    out: &mut [f32],
-) {
+fn score_body<I: Isa, E: Element>(q: &[f32], k: CacheRows<'_>, scale: f32, scores: &mut [f32]) {
     for (p, score) in scores.iter_mut().enumerate() {
         *score = dot::<I, E>(&k.bytes[p * k.stride..], q) * scale;
     }
+}
+
+multiversion! {
+    fn mix<E: Element>(v: CacheRows<'_>, scores: &mut [f32], out: &mut [f32]) = mix_body;
+}
+
+#[inline(always)]
+fn mix_body<I: Isa, E: Element>(v: CacheRows<'_>, scores: &mut [f32], out: &mut [f32]) {
     let sum = exponentials(scores) as f32;
     let mut c = 0;
     while c + 128 <= out.len() {
@@ -171,7 +174,7 @@ mod tests {
             };
             let (mut scores, mut out) = ([0.0; 4], vec![0.0; n]);
             attend(
-                ty,
+                (ty, ty),
                 &vec![1.0; n],
                 rows(&k),
                 rows(&v),

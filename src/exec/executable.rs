@@ -1,0 +1,228 @@
+//! A compiled model, its ops bound to kernels.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use sharpi_ir::{DType, Dim, Graph, Module, NodeId, NodeKind, Operand, StateId, Symbol, TensorType, Value};
+use sharpi_passes::{Compiled, Plan, Report};
+
+use crate::gguf::Gguf;
+use crate::kernels::ops::{Axis, BindError, Bound, Kernel, Slot, State, WeightData, bind};
+
+/// Compiled graphs over a model's weights; sessions share it.
+pub struct Executable {
+    compiled: Compiled,
+    pub(super) graphs: IndexMap<String, BoundGraph>,
+}
+
+/// A graph whose ops know where their operands lie.
+pub(super) struct BoundGraph {
+    pub(super) inputs: Vec<(String, Slot)>,
+    pub(super) outputs: IndexMap<String, Slot>,
+    pub(super) steps: Vec<Vec<Box<dyn Kernel>>>,
+    /// Named values that a step completes, views of them included.
+    pub(super) names: Vec<Vec<(String, Slot)>>,
+    pub(super) states: Vec<StateId>,
+    pub(super) arena_bytes: usize,
+    pub(super) bounds: IndexMap<Symbol, RangeInclusive<usize>>,
+    /// Least rows of the tables that the graph's ids index.
+    pub(super) vocabulary: usize,
+}
+
+impl Executable {
+    /// Binds every op of every graph.
+    pub(crate) fn new(compiled: Compiled, gguf: &Arc<Gguf>) -> Result<Executable, BindError> {
+        let mut graphs = IndexMap::new();
+        for (name, graph) in &compiled.module.graphs {
+            let Some(plan) = compiled.plans.get(name) else {
+                continue;
+            };
+            let binder = Binder {
+                module: &compiled.module,
+                graph,
+                plan,
+                gguf,
+            };
+            graphs.insert(name.clone(), binder.graph()?);
+        }
+        Ok(Executable { compiled, graphs })
+    }
+
+    /// The compiled graphs.
+    pub fn module(&self) -> &Module {
+        &self.compiled.module
+    }
+
+    /// Steps and places of a graph.
+    pub fn plan(&self, graph: &str) -> Option<&Plan> {
+        self.compiled.plans.get(graph)
+    }
+
+    /// What the passes did.
+    pub fn report(&self) -> &Report {
+        &self.compiled.report
+    }
+
+    /// Most tokens in one run.
+    pub fn max_tokens(&self) -> usize {
+        self.most(Symbol::TOKENS)
+    }
+
+    /// Most rows of logits in one run.
+    pub fn max_rows(&self) -> usize {
+        self.most(Symbol::ROWS)
+    }
+
+    fn most(&self, symbol: Symbol) -> usize {
+        let bounds = self.graphs.values().filter_map(|g| g.bounds.get(&symbol));
+        bounds.map(|range| *range.end()).min().unwrap_or(0)
+    }
+}
+
+struct Binder<'a> {
+    module: &'a Module,
+    graph: &'a Graph,
+    plan: &'a Plan,
+    gguf: &'a Arc<Gguf>,
+}
+
+impl Binder<'_> {
+    fn graph(&self) -> Result<BoundGraph, BindError> {
+        let graph = self.graph;
+        let mut inputs = Vec::new();
+        for &node in graph.inputs() {
+            if let NodeKind::Input(name) = graph.kind(node) {
+                inputs.push((name.clone(), self.slot(Value { node, result: 0 })?));
+            }
+        }
+        let mut outputs = IndexMap::new();
+        for (name, v) in graph.outputs() {
+            outputs.insert(name.clone(), self.slot(*v)?);
+        }
+        let (mut steps, mut names) = (Vec::new(), Vec::new());
+        for step in &self.plan.steps {
+            let mut kernels = Vec::new();
+            let mut named = Vec::new();
+            for &node in step {
+                kernels.extend(self.kernel(node)?);
+                self.names(node, &mut named)?;
+            }
+            steps.push(kernels);
+            names.push(named);
+        }
+        let mut states: Vec<StateId> = graph.nodes().filter_map(|n| graph.state(n)).collect();
+        states.sort_unstable();
+        states.dedup();
+        Ok(BoundGraph {
+            inputs,
+            outputs,
+            steps,
+            names,
+            states,
+            arena_bytes: self.plan.memory.arena_bytes,
+            bounds: graph.bounds().clone(),
+            vocabulary: self.vocabulary(),
+        })
+    }
+
+    fn kernel(&self, node: NodeId) -> Result<Option<Box<dyn Kernel>>, BindError> {
+        let Some(op) = self.graph.op(node) else {
+            return Ok(None);
+        };
+        let operands = self.graph.operands(node).into_iter();
+        let operands: Result<Vec<Bound>, BindError> =
+            operands.map(|o| self.operand(op.mnemonic(), o)).collect();
+        let results: Result<Vec<Slot>, BindError> =
+            self.graph.values(node).map(|v| self.slot(v)).collect();
+        bind(op, operands?, results?)
+    }
+
+    fn operand(&self, op: &'static str, operand: Operand) -> Result<Bound, BindError> {
+        let fail = |message: String| BindError { op, message };
+        match operand {
+            Operand::Value(v) => Ok(Bound::Value(self.slot(v)?)),
+            Operand::State(s) => match self.module.symbols.state_of(s) {
+                Some((_, ty)) => Ok(Bound::State(State {
+                    index: s.index(),
+                    ty: ty.clone(),
+                })),
+                None => Err(fail("its state is undeclared".into())),
+            },
+            Operand::Weight(w) => {
+                let declared = self.module.symbols.weight_of(w);
+                let (name, weight) = declared.ok_or_else(|| fail("a weight is undeclared".into()))?;
+                let tensor = self.gguf.tensor(&weight.source);
+                let dims = fixed(&weight.ty);
+                let data = tensor.zip(dims).and_then(|(tensor, dims)| {
+                    WeightData::new(self.gguf, tensor, weight.ty.dtype, dims)
+                });
+                match data {
+                    Some(data) if Some(data.bytes().len()) == weight.ty.bytes(&|_| 0) => {
+                        Ok(Bound::Weight(data))
+                    }
+                    Some(_) | None => Err(fail(format!(
+                        "@{name}: the file's tensor `{}` does not hold {}",
+                        weight.source, weight.ty
+                    ))),
+                }
+            }
+        }
+    }
+
+    fn slot(&self, v: Value) -> Result<Slot, BindError> {
+        let ty = self.graph.ty(v);
+        let op = self.graph.op(v.node).map_or("input", |op| op.mnemonic());
+        let fail = |message: String| BindError { op, message };
+        let axis = match ty.shape.first() {
+            Some(Dim::Sym(s)) if *s == Symbol::TOKENS => Axis::Tokens,
+            Some(Dim::Sym(s)) if *s == Symbol::ROWS => Axis::Rows,
+            Some(Dim::Sym(_) | Dim::Fixed(_)) | None => {
+                return Err(fail(format!("{ty} does not start with T or R")));
+            }
+        };
+        let dims: Option<Vec<usize>> = ty.shape[1..].iter().map(|d| d.fixed()).collect();
+        let dims = dims.ok_or_else(|| fail(format!("{ty} has a second symbolic dimension")))?;
+        let placed = self.plan.memory.placements.get(&v);
+        let placed = placed.ok_or_else(|| fail(format!("{ty} has no place in the plan")))?;
+        Ok(Slot {
+            offset: placed.offset,
+            axis,
+            dims,
+            dtype: ty.dtype,
+        })
+    }
+
+    /// Named f32 results of a node and of the views of them.
+    fn names(&self, node: NodeId, named: &mut Vec<(String, Slot)>) -> Result<(), BindError> {
+        for v in self.graph.values(node) {
+            if let Some(name) = self.graph.name(v)
+                && self.graph.ty(v).dtype == DType::F32
+            {
+                named.push((name.to_string(), self.slot(v)?));
+            }
+            for (user, _) in self.graph.users(v) {
+                if matches!(self.graph.op(user), Some(sharpi_ir::Op::Reshape { .. })) {
+                    self.names(user, named)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn vocabulary(&self) -> usize {
+        let embeds = self.graph.nodes().filter(|&n| {
+            matches!(self.graph.op(n), Some(sharpi_ir::Op::Embed {}))
+        });
+        let tables = embeds.flat_map(|n| self.graph.operands(n));
+        let rows = tables.filter_map(|o| match o {
+            Operand::Weight(w) => self.module.symbols.weight_of(w)?.1.ty.shape[0].fixed(),
+            Operand::Value(_) | Operand::State(_) => None,
+        });
+        rows.min().unwrap_or(usize::MAX)
+    }
+}
+
+fn fixed(ty: &TensorType) -> Option<Vec<usize>> {
+    ty.shape.iter().map(|d| d.fixed()).collect()
+}

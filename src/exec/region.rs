@@ -1,0 +1,94 @@
+//! One parallel region per run: every worker enters once and walks the same list of steps.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::kernels::ops::{Kernel, Run, Scratch};
+
+use super::barrier::Barrier;
+use super::error::RunError;
+
+/// The threads of a session and what each keeps between runs.
+pub(super) struct Workers {
+    /// `None` for one thread: the caller's.
+    pool: Option<rayon::ThreadPool>,
+    scratch: Vec<Mutex<Scratch>>,
+}
+
+impl Workers {
+    pub(super) fn new(threads: usize) -> Result<Workers, RunError> {
+        let threads = threads.max(1);
+        let pool = (threads > 1).then(|| {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(|i| format!("sharpi-{i}"))
+                .build()
+        });
+        let pool = pool.transpose().map_err(|e| RunError::Threads {
+            threads,
+            message: e.to_string(),
+        })?;
+        let scratch = (0..threads).map(|_| Mutex::default()).collect();
+        Ok(Workers { pool, scratch })
+    }
+
+    /// Runs the steps one after another, the chunks of each in parallel.
+    pub(super) fn run(&self, steps: &[Vec<Box<dyn Kernel>>], run: &Run<'_>) {
+        let work: Vec<StepWork> = steps.iter().map(|s| StepWork::new(s, run)).collect();
+        let barrier = Barrier::new(self.scratch.len());
+        match &self.pool {
+            None => self.walk(0, &work, run, &barrier),
+            Some(pool) => {
+                pool.broadcast(|worker| self.walk(worker.index(), &work, run, &barrier));
+            }
+        }
+    }
+
+    fn walk(&self, worker: usize, work: &[StepWork], run: &Run<'_>, barrier: &Barrier) {
+        let _guard = barrier.guard();
+        // A poisoned scratch holds only buffers: a panicked run leaves nothing that matters.
+        let scratch = &mut *self.scratch[worker].lock().unwrap_or_else(|e| e.into_inner());
+        for step in work {
+            scratch.next_step();
+            step.run(run, scratch);
+            barrier.wait();
+        }
+    }
+}
+
+/// The chunks of a step, taken from a counter.
+struct StepWork<'s> {
+    kernels: &'s [Box<dyn Kernel>],
+    /// First chunk of each kernel, and the number of all.
+    starts: Vec<usize>,
+    next: AtomicUsize,
+}
+
+impl<'s> StepWork<'s> {
+    fn new(kernels: &'s [Box<dyn Kernel>], run: &Run<'_>) -> StepWork<'s> {
+        let mut starts = vec![0];
+        for kernel in kernels {
+            starts.push(starts[starts.len() - 1] + kernel.chunks(run));
+        }
+        StepWork {
+            kernels,
+            starts,
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    fn run(&self, run: &Run<'_>, scratch: &mut Scratch) {
+        let all = self.starts[self.kernels.len()];
+        let mut kernel = 0;
+        loop {
+            let chunk = self.next.fetch_add(1, Ordering::Relaxed);
+            if chunk >= all {
+                return;
+            }
+            while chunk >= self.starts[kernel + 1] {
+                kernel += 1;
+            }
+            self.kernels[kernel].run(run, chunk - self.starts[kernel], scratch);
+        }
+    }
+}

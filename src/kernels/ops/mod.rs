@@ -1,0 +1,217 @@
+//! Ops bound to memory: what a worker runs, chunk by chunk.
+//!
+//! Each op becomes a [`Kernel`] that knows where its operands lie, how many chunks a run has, and
+//! computes one of them. Chunks split outputs, never a reduction, so who runs which is free.
+
+mod attention;
+mod bind;
+mod deltanet;
+mod elementwise;
+mod layout;
+mod matmul;
+mod moe;
+mod rows;
+
+pub use bind::{BindError, Bound, State, bind};
+
+use std::sync::Arc;
+
+use sharpi_ir::DType;
+
+use crate::gguf::{Gguf, TensorInfo};
+
+use super::attention::CacheType;
+use super::memory::Shared;
+use super::prepared::Prepared;
+use super::quant::WeightType;
+
+/// The axis that a value's first dimension counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Axis {
+    /// Tokens of the run.
+    Tokens,
+    /// Rows of logits asked for.
+    Rows,
+}
+
+/// Where a value lies in the arena and how it is laid out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Slot {
+    /// Byte in the arena.
+    pub offset: usize,
+    /// What the first dimension counts.
+    pub axis: Axis,
+    /// The other dimensions, slowest first.
+    pub dims: Vec<usize>,
+    /// Element type.
+    pub dtype: DType,
+}
+
+impl Slot {
+    /// Elements for each token (or row).
+    pub fn width(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// The contiguous dimension.
+    pub fn last(&self) -> usize {
+        self.dims.last().copied().unwrap_or(1)
+    }
+
+    /// Bytes for each token (or row).
+    pub fn stride_bytes(&self) -> usize {
+        self.width() / self.dtype.block_len() * self.dtype.block_bytes()
+    }
+}
+
+/// A weight's bytes in the model file.
+#[derive(Clone)]
+pub struct WeightData {
+    pub(super) gguf: Arc<Gguf>,
+    pub(super) tensor: TensorInfo,
+    pub(super) ty: WeightType,
+    /// Dimensions, slowest first.
+    pub(super) dims: Vec<usize>,
+}
+
+impl WeightData {
+    /// All bytes, rows one after another.
+    pub fn bytes(&self) -> &[u8] {
+        self.gguf.data(&self.tensor)
+    }
+
+    /// The values of an f32 weight.
+    pub fn floats(&self) -> Vec<f32> {
+        let (quads, _) = self.bytes().as_chunks::<4>();
+        quads.iter().map(|b| f32::from_le_bytes(*b)).collect()
+    }
+}
+
+/// A state's memory during a run.
+#[derive(Clone, Copy)]
+pub enum StateView<'a> {
+    /// f32 values, read and overwritten.
+    Recurrent(Shared<'a>),
+    /// Keys and values, position after position.
+    Kv {
+        /// Key rows.
+        k: Shared<'a>,
+        /// Value rows.
+        v: Shared<'a>,
+    },
+}
+
+/// Format of a KV cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KvLayout {
+    /// Element type of keys.
+    pub k: CacheType,
+    /// Element type of values.
+    pub v: CacheType,
+    /// Key-value heads.
+    pub heads: usize,
+    /// Elements of a head.
+    pub dim: usize,
+}
+
+/// One run of a graph, as its kernels see it.
+pub struct Run<'a> {
+    /// The values.
+    pub arena: Shared<'a>,
+    /// States by index.
+    pub states: Vec<StateView<'a>>,
+    /// Tokens of the run.
+    pub tokens: usize,
+    /// Rows of logits asked for.
+    pub rows: usize,
+}
+
+impl<'a> Run<'a> {
+    /// How many tokens or rows a value has in this run.
+    pub fn count(&self, slot: &Slot) -> usize {
+        match slot.axis {
+            Axis::Tokens => self.tokens,
+            Axis::Rows => self.rows,
+        }
+    }
+
+    /// A whole operand.
+    ///
+    /// # Safety
+    /// The value is an operand of the op that runs: the plan lets nobody write it in this step.
+    pub unsafe fn read(&self, slot: &Slot) -> &'a [f32] {
+        // SAFETY: handed on.
+        unsafe {
+            self.arena
+                .slice(slot.offset, self.count(slot) * slot.width())
+        }
+    }
+
+    /// A whole operand of whole numbers.
+    ///
+    /// # Safety
+    /// As [`Run::read`].
+    pub unsafe fn read_ids(&self, slot: &Slot) -> &'a [i32] {
+        // SAFETY: handed on.
+        unsafe {
+            self.arena
+                .slice(slot.offset, self.count(slot) * slot.width())
+        }
+    }
+
+    /// A whole operand as bytes.
+    ///
+    /// # Safety
+    /// As [`Run::read`].
+    pub unsafe fn read_bytes(&self, slot: &Slot) -> &'a [u8] {
+        let bytes = self.count(slot) * slot.stride_bytes();
+        // SAFETY: handed on.
+        unsafe { self.arena.slice(slot.offset, bytes) }
+    }
+
+    /// Token `t` of a result, to write.
+    ///
+    /// # Safety
+    /// The value is a result of the op that runs, and token `t` belongs to this chunk alone.
+    pub unsafe fn write(&self, slot: &Slot, t: usize) -> &'a mut [f32] {
+        let offset = slot.offset + t * slot.stride_bytes();
+        // SAFETY: handed on.
+        unsafe { self.arena.slice_mut(offset, slot.width()) }
+    }
+}
+
+/// What a worker keeps from chunk to chunk.
+#[derive(Default)]
+pub struct Scratch {
+    /// Attention scores.
+    scores: Vec<f32>,
+    /// RoPE cosines and sines.
+    angles: (Vec<f32>, Vec<f32>),
+    /// Activations in the layout of the matmul kernels, and whose they are.
+    prepared: Prepared,
+    prepared_for: Option<Activation>,
+}
+
+/// Which activation rows a worker has prepared: they stay the same for one step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Activation {
+    offset: usize,
+    dtype: DType,
+}
+
+impl Scratch {
+    /// Forgets what belongs to an earlier step.
+    pub fn next_step(&mut self) {
+        self.prepared_for = None;
+    }
+}
+
+/// An op bound to its memory.
+pub trait Kernel: Send + Sync {
+    /// How many chunks there are in this run; 0 where there is nothing to do.
+    fn chunks(&self, run: &Run<'_>) -> usize;
+
+    /// Computes one chunk. Each chunk of a step is run once, by any worker, at any time between
+    /// the two barriers of its step.
+    fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch);
+}

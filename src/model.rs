@@ -1,0 +1,118 @@
+//! A model file: the door to everything else.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sharpi_ir::Module;
+
+use crate::error::Error;
+use crate::exec::Executable;
+use crate::gguf::{Gguf, Value};
+use crate::lower::{Hparams, LowerOptions, lower};
+use crate::tokenizer::{Tokenizer, Vocabulary};
+
+/// The model that is part of the program.
+static EMBEDDED: &[u8] = include_bytes!("../fixtures/models/tiny-dense-Q4_K_M.gguf");
+
+/// An opened model file; cheap to clone.
+#[derive(Clone)]
+pub struct Model {
+    gguf: Arc<Gguf>,
+}
+
+/// How a model is lowered and which passes run.
+#[derive(Clone, Debug, Default)]
+pub struct CompileOptions {
+    /// The graphs' sizes and cache types.
+    pub lower: LowerOptions,
+    /// The pipeline.
+    pub passes: sharpi_passes::Options,
+}
+
+impl Model {
+    /// Opens a GGUF file, or the first part of a split one. Weights stay mapped, not read.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is malformed.
+    pub fn open(path: impl AsRef<Path>) -> Result<Model, Error> {
+        Ok(Model::from_gguf(Gguf::open(path)?))
+    }
+
+    /// The small model that is part of the program.
+    ///
+    /// # Errors
+    /// None in a sound build.
+    pub fn embedded() -> Result<Model, Error> {
+        Ok(Model::from_gguf(Gguf::from_static(EMBEDDED)?))
+    }
+
+    /// A model from an opened file.
+    pub fn from_gguf(gguf: Gguf) -> Model {
+        Model {
+            gguf: Arc::new(gguf),
+        }
+    }
+
+    /// The file.
+    pub fn gguf(&self) -> &Gguf {
+        &self.gguf
+    }
+
+    /// Sizes and constants from the metadata.
+    ///
+    /// # Errors
+    /// An unsupported architecture, a missing or unusable key.
+    pub fn hparams(&self) -> Result<Hparams, Error> {
+        Ok(Hparams::read(&self.gguf)?)
+    }
+
+    /// The tokeniser of the file's vocabulary.
+    ///
+    /// # Errors
+    /// A vocabulary that is missing, inconsistent, or of an unknown kind.
+    pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
+        Ok(Tokenizer::new(self.vocabulary())?)
+    }
+
+    /// The graphs as imported, before any pass.
+    ///
+    /// # Errors
+    /// See [`lower`](crate::lower::lower).
+    pub fn lower(&self, options: &LowerOptions) -> Result<Module, Error> {
+        Ok(lower(&self.gguf, options)?)
+    }
+
+    /// Lowers the model, runs the passes and binds the plan to kernels.
+    ///
+    /// # Errors
+    /// What [`Model::lower`] and the passes refuse.
+    pub fn compile(&self, options: &CompileOptions) -> Result<Executable, Error> {
+        let module = self.lower(&options.lower)?;
+        let compiled = sharpi_passes::compile(module, &options.passes)?;
+        Ok(Executable::new(compiled, &self.gguf)?)
+    }
+
+    fn vocabulary(&self) -> Vocabulary {
+        let get = |key: &str| self.gguf.get(&format!("tokenizer.ggml.{key}"));
+        let text = |key: &str| get(key).and_then(Value::as_str).unwrap_or_default().to_string();
+        let texts = |key: &str| {
+            let array = get(key).and_then(Value::as_array);
+            array.and_then(|a| a.as_strs()).unwrap_or_default().to_vec()
+        };
+        let id = |key: &str| get(key).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
+        let types = get("token_type").and_then(Value::as_array).and_then(|a| a.to_u64s());
+        Vocabulary {
+            model: text("model"),
+            pre: text("pre"),
+            tokens: texts("tokens"),
+            token_types: types.unwrap_or_default().into_iter().map(|t| t as i32).collect(),
+            merges: texts("merges"),
+            bos: id("bos_token_id"),
+            eos: id("eos_token_id"),
+            eot: id("eot_token_id"),
+            eom: id("eom_token_id"),
+            pad: id("padding_token_id"),
+            add_bos: get("add_bos_token").and_then(Value::as_bool).unwrap_or(false),
+        }
+    }
+}
