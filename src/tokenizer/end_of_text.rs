@@ -18,6 +18,7 @@ const ENDS: &[&str] = &[
     "<|calls|>",
     "<end_of_turn>",
     "<|endoftext|>",
+    // An ordinary token of Qwen's vocabulary, which merging never makes.
     "</s>",
     "<|eom_id|>",
     "<EOT>",

@@ -137,13 +137,11 @@ impl Merges {
     }
 }
 
-/// Reads `left right`. Either part may itself begin with a space, but in the
-/// byte alphabet none does beyond its first character.
+/// Reads `left right`. No other space can occur: the byte alphabet has none.
 fn parse(rank: usize, merge: &str, index: &Index<'_>) -> Result<Merge, TokenizerError> {
-    let space = merge.char_indices().skip(1).find(|&(_, c)| c == ' ');
-    let (left, right) = space
-        .map(|(at, _)| (&merge[..at], &merge[at + 1..]))
-        .filter(|(_, right)| !right.is_empty())
+    let (left, right) = merge
+        .split_once(' ')
+        .filter(|(left, right)| !left.is_empty() && !right.is_empty())
         .ok_or_else(|| TokenizerError::MalformedMerge {
             rank,
             merge: merge.to_owned(),

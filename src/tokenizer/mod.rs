@@ -3,10 +3,10 @@
 //!
 //! Encoding takes four steps, one module each:
 //!
-//! 1. [`special`] cuts the text at added tokens such as `<|im_start|>`;
-//! 2. [`words`] cuts what is left into words, the units no merge crosses;
-//! 3. every byte of a word becomes the token of that byte ([`alphabet`]);
-//! 4. [`merges`] joins neighbours in the order the vocabulary was trained in.
+//! 1. `special` cuts the text at added tokens such as `<|im_start|>`;
+//! 2. `words` cuts what is left into words, the units no merge crosses;
+//! 3. every byte of a word becomes the token of that byte (`alphabet`);
+//! 4. `merges` joins neighbours in the order the vocabulary was trained in.
 //!
 //! Ids agree with llama.cpp's for the same file, which is the reference. There
 //! is one known exception: llama.cpp classifies characters by Unicode 15.1, this
