@@ -1,2 +1,44 @@
-//! Passes over the op graph.
+//! Passes over the op graph: rewriting, scheduling and memory planning.
+//!
+//! [`compile`] takes a module through the [pipeline](pipeline::PIPELINE) and answers with the
+//! rewritten module, a [`Plan`] per graph and a [`Report`]. [`run`] stops wherever
+//! [`Options::stop_after`] says and answers with a [`Snapshot`] that prints. Nothing here prints
+//! or exits.
 #![forbid(unsafe_code)]
+
+pub mod check_plan;
+mod compile;
+mod cse;
+mod dce;
+mod error;
+mod facts;
+mod flow;
+mod label;
+mod manager;
+mod options;
+mod pack;
+mod pass;
+pub mod pipeline;
+mod plan_memory;
+mod print;
+mod quantize_activations;
+mod report;
+pub mod rewrite;
+mod schedule;
+mod stage;
+
+pub use check_plan::{PlanFault, check_memory, check_plan, check_schedule};
+pub use compile::{Compiled, Plan, compile, run_until};
+pub use cse::Cse;
+pub use dce::Dce;
+pub use error::CompileError;
+pub use manager::{Snapshot, run, run_exactly};
+pub use options::{Options, Verify};
+pub use pass::{Context, Decisions, Pass, PassError, Stats};
+pub use pipeline::{PassInfo, passes, passes_table};
+pub use plan_memory::{ALIGNMENT, MemoryPlan, Placement, PlanMemory};
+pub use print::{print_planned, print_snapshot};
+pub use quantize_activations::QuantizeActivations;
+pub use report::{PassReport, Report};
+pub use schedule::{Schedule, ScheduleSteps};
+pub use stage::Stage;

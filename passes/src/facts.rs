@@ -1,0 +1,50 @@
+//! What passes must know of each op beyond its signature; the list an added op has to join.
+
+use sharpi_ir::Op;
+
+/// How the passes of this crate treat an op.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Treatment {
+    /// Reads its operands, writes its results.
+    Plain,
+    /// Its result is its operand's bytes under another type; nothing runs.
+    View,
+    /// Multiplies operand `x` with the weight in slot `weight`, in the weight's activation type.
+    Product {
+        /// Slot of the activation.
+        x: usize,
+        /// Slot of the weight.
+        weight: usize,
+    },
+}
+
+pub(crate) fn treatment(op: &Op) -> Treatment {
+    match op {
+        Op::Reshape { .. } => Treatment::View,
+        Op::Matmul {} | Op::EhProj {} => Treatment::Product { x: 0, weight: 1 },
+        Op::MoeMatmul {} => Treatment::Product { x: 0, weight: 2 },
+        Op::Embed {}
+        | Op::Quantize { .. }
+        | Op::Rmsnorm { .. }
+        | Op::L2norm { .. }
+        | Op::Rope { .. }
+        | Op::KvStore {}
+        | Op::Attention { .. }
+        | Op::CausalConv {}
+        | Op::GdnScan {}
+        | Op::Silu {}
+        | Op::Sigmoid {}
+        | Op::Softplus {}
+        | Op::Softmax {}
+        | Op::Add {}
+        | Op::Mul {}
+        | Op::Div {}
+        | Op::ClampMin { .. }
+        | Op::RowSum {}
+        | Op::Concat { .. }
+        | Op::Split { .. }
+        | Op::GetRows {}
+        | Op::TopkRouter { .. }
+        | Op::ExpertSum {} => Treatment::Plain,
+    }
+}

@@ -1,0 +1,170 @@
+//! Runs the pipeline: pass by pass, each over every graph of the module, with verification,
+//! timing, checks at the stages' boundaries, and dumps.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use indexmap::IndexMap;
+use sharpi_ir::Module;
+use sharpi_ir::verify::verify;
+
+use crate::error::CompileError;
+use crate::options::{Options, Verify};
+use crate::pass::{Context, Decisions, Pass};
+use crate::pipeline::PIPELINE;
+use crate::print::print_snapshot;
+use crate::report::{PassReport, Report};
+use crate::stage::Stage;
+
+/// A module on its way through the pipeline.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The module as the passes that ran have left it.
+    pub module: Module,
+    /// What they have decided about each graph.
+    pub decisions: IndexMap<String, Decisions>,
+    /// The stage last reached.
+    pub stage: Stage,
+    /// What was done so far.
+    pub report: Report,
+}
+
+/// Runs the pipeline as far as the options say.
+///
+/// # Errors
+/// Options that name no pass; a module that does not verify; a pass that gives up; a stage that
+/// is not reached; a dump that cannot be written.
+pub fn run(module: Module, options: &Options) -> Result<Snapshot, CompileError> {
+    options.check()?;
+    let dumps = options.dump_after_each.as_deref();
+    let mut at = Snapshot::imported(module)?;
+    at.dump(dumps, 0, Stage::Imported.name())?;
+    if options.stops_after(Stage::Imported.name()) {
+        return Ok(at);
+    }
+    let mut number = 0;
+    'pipeline: for phase in PIPELINE {
+        let passes = phase.passes.iter().copied().enumerate();
+        for (i, pass) in passes {
+            number += 1;
+            if options.runs(pass) {
+                at.run_pass(pass, options.verify)?;
+                at.dump(dumps, number, pass.name())?;
+            }
+            let complete = i + 1 == phase.passes.len();
+            if complete {
+                at.reach(phase.stage)?;
+            }
+            if options.stops_after(pass.name())
+                || (complete && options.stops_after(phase.stage.name()))
+            {
+                break 'pipeline;
+            }
+        }
+    }
+    if options.verify == Verify::Ends {
+        at.verify(|| "at the end".into())?;
+    }
+    Ok(at)
+}
+
+/// Runs just these passes, with verification after each and no checks of stages: for tests of one
+/// pass.
+///
+/// # Errors
+/// A module that does not verify, before or after; a pass that gives up.
+pub fn run_exactly(module: Module, passes: &[&dyn Pass]) -> Result<Snapshot, CompileError> {
+    let mut at = Snapshot::imported(module)?;
+    for pass in passes {
+        at.run_pass(*pass, Verify::Each)?;
+    }
+    Ok(at)
+}
+
+impl Snapshot {
+    fn imported(module: Module) -> Result<Snapshot, CompileError> {
+        let names = module.graphs.keys().cloned();
+        let mut at = Snapshot {
+            decisions: names.map(|name| (name, Decisions::default())).collect(),
+            module,
+            stage: Stage::Imported,
+            report: Report::default(),
+        };
+        at.verify(|| "as imported".into())?;
+        Ok(at)
+    }
+
+    fn run_pass(&mut self, pass: &dyn Pass, when: Verify) -> Result<(), CompileError> {
+        let mut changed = false;
+        let symbols = &mut self.module.symbols;
+        let graphs = self.module.graphs.iter_mut();
+        for ((name, graph), decisions) in graphs.zip(self.decisions.values_mut()) {
+            let ops_before = graph.op_count();
+            let start = Instant::now();
+            let mut context = Context {
+                name,
+                symbols,
+                decisions,
+            };
+            let stats = pass.run(graph, &mut context);
+            let stats = stats.map_err(|source| CompileError::Pass {
+                pass: pass.name(),
+                graph: name.clone(),
+                source,
+            })?;
+            changed |= stats.changed();
+            self.report.passes.push(PassReport {
+                pass: pass.name(),
+                graph: name.clone(),
+                time: start.elapsed(),
+                ops_before,
+                ops_after: graph.op_count(),
+                stats,
+            });
+        }
+        if changed && when == Verify::Each {
+            self.verify(|| format!("after pass `{}`", pass.name()))?;
+        }
+        Ok(())
+    }
+
+    fn verify(&mut self, when: impl Fn() -> String) -> Result<(), CompileError> {
+        let start = Instant::now();
+        let verdict = verify(&self.module);
+        self.report.checking += start.elapsed();
+        verdict.map_err(|source| CompileError::Verify {
+            when: when(),
+            source,
+        })
+    }
+
+    /// Checks that every graph has reached the stage.
+    fn reach(&mut self, stage: Stage) -> Result<(), CompileError> {
+        let start = Instant::now();
+        let mut offences = Vec::new();
+        for ((name, graph), decisions) in self.module.graphs.iter().zip(self.decisions.values()) {
+            let found = stage.offences(graph, &self.module.symbols, decisions);
+            offences.extend(found.iter().map(|o| format!("@{name}: {o}")));
+        }
+        self.report.checking += start.elapsed();
+        if !offences.is_empty() {
+            return Err(CompileError::Stage { stage, offences });
+        }
+        self.stage = stage;
+        Ok(())
+    }
+
+    fn dump(&self, folder: Option<&Path>, number: usize, name: &str) -> Result<(), CompileError> {
+        let Some(folder) = folder else { return Ok(()) };
+        let write = |path: &Path, result: std::io::Result<()>| {
+            result.map_err(|source| CompileError::Dump {
+                path: path.to_path_buf(),
+                source,
+            })
+        };
+        write(folder, fs::create_dir_all(folder))?;
+        let path = folder.join(format!("{number:02}-{name}.sir"));
+        write(&path, fs::write(&path, print_snapshot(self)))
+    }
+}

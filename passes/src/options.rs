@@ -1,0 +1,92 @@
+//! What a caller may choose about a run of the pipeline.
+
+use std::path::PathBuf;
+
+use crate::error::CompileError;
+use crate::pass::Pass;
+use crate::pipeline::passes;
+use crate::stage::Stage;
+
+/// Which passes run, how far, and what is checked and written on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Of the passes that can be skipped, run these alone. Required passes run anyway.
+    pub only: Option<Vec<String>>,
+    /// Passes not to run; only such as are not required.
+    pub skip: Vec<String>,
+    /// The pass or the stage after which to stop.
+    pub stop_after: Option<String>,
+    /// Folder for the module's text as imported and after every pass.
+    pub dump_after_each: Option<PathBuf>,
+    /// When graphs are verified.
+    pub verify: Verify,
+}
+
+/// When graphs are verified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verify {
+    /// As imported and after every pass that changes a graph.
+    Each,
+    /// As imported and at the end.
+    Ends,
+}
+
+impl Default for Verify {
+    fn default() -> Verify {
+        if cfg!(debug_assertions) {
+            Verify::Each
+        } else {
+            Verify::Ends
+        }
+    }
+}
+
+impl Options {
+    /// # Errors
+    /// A name that no pass (or, for `stop_after`, no stage) has; a required pass to be skipped.
+    pub(crate) fn check(&self) -> Result<(), CompileError> {
+        for name in self.only.iter().flatten().chain(&self.skip) {
+            if !passes().any(|p| p.name() == name) {
+                return Err(unknown("pass", name, &[]));
+            }
+        }
+        if let Some(pass) = passes().find(|p| p.required() && self.skips(*p)) {
+            return Err(CompileError::Required { pass: pass.name() });
+        }
+        let stages = Stage::ALL.map(Stage::name);
+        match &self.stop_after {
+            Some(name)
+                if !passes().any(|p| p.name() == name) && !stages.contains(&name.as_str()) =>
+            {
+                Err(unknown("pass or stage", name, &stages))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn skips(&self, pass: &dyn Pass) -> bool {
+        self.skip.iter().any(|name| name == pass.name())
+    }
+
+    /// Whether the pass is to run.
+    pub(crate) fn runs(&self, pass: &dyn Pass) -> bool {
+        let chosen = |only: &Vec<String>| only.iter().any(|name| name == pass.name());
+        pass.required() || (!self.skips(pass) && self.only.as_ref().is_none_or(chosen))
+    }
+
+    /// Whether the pass or stage of that name is the last.
+    pub(crate) fn stops_after(&self, name: &str) -> bool {
+        self.stop_after.as_deref() == Some(name)
+    }
+}
+
+fn unknown(kind: &'static str, name: &str, more: &[&str]) -> CompileError {
+    let names: Vec<&str> = (passes().map(|p| p.name()))
+        .chain(more.iter().copied())
+        .collect();
+    CompileError::Unknown {
+        kind,
+        name: name.to_string(),
+        names: names.join(", "),
+    }
+}

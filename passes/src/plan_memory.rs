@@ -1,0 +1,154 @@
+//! Decides where each value lies.
+//!
+//! All values of a run lie in one arena, 64-byte aligned, at the sizes that they have at the upper
+//! bounds of the symbols. A value's bytes are taken from the step that makes it through the step
+//! of its last reader, both included: ops of one step may run at the same time, so nothing is
+//! reused within a step. Inputs are there before the first step, outputs stay to the end. A value
+//! and its views are one buffer.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+use sharpi_ir::{Dim, Graph, Symbol, Value};
+
+use crate::flow::Flow;
+use crate::label;
+use crate::pack::{Block, pack, widest_moment};
+use crate::pass::{Context, Pass, PassError, Stats};
+use crate::schedule::Schedule;
+
+/// Every placement starts at a multiple of this many bytes: a cache line, a register's width.
+pub const ALIGNMENT: usize = 64;
+
+/// Gives every value its place in the arena.
+pub struct PlanMemory;
+
+/// Where a value lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Placement {
+    /// Bytes from the start of the arena.
+    pub offset: usize,
+    /// Bytes at the upper bounds of the symbols.
+    pub bytes: usize,
+}
+
+/// Where the values of a graph lie.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct MemoryPlan {
+    /// The place of every value; views have that of the value they show.
+    pub placements: HashMap<Value, Placement>,
+    /// Size of the arena.
+    pub arena_bytes: usize,
+    /// What the arena would be if nothing were reused.
+    pub sum_bytes: usize,
+    /// Bytes taken at the widest moment: no arena can be smaller.
+    pub lower_bound_bytes: usize,
+}
+
+impl Pass for PlanMemory {
+    fn name(&self) -> &'static str {
+        "plan-memory"
+    }
+
+    fn doc(&self) -> &'static str {
+        "places every value in one arena, reusing bytes of values that are no longer read"
+    }
+
+    fn required(&self) -> bool {
+        true
+    }
+
+    fn run(&self, graph: &mut Graph, context: &mut Context<'_>) -> Result<Stats, PassError> {
+        let schedule = context.decisions.schedule.as_ref();
+        let schedule = schedule.ok_or(PassError::NotYet { pass: "schedule" })?;
+        context.decisions.memory = Some(plan(graph, schedule)?);
+        Ok(Stats::default())
+    }
+}
+
+fn plan(graph: &Graph, schedule: &Schedule) -> Result<MemoryPlan, PassError> {
+    let flow = Flow::new(graph)?;
+    let lifetimes = lifetimes(graph, &flow, schedule)?;
+    let mut sum_bytes = 0usize;
+    let mut blocks = Vec::with_capacity(lifetimes.len());
+    for (&v, &(first, last)) in &lifetimes {
+        let bytes = largest_bytes(graph, v)?.checked_next_multiple_of(ALIGNMENT);
+        let sum = bytes.and_then(|bytes| sum_bytes.checked_add(bytes));
+        let (Some(bytes), Some(sum)) = (bytes, sum) else {
+            return Err(unaddressable(graph, v));
+        };
+        sum_bytes = sum;
+        blocks.push(Block { bytes, first, last });
+    }
+    let (offsets, arena_bytes) = pack(&blocks);
+    let mut placements = HashMap::new();
+    for v in graph.nodes().flat_map(|node| graph.values(node)) {
+        if let Some(block) = lifetimes.get_index_of(&flow.buffer(v)) {
+            let (offset, bytes) = (offsets[block], largest_bytes(graph, v)?);
+            placements.insert(v, Placement { offset, bytes });
+        }
+    }
+    Ok(MemoryPlan {
+        placements,
+        arena_bytes,
+        sum_bytes,
+        lower_bound_bytes: widest_moment(&blocks),
+    })
+}
+
+/// First and last step at which each buffer's bytes are taken.
+fn lifetimes(
+    graph: &Graph,
+    flow: &Flow,
+    schedule: &Schedule,
+) -> Result<IndexMap<Value, (usize, usize)>, PassError> {
+    let steps = schedule.steps.iter().enumerate();
+    let step_of: HashMap<_, _> = steps
+        .flat_map(|(step, ops)| ops.iter().map(move |op| (*op, step)))
+        .collect();
+    let mut lifetimes = IndexMap::new();
+    for v in graph.inputs().iter().flat_map(|n| graph.values(*n)) {
+        lifetimes.insert(v, (0, 0));
+    }
+    for op in &flow.ops {
+        let step = step_of.get(&op.node).copied();
+        let step = step.ok_or(PassError::NotYet { pass: "schedule" })?;
+        lifetimes.extend(graph.values(op.node).map(|v| (v, (step, step))));
+        for v in &op.reads {
+            if let Some((_, last)) = lifetimes.get_mut(v) {
+                *last = step.max(*last);
+            }
+        }
+    }
+    let end = schedule.steps.len().saturating_sub(1);
+    for v in graph.outputs().values() {
+        if let Some((_, last)) = lifetimes.get_mut(&flow.buffer(*v)) {
+            *last = end;
+        }
+    }
+    Ok(lifetimes)
+}
+
+/// Bytes of a value at the upper bounds of its symbols.
+fn largest_bytes(graph: &Graph, v: Value) -> Result<usize, PassError> {
+    let upper = |s: Symbol| graph.bounds().get(&s).map(|range| *range.end());
+    let unbounded = |d: &Dim| match d {
+        Dim::Sym(s) if upper(*s).is_none() => Some(*s),
+        Dim::Sym(_) | Dim::Fixed(_) => None,
+    };
+    let ty = graph.ty(v);
+    if let Some(symbol) = ty.shape.iter().find_map(unbounded) {
+        return Err(PassError::Unbounded {
+            value: label::value(graph, v),
+            symbol,
+        });
+    }
+    let bytes = ty.bytes(&|s| upper(s).unwrap_or(0));
+    bytes.ok_or_else(|| unaddressable(graph, v))
+}
+
+fn unaddressable(graph: &Graph, v: Value) -> PassError {
+    PassError::Unaddressable {
+        value: label::value(graph, v),
+    }
+}
