@@ -31,7 +31,9 @@ pub enum PlanFault {
     #[error("{op} is in step {step}, expected only ops that move bytes")]
     NothingToRun { op: String, step: usize },
     /// An op beside or before the maker of its operand.
-    #[error("{op} runs in step {step}, expected after step {made}, which makes its operand {operand}")]
+    #[error(
+        "{op} runs in step {step}, expected after step {made}, which makes its operand {operand}"
+    )]
     BeforeOperand {
         op: String,
         step: usize,
@@ -39,7 +41,9 @@ pub enum PlanFault {
         made: usize,
     },
     /// An op beside or before the one that must touch their state first.
-    #[error("{op} runs in step {step}, expected after step {first}, in which {other} touches the same state")]
+    #[error(
+        "{op} runs in step {step}, expected after step {first}, in which {other} touches the same state"
+    )]
     EffectOrder {
         op: String,
         step: usize,

@@ -43,7 +43,7 @@ impl Pass for Cse {
                     entry.insert(node);
                 }
                 Entry::Occupied(entry) => {
-                            let patch = merge(graph, node, *entry.get());
+                    let patch = merge(graph, node, *entry.get());
                     apply(graph, patch, context.symbols, node)?;
                     stats.count(RULE);
                 }

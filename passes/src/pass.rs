@@ -75,7 +75,9 @@ pub enum PassError {
         source: PatchError,
     },
     /// A rule that finds no end.
-    #[error("rule {rule} still fires at {node} after {bound} sweeps; a rule must undo no other's work")]
+    #[error(
+        "rule {rule} still fires at {node} after {bound} sweeps; a rule must undo no other's work"
+    )]
     Endless {
         /// The rule's name.
         rule: &'static str,
@@ -91,7 +93,9 @@ pub enum PassError {
         node: String,
     },
     /// A value of unknown size.
-    #[error("the size of {value} is unknown: symbol {symbol} has no bounds, `where {symbol} in 1..=512` would give them")]
+    #[error(
+        "the size of {value} is unknown: symbol {symbol} has no bounds, `where {symbol} in 1..=512` would give them"
+    )]
     Unbounded {
         /// The value.
         value: String,

@@ -63,7 +63,8 @@ pub(crate) fn unrounded(graph: &Graph, node: NodeId, symbols: &Symbols) -> Optio
         Treatment::Plain | Treatment::View => return None,
     };
     let operands = graph.operands(node);
-    let (Operand::Value(x), Operand::Weight(weight)) = (*operands.get(slot)?, *operands.get(weight)?)
+    let (Operand::Value(x), Operand::Weight(weight)) =
+        (*operands.get(slot)?, *operands.get(weight)?)
     else {
         return None;
     };

@@ -37,7 +37,10 @@ impl Barrier {
         }
         let mut spins = 0;
         while self.generation.load(Ordering::Acquire) == generation {
-            assert!(!self.broken.load(Ordering::Relaxed), "another worker panicked");
+            assert!(
+                !self.broken.load(Ordering::Relaxed),
+                "another worker panicked"
+            );
             spins += 1;
             if spins < SPINS {
                 std::hint::spin_loop();

@@ -23,7 +23,9 @@ pub enum RunError {
         message: String,
     },
     /// The run does not start where the graph's states stand.
-    #[error("the run starts at position {start}, but graph `{graph}` has consumed {consumed} tokens")]
+    #[error(
+        "the run starts at position {start}, but graph `{graph}` has consumed {consumed} tokens"
+    )]
     Position {
         /// The graph.
         graph: String,
@@ -39,6 +41,16 @@ pub enum RunError {
         position: usize,
         /// Positions that the caches hold.
         context: usize,
+    },
+    /// A graph cannot go back.
+    #[error(
+        "graph `{graph}` cannot go back to {tokens} tokens: it has consumed fewer, or keeps a recurrent state"
+    )]
+    Truncate {
+        /// The graph.
+        graph: String,
+        /// How many tokens were to stay.
+        tokens: usize,
     },
     /// The worker threads could not be started.
     #[error("cannot start {threads} threads: {message}")]

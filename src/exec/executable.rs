@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use sharpi_ir::{DType, Dim, Graph, Module, NodeId, NodeKind, Operand, StateId, Symbol, TensorType, Value};
+use sharpi_ir::{
+    DType, Dim, Graph, Module, NodeId, NodeKind, Operand, StateId, Symbol, TensorType, Value,
+};
 use sharpi_passes::{Compiled, Plan, Report};
 
 use crate::gguf::Gguf;
@@ -151,7 +153,8 @@ impl Binder<'_> {
             },
             Operand::Weight(w) => {
                 let declared = self.module.symbols.weight_of(w);
-                let (name, weight) = declared.ok_or_else(|| fail("a weight is undeclared".into()))?;
+                let (name, weight) =
+                    declared.ok_or_else(|| fail("a weight is undeclared".into()))?;
                 let tensor = self.gguf.tensor(&weight.source);
                 let dims = fixed(&weight.ty);
                 let data = tensor.zip(dims).and_then(|(tensor, dims)| {
@@ -211,9 +214,10 @@ impl Binder<'_> {
     }
 
     fn vocabulary(&self) -> usize {
-        let embeds = self.graph.nodes().filter(|&n| {
-            matches!(self.graph.op(n), Some(sharpi_ir::Op::Embed {}))
-        });
+        let embeds = self
+            .graph
+            .nodes()
+            .filter(|&n| matches!(self.graph.op(n), Some(sharpi_ir::Op::Embed {})));
         let tables = embeds.flat_map(|n| self.graph.operands(n));
         let rows = tables.filter_map(|o| match o {
             Operand::Weight(w) => self.module.symbols.weight_of(w)?.1.ty.shape[0].fixed(),

@@ -47,7 +47,9 @@ impl Workers {
     fn walk(&self, worker: usize, work: &[StepWork], run: &Run<'_>, barrier: &Barrier) {
         let _guard = barrier.guard();
         // A poisoned scratch holds only buffers: a panicked run leaves nothing that matters.
-        let scratch = &mut *self.scratch[worker].lock().unwrap_or_else(|e| e.into_inner());
+        let scratch = &mut *self.scratch[worker]
+            .lock()
+            .unwrap_or_else(|e| e.into_inner());
         for step in work {
             scratch.next_step();
             step.run(run, scratch);

@@ -91,8 +91,9 @@ impl Session {
     /// A context that cannot be held, or threads that cannot be started.
     pub fn new(executable: Arc<Executable>, options: &SessionOptions) -> Result<Session, RunError> {
         let types = executable.module().symbols.states();
-        let states: Result<Vec<State>, RunError> =
-            types.map(|(_, _, ty)| State::new(ty, options.context)).collect();
+        let states: Result<Vec<State>, RunError> = types
+            .map(|(_, _, ty)| State::new(ty, options.context))
+            .collect();
         let arena_bytes = executable.graphs.values().map(|g| g.arena_bytes).max();
         Ok(Session {
             workers: Workers::new(options.threads)?,
@@ -117,12 +118,46 @@ impl Session {
     pub fn position(&self, graph: &str) -> usize {
         let graph = self.executable.graphs.get(graph);
         let states = graph.into_iter().flat_map(|g| &g.states);
-        states.map(|s| self.states[s.index()].consumed).max().unwrap_or(0)
+        states
+            .map(|s| self.states[s.index()].consumed)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Forgets the sequence.
     pub fn reset(&mut self) {
         self.states.iter_mut().for_each(State::reset);
+    }
+
+    /// Goes back to the first `tokens` tokens of a graph that keeps nothing but KV caches, as the
+    /// MTP head does.
+    ///
+    /// # Errors
+    /// A graph with recurrent states, which cannot go back, or more tokens than there are.
+    pub fn truncate(&mut self, graph: &str, tokens: usize) -> Result<(), RunError> {
+        let bound = self.graph(graph)?;
+        let states: Vec<usize> = bound.states.iter().map(|s| s.index()).collect();
+        let fits = |i: &usize| self.states[*i].is_cache() && self.states[*i].consumed >= tokens;
+        if !states.iter().all(fits) {
+            return Err(RunError::Truncate {
+                graph: graph.into(),
+                tokens,
+            });
+        }
+        states
+            .iter()
+            .for_each(|&i| self.states[i].consumed = tokens);
+        Ok(())
+    }
+
+    fn graph(&self, name: &str) -> Result<&BoundGraph, RunError> {
+        self.executable.graphs.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.executable.graphs.keys().map(String::as_str).collect();
+            RunError::NoGraph {
+                name: name.into(),
+                known: known.join(", "),
+            }
+        })
     }
 
     /// Runs a graph once. For both graphs of a model `ids: i32[T]` are the tokens, `pos: i32[T]`
@@ -133,7 +168,11 @@ impl Session {
     /// An unknown graph; a missing, unknown or ill-shaped input; an id outside the vocabulary; a
     /// run that does not start where the states stand or leaves the context. The states are then
     /// as before.
-    pub fn run(&mut self, graph: &str, inputs: &[(&str, Input<'_>)]) -> Result<Outputs<'_>, RunError> {
+    pub fn run(
+        &mut self,
+        graph: &str,
+        inputs: &[(&str, Input<'_>)],
+    ) -> Result<Outputs<'_>, RunError> {
         self.run_watched(graph, inputs, None)
     }
 
@@ -157,20 +196,21 @@ impl Session {
         inputs: &[(&str, Input<'_>)],
         watch: Option<Watch<'_>>,
     ) -> Result<Outputs<'_>, RunError> {
+        self.graph(name)?;
         let executable = self.executable.clone();
-        let graph = executable.graphs.get(name).ok_or_else(|| {
-            let known: Vec<&str> = executable.graphs.keys().map(String::as_str).collect();
-            RunError::NoGraph {
-                name: name.into(),
-                known: known.join(", "),
-            }
-        })?;
+        let graph = &executable.graphs[name];
         let call = Call::check(name, graph, inputs)?;
         let end = self.check_positions(&call)?;
         for (slot, input) in &call.slots {
             match input {
-                Input::I32(x) => self.arena.slice_mut(slot.offset, x.len()).copy_from_slice(x),
-                Input::F32(x) => self.arena.slice_mut(slot.offset, x.len()).copy_from_slice(x),
+                Input::I32(x) => self
+                    .arena
+                    .slice_mut(slot.offset, x.len())
+                    .copy_from_slice(x),
+                Input::F32(x) => self
+                    .arena
+                    .slice_mut(slot.offset, x.len())
+                    .copy_from_slice(x),
             }
         }
         match watch {
@@ -257,9 +297,15 @@ impl<'a> Call<'a> {
             name: input.into(),
             message,
         };
-        if let Some((stray, _)) = inputs.iter().find(|(n, _)| !graph.inputs.iter().any(|(i, _)| i == n)) {
+        if let Some((stray, _)) = inputs
+            .iter()
+            .find(|(n, _)| !graph.inputs.iter().any(|(i, _)| i == n))
+        {
             let known: Vec<&str> = graph.inputs.iter().map(|(n, _)| n.as_str()).collect();
-            return Err(fail(stray, format!("there is none, expected {}", known.join(", "))));
+            return Err(fail(
+                stray,
+                format!("there is none, expected {}", known.join(", ")),
+            ));
         }
         let mut call = Call {
             name,
@@ -281,11 +327,17 @@ impl<'a> Call<'a> {
             call.slots.push((slot, given));
         }
         for ((input, slot), (_, given)) in graph.inputs.iter().zip(&call.slots) {
-            call.check_input(input, slot, given).map_err(|m| fail(input, m))?;
+            call.check_input(input, slot, given)
+                .map_err(|m| fail(input, m))?;
         }
-        if let Some((_, Input::I32(pos))) = graph.inputs.iter().position(|(n, _)| n == "pos").map(|i| call.slots[i])
+        if let Some((_, Input::I32(pos))) = graph
+            .inputs
+            .iter()
+            .position(|(n, _)| n == "pos")
+            .map(|i| call.slots[i])
         {
-            call.start = usize::try_from(pos[0]).map_err(|_| fail("pos", format!("starts at {}", pos[0])))?;
+            call.start = usize::try_from(pos[0])
+                .map_err(|_| fail("pos", format!("starts at {}", pos[0])))?;
         }
         Ok(call)
     }
@@ -299,16 +351,21 @@ impl<'a> Call<'a> {
         if let Some(range) = self.graph.bounds.get(&symbol)
             && !range.contains(&count)
         {
-            return Err(format!("{count} rows, expected {} to {}", range.start(), range.end()));
+            return Err(format!(
+                "{count} rows, expected {} to {}",
+                range.start(),
+                range.end()
+            ));
         }
         let expected = count * slot.width();
         if given.len() != expected {
             return Err(format!("{} elements, expected {expected}", given.len()));
         }
-        let within = |x: &[i32], limit: usize| match x.iter().find(|&&i| i < 0 || i as usize >= limit) {
-            Some(i) => Err(format!("{i} is not below {limit}")),
-            None => Ok(()),
-        };
+        let within =
+            |x: &[i32], limit: usize| match x.iter().find(|&&i| i < 0 || i as usize >= limit) {
+                Some(i) => Err(format!("{i} is not below {limit}")),
+                None => Ok(()),
+            };
         match (slot.dtype, given) {
             (sharpi_ir::DType::F32, Input::F32(_)) => Ok(()),
             (sharpi_ir::DType::I32, Input::I32(x)) => match name {

@@ -37,7 +37,10 @@ impl State {
                 }
             }
         };
-        Ok(State { memory, consumed: 0 })
+        Ok(State {
+            memory,
+            consumed: 0,
+        })
     }
 
     /// As before the first token.
@@ -48,6 +51,11 @@ impl State {
             // Rows beyond `consumed` are never read.
             Memory::Kv { .. } => {}
         }
+    }
+
+    /// Whether the state is a cache by position, which can go back.
+    pub(super) fn is_cache(&self) -> bool {
+        matches!(self.memory, Memory::Kv { .. })
     }
 
     pub(super) fn view(&mut self) -> StateView<'_> {

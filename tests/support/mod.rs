@@ -1,0 +1,147 @@
+//! What the numbers tests share: reference captures, models, and a session that feeds tokens.
+#![allow(dead_code, missing_docs)]
+
+pub mod requantise;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use sharpi_compile::ir::DType;
+use sharpi_compile::lower::LowerOptions;
+use sharpi_compile::{CompileOptions, Executable, Input, Model, Session, SessionOptions};
+
+/// One capture of the reference.
+#[derive(Deserialize, Clone)]
+pub struct Capture {
+    pub prompt: String,
+    pub prompt_ids: Vec<i32>,
+    pub cache_type: String,
+    pub n_draft_max: usize,
+    pub ids: Vec<i32>,
+    pub text: String,
+    pub ignore_eos: bool,
+    pub stable: bool,
+    #[serde(default)]
+    pub top5: Vec<Vec<(i32, f32)>>,
+}
+
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// Folders with `models/` and `golden/`: the fixtures, and a larger set where
+/// `SHARPI_REFERENCE_DIR` names one.
+pub fn reference_dirs() -> Vec<PathBuf> {
+    let more = std::env::var_os("SHARPI_REFERENCE_DIR").map(PathBuf::from);
+    std::iter::once(fixtures()).chain(more).collect()
+}
+
+/// Every captured model: its name, its file or what it is made of, its captures.
+pub fn captured_models() -> Vec<(String, Model, Vec<Capture>)> {
+    let mut models: Vec<(String, Model, Vec<Capture>)> = Vec::new();
+    for dir in reference_dirs() {
+        let golden = std::fs::read_dir(dir.join("golden")).expect("a golden folder");
+        let mut files: Vec<PathBuf> = golden.map(|e| e.unwrap().path()).collect();
+        files.sort();
+        for file in files {
+            let stem = file.file_stem().unwrap().to_string_lossy().into_owned();
+            if stem.contains('.') || models.iter().any(|(name, ..)| *name == stem) {
+                continue;
+            }
+            if let Some(model) = open(&dir, &stem) {
+                models.push((stem, model, captures(&file)));
+            }
+        }
+    }
+    models
+}
+
+fn captures(file: &Path) -> Vec<Capture> {
+    let text = std::fs::read_to_string(file).expect("a golden file");
+    serde_json::from_str(&text).expect("a list of captures")
+}
+
+/// The model of that name: a file, or a simple type derived from the f32 file. `None` where the
+/// file's types have no kernel.
+fn open(dir: &Path, name: &str) -> Option<Model> {
+    let file = dir.join("models").join(format!("{name}.gguf"));
+    let model = match file.exists() {
+        true => Model::open(file).expect("a model"),
+        false => requantise::derived(name).unwrap_or_else(|| panic!("no model for {name}")),
+    };
+    match model.lower(&LowerOptions::default()) {
+        Ok(_) => Some(model),
+        Err(e) if e.is_unsupported() => {
+            println!("{name}: skipped, {e}");
+            None
+        }
+        Err(e) => panic!("{name}: {e}"),
+    }
+}
+
+pub fn model(name: &str) -> Model {
+    open(&fixtures(), name).expect("a supported model")
+}
+
+pub fn cache_dtype(name: &str) -> DType {
+    if let Ok(x) = std::env::var("XCACHE") {
+        return DType::from_name(&x).unwrap();
+    }
+    DType::from_name(name).expect("a cache type")
+}
+
+pub fn compile(model: &Model, cache: DType) -> Arc<Executable> {
+    let options = CompileOptions {
+        lower: LowerOptions {
+            cache_k: cache,
+            cache_v: cache,
+            ..LowerOptions::default()
+        },
+        ..CompileOptions::default()
+    };
+    Arc::new(model.compile(&options).expect("a compiled model"))
+}
+
+pub fn session(executable: &Arc<Executable>, threads: usize) -> Session {
+    let options = SessionOptions {
+        context: 512,
+        threads,
+    };
+    Session::new(executable.clone(), &options).expect("a session")
+}
+
+/// Feeds tokens in one run; logits of every token, one row each.
+pub fn feed(session: &mut Session, ids: &[i32]) -> Vec<Vec<f32>> {
+    let start = session.position("trunk") as i32;
+    let pos: Vec<i32> = (start..start + ids.len() as i32).collect();
+    let most = session.executable().max_rows();
+    let rows: Vec<i32> = (0..ids.len() as i32).collect();
+    assert!(rows.len() <= most, "feed at most {most} tokens at once");
+    let outputs = session
+        .run(
+            "trunk",
+            &[
+                ("ids", Input::I32(ids)),
+                ("pos", Input::I32(&pos)),
+                ("rows", Input::I32(&rows)),
+            ],
+        )
+        .expect("a run");
+    let logits = outputs.get("logits").expect("logits");
+    logits
+        .chunks_exact(logits.len() / ids.len())
+        .map(<[f32]>::to_vec)
+        .collect()
+}
+
+/// The best id, the lower one on a tie, but for those left out.
+pub fn argmax(logits: &[f32], without: &[u32]) -> i32 {
+    let mut best = None;
+    for (id, &x) in logits.iter().enumerate() {
+        if !without.contains(&(id as u32)) && best.is_none_or(|(_, b)| x > b) {
+            best = Some((id as i32, x));
+        }
+    }
+    best.expect("a logit").0
+}
