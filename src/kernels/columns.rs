@@ -1,6 +1,7 @@
 //! A strided view of f32 rows, by which threads write disjoint columns of one matrix.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// `rows` × `cols` f32 values; row `r` starts `r · stride` values after the first.
 ///
@@ -69,5 +70,27 @@ impl<'a> ColumnsMut<'a> {
         // SAFETY: `r < rows`; the constructor's contract makes these values ours, and
         // `&mut self` keeps a second slice from existing.
         unsafe { std::slice::from_raw_parts_mut(self.first.add(r * self.stride), self.cols) }
+    }
+
+    /// The view of some rows and columns of this one.
+    ///
+    /// # Panics
+    /// If they are not all there.
+    pub fn part(&mut self, rows: Range<usize>, cols: Range<usize>) -> ColumnsMut<'_> {
+        assert!(
+            rows.start <= rows.end && rows.end <= self.rows,
+            "rows {rows:?} of {}",
+            self.rows
+        );
+        assert!(
+            cols.start <= cols.end && cols.end <= self.cols,
+            "columns {cols:?} of {}",
+            self.cols
+        );
+        let first = self
+            .first
+            .wrapping_add(rows.start * self.stride + cols.start);
+        // SAFETY: these values are among our own, which the borrow lends out.
+        unsafe { ColumnsMut::from_raw(first, rows.len(), cols.len(), self.stride) }
     }
 }

@@ -1,0 +1,296 @@
+//! Kernels give the same bits at every SIMD level and at every width.
+
+use proptest::prelude::*;
+use sharpi_compile::kernels::activation::{ActivationType, quantize_row};
+use sharpi_compile::kernels::attention::{CacheRows, CacheType, attend, store_row};
+use sharpi_compile::kernels::columns::ColumnsMut;
+use sharpi_compile::kernels::matmul::{matmul, matmul_rows};
+use sharpi_compile::kernels::prepared::Prepared;
+use sharpi_compile::kernels::quant::{WeightType, dequantize_row};
+use sharpi_compile::kernels::simd::{Level, with_level};
+use sharpi_compile::kernels::{conv, elementwise, gdn, norm};
+
+const LEVELS: [Level; 3] = [Level::Scalar, Level::Avx2, Level::Avx512];
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+/// Runs `f` at every level and holds the bits against each other.
+fn same_at_every_level(what: &str, f: impl Fn() -> Vec<f32>) -> Vec<f32> {
+    let scalar = with_level(Level::Scalar, &f);
+    for level in LEVELS {
+        assert_eq!(
+            bits(&with_level(level, &f)),
+            bits(&scalar),
+            "{what} at {level:?}"
+        );
+    }
+    scalar
+}
+
+/// A small reproducible stream of numbers.
+struct Stream(u64);
+
+impl Stream {
+    fn next(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 33
+    }
+
+    /// A value in −1..1.
+    fn unit(&mut self) -> f32 {
+        (self.next() % 65_536) as f32 / 32_768.0 - 1.0
+    }
+
+    fn units(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| self.unit()).collect()
+    }
+}
+
+/// Where a block keeps its half-precision factors.
+fn factors(ty: WeightType) -> &'static [usize] {
+    match ty {
+        WeightType::Q4_1 | WeightType::Q5_1 | WeightType::Q4_K | WeightType::Q5_K => &[0, 2],
+        WeightType::Q2_K => &[80, 82],
+        WeightType::Q3_K => &[108],
+        WeightType::Q6_K => &[208],
+        _ => &[0],
+    }
+}
+
+/// Rows with arbitrary bits everywhere but in the factors, which are finite: ordinary ones,
+/// or with `extreme` the largest, smallest, negative and zero ones among them.
+fn random_weights(
+    ty: WeightType,
+    n: usize,
+    rows: usize,
+    extreme: bool,
+    seed: &mut Stream,
+) -> Vec<u8> {
+    let factor = |seed: &mut Stream| match (extreme, seed.next() % 6) {
+        (true, 0) => half::f16::MAX,
+        (true, 1) => half::f16::from_bits(1),
+        (true, 2) => half::f16::MIN,
+        (true, 3) => half::f16::ZERO,
+        _ => half::f16::from_f32(seed.unit() * 0.01),
+    };
+    let mut bytes: Vec<u8> = (0..rows * ty.row_bytes(n))
+        .map(|_| seed.next() as u8)
+        .collect();
+    for block in bytes.chunks_exact_mut(ty.block_bytes()) {
+        match ty {
+            WeightType::F32 => block.copy_from_slice(&seed.unit().to_le_bytes()),
+            WeightType::F16 => block.copy_from_slice(&factor(seed).to_le_bytes()),
+            WeightType::BF16 => {
+                block.copy_from_slice(&half::bf16::from_f32(seed.unit()).to_le_bytes());
+            }
+            _ => {
+                for at in factors(ty) {
+                    block[*at..at + 2].copy_from_slice(&factor(seed).to_le_bytes());
+                }
+            }
+        }
+    }
+    bytes
+}
+
+fn quantized(ty: ActivationType, x: &[f32], n: usize) -> Vec<u8> {
+    let mut out = vec![0; x.len() / n * ty.row_bytes(n)];
+    for (x, out) in x.chunks_exact(n).zip(out.chunks_exact_mut(ty.row_bytes(n))) {
+        quantize_row(ty, x, out);
+    }
+    out
+}
+
+fn any_type() -> impl Strategy<Value = WeightType> {
+    proptest::sample::select(&WeightType::ALL[..])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn a_matmul_gives_the_same_bits_at_every_level_and_width(
+        ty in any_type(), blocks in 1usize..12, rows in 1usize..23, seed: u64, extreme: bool,
+    ) {
+        let seed = &mut Stream(seed);
+        let n = blocks * ty.block_len().max(21);
+        let most = 40;
+        let weights = random_weights(ty, n, rows, extreme, seed);
+        let acts = quantized(ty.activation(), &seed.units(n * most), n);
+        let act_bytes = ty.activation().row_bytes(n);
+        let run = |m: usize| {
+            let mut out = vec![0.0; m * rows];
+            matmul(ty, &weights, 0..rows, n, &acts[..m * act_bytes], m, &mut out);
+            out
+        };
+        let all = same_at_every_level(ty.name(), || run(most));
+        for m in [1, 2, 3, 4, 5, 6, 7, 16, 17, 33] {
+            let some = same_at_every_level(ty.name(), || run(m));
+            prop_assert_eq!(bits(&some), bits(&all[..m * rows]), "{} tokens of {:?}", m, ty);
+        }
+    }
+
+    #[test]
+    fn a_matmul_follows_its_definition(ty in any_type(), rows in 1usize..4, seed: u64) {
+        let seed = &mut Stream(seed);
+        let n = 512;
+        let weights = random_weights(ty, n, rows, false, seed);
+        let x = seed.units(n);
+        let mut got = vec![0.0; rows];
+        matmul(ty, &weights, 0..rows, n, &quantized(ty.activation(), &x, n), 1, &mut got);
+        let mut row = vec![0.0; n];
+        for (r, got) in got.iter().enumerate() {
+            dequantize_row(ty, &weights[r * ty.row_bytes(n)..][..ty.row_bytes(n)], &mut row);
+            let want: f64 = row.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+            let size: f64 = row.iter().zip(&x).map(|(w, x)| f64::from(w * x).powi(2)).sum();
+            // Rounding to 127 steps moves each product by up to 1/254 of the row's largest.
+            let error = (f64::from(*got) - want).abs() / size.sqrt();
+            prop_assert!(error < 0.05, "{:?}: {} instead of {}", ty, got, want);
+        }
+    }
+
+    #[test]
+    fn activations_are_rounded_alike_at_every_level(seed: u64, exponent in -120i32..120) {
+        let seed = &mut Stream(seed);
+        let x: Vec<f32> = seed.units(512).iter().map(|v| v * 2.0f32.powi(exponent)).collect();
+        for ty in [ActivationType::F16, ActivationType::BF16, ActivationType::Q8_0,
+                   ActivationType::Q8_1, ActivationType::Q8_K] {
+            let scalar = with_level(Level::Scalar, || quantized(ty, &x, 512));
+            for level in LEVELS {
+                prop_assert_eq!(&with_level(level, || quantized(ty, &x, 512)), &scalar);
+            }
+        }
+    }
+
+    #[test]
+    fn row_functions_give_the_same_bits_at_every_level(n in 1usize..300, seed: u64) {
+        let seed = &mut Stream(seed);
+        let x: Vec<f32> = seed.units(n).iter().map(|v| v * 30.0).collect();
+        let w = seed.units(n);
+        let changed = |f: fn(&mut [f32])| {
+            let mut x = x.clone();
+            f(&mut x);
+            x
+        };
+        same_at_every_level("silu", || changed(elementwise::silu));
+        same_at_every_level("softmax", || changed(elementwise::softmax));
+        same_at_every_level("l2norm", || changed(|x| norm::l2norm(x, 1e-6)));
+        same_at_every_level("rmsnorm", || {
+            let mut out = vec![0.0; n];
+            norm::rmsnorm(&x, &w, 1e-6, &mut out);
+            out
+        });
+        same_at_every_level("swiglu", || {
+            let mut out = vec![0.0; n];
+            elementwise::swiglu(&x, &w, &mut out);
+            out
+        });
+    }
+
+    #[test]
+    fn attention_gives_the_same_bits_at_every_level(
+        head in 1usize..200, positions in 1usize..80, seed: u64,
+    ) {
+        let seed = &mut Stream(seed);
+        let q = seed.units(head);
+        let (keys, values) = (seed.units(head * positions), seed.units(head * positions));
+        for ty in [CacheType::F32, CacheType::F16, CacheType::BF16] {
+            let stride = head * ty.bytes();
+            let cache = |rows: &[f32]| {
+                let mut bytes = vec![0; positions * stride];
+                store_row(ty, rows, &mut bytes);
+                bytes
+            };
+            let (k, v) = (cache(&keys), cache(&values));
+            same_at_every_level("attention", || {
+                let (mut scores, mut out) = (vec![0.0; positions], vec![0.0; head]);
+                let rows = |bytes| CacheRows { bytes, stride };
+                attend(ty, &q, rows(&k), rows(&v), 0.3, &mut scores, &mut out);
+                out
+            });
+        }
+    }
+
+    #[test]
+    fn the_delta_rule_is_the_same_at_every_level_by_ranges_of_columns_and_in_pieces(
+        d in 1usize..70, columns in 1usize..100, split in 0usize..100, seed: u64,
+    ) {
+        let seed = &mut Stream(seed);
+        let (tokens, split) = (3, split % (columns + 1));
+        let (q, k) = (seed.units(tokens * d), seed.units(tokens * d));
+        let v = seed.units(tokens * columns);
+        let (g, beta) = (seed.units(tokens), seed.units(tokens));
+        let start = seed.units(d * columns);
+        // Ranges of tokens and of columns, one scan each.
+        let run = |pieces: &[(std::ops::Range<usize>, std::ops::Range<usize>)]| {
+            let (mut state, mut out) = (start.clone(), vec![0.0; tokens * columns]);
+            for (t, c) in pieces.iter().filter(|(_, c)| !c.is_empty()) {
+                let part = gdn::Tokens {
+                    q: &q[t.start * d..], k: &k[t.start * d..], qk_stride: d,
+                    v: &v[t.start * columns + c.start..], v_stride: columns,
+                    g: &g[t.start..], beta: &beta[t.start..], gate_stride: 1,
+                };
+                let mut state = ColumnsMut::new(&mut state, columns, columns);
+                let mut out = ColumnsMut::new(&mut out, columns, columns);
+                gdn::gdn_scan(part, &mut state.part(0..d, c.clone()), &mut out.part(t.clone(), c.clone()));
+            }
+            [state, out].concat()
+        };
+        let whole = same_at_every_level("delta rule", || run(&[(0..tokens, 0..columns)]));
+        let by_columns = run(&[(0..tokens, 0..split), (0..tokens, split..columns)]);
+        let by_tokens = run(&[(0..1, 0..columns), (1..tokens, 0..columns)]);
+        prop_assert_eq!(bits(&by_columns), bits(&whole));
+        prop_assert_eq!(bits(&by_tokens), bits(&whole));
+    }
+
+    #[test]
+    fn a_convolution_is_the_same_at_every_level_and_by_ranges_of_channels(
+        channels in 1usize..70, tokens in 1usize..9, split in 0usize..70, seed: u64,
+    ) {
+        let seed = &mut Stream(seed);
+        let (x, taps) = (seed.units(tokens * channels), seed.units(4 * channels));
+        let before = seed.units(3 * channels);
+        let run = |ranges: &[std::ops::Range<usize>]| {
+            let (mut state, mut y) = (before.clone(), vec![0.0; tokens * channels]);
+            for c in ranges {
+                let mut state = ColumnsMut::new(&mut state, channels, channels);
+                let mut y = ColumnsMut::new(&mut y, channels, channels);
+                conv::causal_conv(&x, &taps, channels, c.start,
+                    &mut state.part(0..3, c.clone()), &mut y.part(0..tokens, c.clone()));
+            }
+            [state, y].concat()
+        };
+        let split = split % (channels + 1);
+        let whole = same_at_every_level("convolution", || run(&[0..channels]));
+        prop_assert_eq!(bits(&run(&[0..split, split..channels])), bits(&whole));
+    }
+}
+
+#[test]
+fn threads_write_disjoint_columns_of_one_output() {
+    let (ty, n, rows, m) = (WeightType::Q4_K, 512, 37, 9);
+    let seed = &mut Stream(7);
+    let weights = random_weights(ty, n, rows, false, seed);
+    let acts = quantized(ty.activation(), &seed.units(n * m), n);
+    let mut whole = vec![0.0; m * rows];
+    matmul(ty, &weights, 0..rows, n, &acts, m, &mut whole);
+    let mut prepared = Prepared::new();
+    prepared.prepare(ty.activation(), &acts, n, m);
+    let mut split = vec![0.0; m * rows];
+    let first = split.as_mut_ptr();
+    std::thread::scope(|scope| {
+        for range in [0..10, 10..11, 11..37] {
+            // SAFETY: the ranges of columns are disjoint, and `split` outlives the scope.
+            let mut out =
+                unsafe { ColumnsMut::from_raw(first.add(range.start), m, range.len(), rows) };
+            let (weights, prepared) = (&weights, &prepared);
+            scope.spawn(move || matmul_rows(ty, weights, range, prepared, &mut out));
+        }
+    });
+    assert_eq!(bits(&split), bits(&whole));
+}
