@@ -12,6 +12,10 @@ pub(crate) trait Isa: Copy {
     type F: Copy;
     /// 16 × i32.
     type I: Copy;
+    /// 32 × i16.
+    type W: Copy;
+    /// 32 bytes.
+    type B: Copy;
 
     /// Groups of 16 tokens which the integer panel kernel should hold in registers.
     const TOKEN_GROUPS: usize;
@@ -31,19 +35,43 @@ pub(crate) trait Isa: Copy {
 
     /// Zero in every lane.
     fn izero() -> Self::I;
+    /// Signed bytes, each widened.
+    fn widened(q: Self::B) -> Self::W;
+    /// Signed bytes, the first 16 times `scale[i]`, the others times `scale[i + 8]`.
+    fn scaled(q: Self::B, scale: &[i16; 16], i: usize) -> Self::W;
+    /// The lanes in order.
+    fn store_words(x: Self::W, to: &mut [i16; 32]);
     /// `acc[j] + a[2j]·b[2j] + a[2j+1]·b[2j+1]`.
-    fn madd(acc: Self::I, a: &[i16; 32], b: &[i16; 32]) -> Self::I;
+    fn madd(acc: Self::I, a: Self::W, b: &[i16; 32]) -> Self::I;
     /// [`Isa::madd`] with the pair `a` in every lane.
     fn madd_pair(acc: Self::I, a: [i16; 2], b: &[i16; 32]) -> Self::I;
-    /// The sum of all lanes.
-    fn isum(x: Self::I) -> i32;
+    /// The sum of all lanes, of each of four vectors.
+    fn sums(x: [Self::I; 4]) -> [i32; 4];
+    /// `Σ a[r][j]·b[j]` for each `r`.
+    fn dots16(a: &[[i16; 16]; 4], b: &[i16; 16]) -> [i32; 4];
     /// Each lane rounded to f32.
     fn to_f32(x: Self::I) -> Self::F;
 
     /// One half-precision value.
     fn f16(bits: u16) -> f32;
-    /// `table[index & 15]` for each index, which must be below 16.
-    fn lookup(table: &[i8; 16], index: [u8; 16]) -> [i8; 16];
+    /// Thirty-two consecutive bytes.
+    fn bytes(x: &[u8; 32]) -> Self::B;
+    /// The bytes in order.
+    fn store_bytes(x: Self::B) -> [u8; 32];
+    /// The low nibbles of 16 bytes, then the high ones.
+    fn nibbles(x: &[u8; 16]) -> Self::B;
+    /// For each bit, from the lowest on, 16 if it is set, else 0.
+    fn sixteens(bits: u32) -> Self::B;
+    /// `(x >> shift) & mask`; the mask may not reach past the bits that are left.
+    fn field(x: Self::B, shift: i32, mask: u8) -> Self::B;
+    /// `x << shift` of bytes small enough not to lose a bit.
+    fn raise(x: Self::B, shift: i32) -> Self::B;
+    /// `a | b`.
+    fn or(a: Self::B, b: Self::B) -> Self::B;
+    /// `x + y` as signed bytes.
+    fn plus(x: Self::B, y: i8) -> Self::B;
+    /// `table[index]` for each index, which must be below 16.
+    fn lookup(table: &[i8; 16], index: Self::B) -> Self::B;
 }
 
 /// Portable code.
@@ -53,6 +81,8 @@ pub(crate) struct Scalar;
 impl Isa for Scalar {
     type F = [f32; 16];
     type I = [i32; 16];
+    type W = [i16; 32];
+    type B = [u8; 32];
     const TOKEN_GROUPS: usize = 1;
 
     #[inline(always)]
@@ -85,7 +115,19 @@ impl Isa for Scalar {
         [0; 16]
     }
     #[inline(always)]
-    fn madd(acc: Self::I, a: &[i16; 32], b: &[i16; 32]) -> Self::I {
+    fn widened(q: Self::B) -> Self::W {
+        q.map(|q| i16::from(q as i8))
+    }
+    #[inline(always)]
+    fn scaled(q: Self::B, scale: &[i16; 16], i: usize) -> Self::W {
+        std::array::from_fn(|j| i16::from(q[j] as i8) * scale[j / 16 * 8 + i])
+    }
+    #[inline(always)]
+    fn store_words(x: Self::W, to: &mut [i16; 32]) {
+        *to = x;
+    }
+    #[inline(always)]
+    fn madd(acc: Self::I, a: Self::W, b: &[i16; 32]) -> Self::I {
         let product = |i: usize| i32::from(a[i]) * i32::from(b[i]);
         std::array::from_fn(|j| acc[j] + product(2 * j) + product(2 * j + 1))
     }
@@ -95,8 +137,17 @@ impl Isa for Scalar {
         std::array::from_fn(|j| acc[j] + product(2 * j) + product(2 * j + 1))
     }
     #[inline(always)]
-    fn isum(x: Self::I) -> i32 {
-        x.iter().sum()
+    fn sums(x: [Self::I; 4]) -> [i32; 4] {
+        x.map(|x| x.iter().sum())
+    }
+    #[inline(always)]
+    fn dots16(a: &[[i16; 16]; 4], b: &[i16; 16]) -> [i32; 4] {
+        a.map(|a| {
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| i32::from(*a) * i32::from(*b))
+                .sum()
+        })
     }
     #[inline(always)]
     fn to_f32(x: Self::I) -> Self::F {
@@ -108,8 +159,40 @@ impl Isa for Scalar {
         half::f16::from_bits(bits).to_f32_const()
     }
     #[inline(always)]
-    fn lookup(table: &[i8; 16], index: [u8; 16]) -> [i8; 16] {
-        index.map(|i| table[usize::from(i & 15)])
+    fn bytes(x: &[u8; 32]) -> Self::B {
+        *x
+    }
+    #[inline(always)]
+    fn store_bytes(x: Self::B) -> [u8; 32] {
+        x
+    }
+    #[inline(always)]
+    fn nibbles(x: &[u8; 16]) -> Self::B {
+        std::array::from_fn(|i| x[i % 16] >> (i / 16 * 4) & 15)
+    }
+    #[inline(always)]
+    fn sixteens(bits: u32) -> Self::B {
+        std::array::from_fn(|i| ((bits >> i & 1) << 4) as u8)
+    }
+    #[inline(always)]
+    fn field(x: Self::B, shift: i32, mask: u8) -> Self::B {
+        x.map(|x| x >> shift & mask)
+    }
+    #[inline(always)]
+    fn raise(x: Self::B, shift: i32) -> Self::B {
+        x.map(|x| x << shift)
+    }
+    #[inline(always)]
+    fn or(a: Self::B, b: Self::B) -> Self::B {
+        std::array::from_fn(|i| a[i] | b[i])
+    }
+    #[inline(always)]
+    fn plus(x: Self::B, y: i8) -> Self::B {
+        x.map(|x| x.wrapping_add_signed(y))
+    }
+    #[inline(always)]
+    fn lookup(table: &[i8; 16], index: Self::B) -> Self::B {
+        index.map(|i| table[usize::from(i & 15)] as u8)
     }
 }
 
@@ -123,6 +206,9 @@ mod x86 {
     use std::mem::transmute;
 
     /// Wraps intrinsics; every caller runs at the level whose name the type bears.
+    ///
+    /// Never inside a closure: that is compiled by itself, without the level's features, so
+    /// that each intrinsic in it becomes a call.
     macro_rules! intrinsic {
         ($e:expr) => {
             // SAFETY: the implementing type is only named by `multiversion!`, inside a
@@ -139,6 +225,8 @@ mod x86 {
     impl Isa for Avx2 {
         type F = [__m256; 2];
         type I = [__m256i; 2];
+        type W = [__m256i; 2];
+        type B = __m256i;
         const TOKEN_GROUPS: usize = 1;
 
         #[inline(always)]
@@ -183,12 +271,41 @@ mod x86 {
             intrinsic!([_mm256_setzero_si256(); 2])
         }
         #[inline(always)]
-        fn madd(acc: Self::I, a: &[i16; 32], b: &[i16; 32]) -> Self::I {
-            let (a, b) = (a.as_ptr().cast::<__m256i>(), b.as_ptr().cast::<__m256i>());
+        fn widened(q: Self::B) -> Self::W {
+            intrinsic!([
+                _mm256_cvtepi8_epi16(_mm256_castsi256_si128(q)),
+                _mm256_cvtepi8_epi16(_mm256_extracti128_si256(q, 1)),
+            ])
+        }
+        #[inline(always)]
+        fn scaled(q: Self::B, scale: &[i16; 16], i: usize) -> Self::W {
+            let [low, high] = Self::widened(q);
             intrinsic!({
-                let lo = _mm256_madd_epi16(_mm256_loadu_si256(a), _mm256_loadu_si256(b));
-                let hi =
-                    _mm256_madd_epi16(_mm256_loadu_si256(a.add(1)), _mm256_loadu_si256(b.add(1)));
+                // Both bytes of the i-th scale of each half, everywhere.
+                let place = _mm256_set1_epi16((2 * i + ((2 * i + 1) << 8)) as i16);
+                let scale = _mm256_loadu_si256(scale.as_ptr().cast());
+                let first = _mm256_permute2x128_si256(scale, scale, 0x00);
+                let second = _mm256_permute2x128_si256(scale, scale, 0x11);
+                [
+                    _mm256_mullo_epi16(low, _mm256_shuffle_epi8(first, place)),
+                    _mm256_mullo_epi16(high, _mm256_shuffle_epi8(second, place)),
+                ]
+            })
+        }
+        #[inline(always)]
+        fn store_words(x: Self::W, to: &mut [i16; 32]) {
+            let to = to.as_mut_ptr().cast::<__m256i>();
+            intrinsic!({
+                _mm256_storeu_si256(to, x[0]);
+                _mm256_storeu_si256(to.add(1), x[1]);
+            })
+        }
+        #[inline(always)]
+        fn madd(acc: Self::I, a: Self::W, b: &[i16; 32]) -> Self::I {
+            let b = b.as_ptr().cast::<__m256i>();
+            intrinsic!({
+                let lo = _mm256_madd_epi16(a[0], _mm256_loadu_si256(b));
+                let hi = _mm256_madd_epi16(a[1], _mm256_loadu_si256(b.add(1)));
                 [_mm256_add_epi32(acc[0], lo), _mm256_add_epi32(acc[1], hi)]
             })
         }
@@ -203,14 +320,23 @@ mod x86 {
             })
         }
         #[inline(always)]
-        fn isum(x: Self::I) -> i32 {
-            intrinsic!({
-                let x = _mm256_add_epi32(x[0], x[1]);
-                let x = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-                let x = _mm_add_epi32(x, _mm_shuffle_epi32(x, 0b01_00_11_10));
-                let x = _mm_add_epi32(x, _mm_shuffle_epi32(x, 0b10_11_00_01));
-                _mm_cvtsi128_si32(x)
-            })
+        fn sums(x: [Self::I; 4]) -> [i32; 4] {
+            let mut eight = [Self::izero()[0]; 4];
+            for (eight, x) in eight.iter_mut().zip(x) {
+                *eight = intrinsic!(_mm256_add_epi32(x[0], x[1]));
+            }
+            intrinsic!(sums_of_8(eight))
+        }
+        #[inline(always)]
+        fn dots16(a: &[[i16; 16]; 4], b: &[i16; 16]) -> [i32; 4] {
+            let mut eight = [Self::izero()[0]; 4];
+            for (eight, a) in eight.iter_mut().zip(a) {
+                *eight = intrinsic!(_mm256_madd_epi16(
+                    _mm256_loadu_si256(a.as_ptr().cast()),
+                    _mm256_loadu_si256(b.as_ptr().cast()),
+                ));
+            }
+            intrinsic!(sums_of_8(eight))
         }
         #[inline(always)]
         fn to_f32(x: Self::I) -> Self::F {
@@ -224,13 +350,78 @@ mod x86 {
             )))))
         }
         #[inline(always)]
-        fn lookup(table: &[i8; 16], index: [u8; 16]) -> [i8; 16] {
+        fn bytes(x: &[u8; 32]) -> Self::B {
+            intrinsic!(_mm256_loadu_si256(x.as_ptr().cast()))
+        }
+        #[inline(always)]
+        fn store_bytes(x: Self::B) -> [u8; 32] {
+            intrinsic!(transmute::<__m256i, [u8; 32]>(x))
+        }
+        #[inline(always)]
+        fn nibbles(x: &[u8; 16]) -> Self::B {
             intrinsic!({
-                let table = _mm_loadu_si128(table.as_ptr().cast());
-                let index = _mm_loadu_si128(index.as_ptr().cast());
-                transmute::<__m128i, [i8; 16]>(_mm_shuffle_epi8(table, index))
+                let low = _mm_loadu_si128(x.as_ptr().cast());
+                let both = _mm256_set_m128i(_mm_srli_epi16(low, 4), low);
+                _mm256_and_si256(both, _mm256_set1_epi8(15))
             })
         }
+        #[inline(always)]
+        fn sixteens(bits: u32) -> Self::B {
+            intrinsic!({
+                // Byte i gets the byte of `bits` that holds bit i, then keeps that bit alone.
+                let spread = _mm256_set_epi64x(
+                    0x0303_0303_0303_0303,
+                    0x0202_0202_0202_0202,
+                    0x0101_0101_0101_0101,
+                    0,
+                );
+                let bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(bits as i32), spread);
+                let bit = _mm256_set1_epi64x(0x8040_2010_0804_0201u64 as i64);
+                let set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit);
+                _mm256_and_si256(set, _mm256_set1_epi8(16))
+            })
+        }
+        #[inline(always)]
+        fn field(x: Self::B, shift: i32, mask: u8) -> Self::B {
+            intrinsic!(_mm256_and_si256(
+                _mm256_srl_epi16(x, _mm_cvtsi32_si128(shift)),
+                _mm256_set1_epi8(mask as i8),
+            ))
+        }
+        #[inline(always)]
+        fn raise(x: Self::B, shift: i32) -> Self::B {
+            intrinsic!(_mm256_sll_epi16(x, _mm_cvtsi32_si128(shift)))
+        }
+        #[inline(always)]
+        fn or(a: Self::B, b: Self::B) -> Self::B {
+            intrinsic!(_mm256_or_si256(a, b))
+        }
+        #[inline(always)]
+        fn plus(x: Self::B, y: i8) -> Self::B {
+            intrinsic!(_mm256_add_epi8(x, _mm256_set1_epi8(y)))
+        }
+        #[inline(always)]
+        fn lookup(table: &[i8; 16], index: Self::B) -> Self::B {
+            intrinsic!({
+                let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+                _mm256_shuffle_epi8(table, index)
+            })
+        }
+    }
+
+    /// The sum of eight lanes, of each of four vectors.
+    ///
+    /// # Safety
+    /// The CPU must have AVX2.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn sums_of_8(x: [__m256i; 4]) -> [i32; 4] {
+        let low = _mm256_hadd_epi32(x[0], x[1]);
+        let high = _mm256_hadd_epi32(x[2], x[3]);
+        let x = _mm256_hadd_epi32(low, high);
+        let x = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+        // SAFETY: both are 128 bits of plain integers.
+        unsafe { transmute::<__m128i, [i32; 4]>(x) }
     }
 
     /// AVX-512 with VNNI: one register makes one vector.
@@ -240,6 +431,8 @@ mod x86 {
     impl Isa for Avx512 {
         type F = __m512;
         type I = __m512i;
+        type W = __m512i;
+        type B = __m256i;
         const TOKEN_GROUPS: usize = 2;
 
         #[inline(always)]
@@ -272,11 +465,28 @@ mod x86 {
             intrinsic!(_mm512_setzero_si512())
         }
         #[inline(always)]
-        fn madd(acc: Self::I, a: &[i16; 32], b: &[i16; 32]) -> Self::I {
+        fn widened(q: Self::B) -> Self::W {
+            intrinsic!(_mm512_cvtepi8_epi16(q))
+        }
+        #[inline(always)]
+        fn scaled(q: Self::B, scale: &[i16; 16], i: usize) -> Self::W {
+            intrinsic!({
+                let place = _mm512_set1_epi16(i as i16);
+                let place = _mm512_mask_set1_epi16(place, 0xffff_0000, i as i16 + 8);
+                let scale = _mm512_castsi256_si512(_mm256_loadu_si256(scale.as_ptr().cast()));
+                _mm512_mullo_epi16(Self::widened(q), _mm512_permutexvar_epi16(place, scale))
+            })
+        }
+        #[inline(always)]
+        fn store_words(x: Self::W, to: &mut [i16; 32]) {
+            intrinsic!(_mm512_storeu_si512(to.as_mut_ptr().cast(), x))
+        }
+        #[inline(always)]
+        fn madd(acc: Self::I, a: Self::W, b: &[i16; 32]) -> Self::I {
             intrinsic!(_mm512_dpwssd_epi32(
                 acc,
-                _mm512_loadu_si512(a.as_ptr().cast()),
-                _mm512_loadu_si512(b.as_ptr().cast()),
+                a,
+                _mm512_loadu_si512(b.as_ptr().cast())
             ))
         }
         #[inline(always)]
@@ -288,8 +498,19 @@ mod x86 {
             ))
         }
         #[inline(always)]
-        fn isum(x: Self::I) -> i32 {
-            intrinsic!(_mm512_reduce_add_epi32(x))
+        fn sums(x: [Self::I; 4]) -> [i32; 4] {
+            let mut eight = [Avx2::izero()[0]; 4];
+            for (eight, x) in eight.iter_mut().zip(x) {
+                *eight = intrinsic!(_mm256_add_epi32(
+                    _mm512_castsi512_si256(x),
+                    _mm512_extracti64x4_epi64(x, 1),
+                ));
+            }
+            intrinsic!(sums_of_8(eight))
+        }
+        #[inline(always)]
+        fn dots16(a: &[[i16; 16]; 4], b: &[i16; 16]) -> [i32; 4] {
+            Avx2::dots16(a, b)
         }
         #[inline(always)]
         fn to_f32(x: Self::I) -> Self::F {
@@ -301,7 +522,39 @@ mod x86 {
             Avx2::f16(bits)
         }
         #[inline(always)]
-        fn lookup(table: &[i8; 16], index: [u8; 16]) -> [i8; 16] {
+        fn bytes(x: &[u8; 32]) -> Self::B {
+            Avx2::bytes(x)
+        }
+        #[inline(always)]
+        fn store_bytes(x: Self::B) -> [u8; 32] {
+            Avx2::store_bytes(x)
+        }
+        #[inline(always)]
+        fn nibbles(x: &[u8; 16]) -> Self::B {
+            Avx2::nibbles(x)
+        }
+        #[inline(always)]
+        fn sixteens(bits: u32) -> Self::B {
+            intrinsic!(_mm256_maskz_set1_epi8(bits, 16))
+        }
+        #[inline(always)]
+        fn field(x: Self::B, shift: i32, mask: u8) -> Self::B {
+            Avx2::field(x, shift, mask)
+        }
+        #[inline(always)]
+        fn raise(x: Self::B, shift: i32) -> Self::B {
+            Avx2::raise(x, shift)
+        }
+        #[inline(always)]
+        fn or(a: Self::B, b: Self::B) -> Self::B {
+            Avx2::or(a, b)
+        }
+        #[inline(always)]
+        fn plus(x: Self::B, y: i8) -> Self::B {
+            Avx2::plus(x, y)
+        }
+        #[inline(always)]
+        fn lookup(table: &[i8; 16], index: Self::B) -> Self::B {
             Avx2::lookup(table, index)
         }
     }

@@ -12,7 +12,7 @@ use super::columns::ColumnsMut;
 use super::dot::matmul_floats;
 use super::isa::Isa;
 use super::panel::matmul_panels;
-use super::prepared::{Lanes, PANEL_FROM, Prepared};
+use super::prepared::Prepared;
 use super::quant::{Bf16, Block, F16, F32, Format, Offset, WeightType, with_format};
 use super::simd::multiversion;
 use std::ops::Range;
@@ -88,8 +88,8 @@ pub fn matmul(
 }
 
 multiversion! {
-    /// [`matmul_rows`] for fewer than [`PANEL_FROM`] tokens: one weight block at a time meets
-    /// every token.
+    /// [`matmul_rows`] for fewer than [`PANEL_FROM`](super::prepared::PANEL_FROM) tokens: weight blocks are unpacked
+    /// once for four of them.
     fn matmul_few<F: Format>(
         weights: &[u8], rows: Range<usize>, acts: &Prepared, out: &mut ColumnsMut<'_>,
     ) = few;
@@ -102,85 +102,101 @@ fn few<I: Isa, F: Format>(
     acts: &Prepared,
     out: &mut ColumnsMut<'_>,
 ) {
-    match acts.m {
-        1 => few_exactly::<I, F, 1>(weights, rows, acts, out),
-        2 => few_exactly::<I, F, 2>(weights, rows, acts, out),
-        3 => few_exactly::<I, F, 3>(weights, rows, acts, out),
-        4 => few_exactly::<I, F, 4>(weights, rows, acts, out),
-        m => {
-            debug_assert!(m < PANEL_FROM && PANEL_FROM == 6);
-            few_exactly::<I, F, 5>(weights, rows, acts, out);
+    let bytes = acts.n / F::LEN * F::BYTES;
+    for first in rows.clone().step_by(4) {
+        // At the end a row is repeated to make up four.
+        let four = std::array::from_fn(|r| {
+            let row = (first + r).min(rows.end - 1);
+            &weights[row * bytes..(row + 1) * bytes]
+        });
+        let columns = first - rows.start..rows.len().min(first - rows.start + 4);
+        for t in (0..acts.m).step_by(4) {
+            let to = &mut out.part(t..acts.m.min(t + 4), columns.clone());
+            match to.rows() {
+                1 => four_rows::<I, F, 1>(four, acts, t, to),
+                2 => four_rows::<I, F, 2>(four, acts, t, to),
+                3 => four_rows::<I, F, 3>(four, acts, t, to),
+                _ => four_rows::<I, F, 4>(four, acts, t, to),
+            }
         }
     }
 }
 
+/// `M` tokens from `first` on against four rows, so that four sums across lanes are taken
+/// together.
 #[inline(always)]
-fn few_exactly<I: Isa, F: Format, const M: usize>(
-    weights: &[u8],
-    rows: Range<usize>,
+fn four_rows<I: Isa, F: Format, const M: usize>(
+    rows: [&[u8]; 4],
     acts: &Prepared,
+    first: usize,
     out: &mut ColumnsMut<'_>,
 ) {
-    if acts.m != M {
-        return;
-    }
     let blocks = acts.n / F::LEN;
     let lanes = F::LEN / 32;
-    let mut block = Block::new();
-    let mut scaled = [Lanes([0; 32]); 8];
-    for (r, row) in rows.enumerate() {
-        let row = &weights[row * blocks * F::BYTES..][..blocks * F::BYTES];
-        let mut acc = [0.0f32; M];
-        let mut accm = [0.0f32; M];
-        for (b, bytes) in row.chunks_exact(F::BYTES).enumerate() {
-            F::unpack::<I>(bytes, &mut block);
-            scale_quants::<F>(&block, &mut scaled);
+    let mut acc = [[0.0f32; 4]; M];
+    let mut accm = [[0.0f32; 4]; M];
+    for b in 0..blocks {
+        let mut isums = [[I::izero(); 4]; M];
+        let mut mins = [[0; 16]; 4];
+        let (mut d, mut dmin) = ([0.0; 4], [0.0; 4]);
+        for r in 0..4 {
+            let mut block = Block::<I>::new();
+            F::unpack(&rows[r][b * F::BYTES..(b + 1) * F::BYTES], &mut block);
+            (d[r], dmin[r], mins[r]) = (block.d, block.dmin, block.min);
+            let scaled = scaled_quants::<I, F>(&block);
             for t in 0..M {
-                let at = t * blocks + b;
+                let acts = &acts.q[((first + t) * blocks + b) * lanes..][..lanes];
                 let mut isum = I::izero();
-                for (w, a) in scaled[..lanes].iter().zip(&acts.q[at * lanes..][..lanes]) {
-                    isum = I::madd(isum, &w.0, &a.0);
+                for (w, a) in scaled[..lanes].iter().zip(acts) {
+                    isum = I::madd(isum, *w, &a.0);
                 }
-                let isum = I::isum(isum) as f32;
-                acc[t] = isum.mul_add(block.d * acts.d[at], acc[t]);
-                match F::OFFSET {
-                    Offset::None => {}
-                    Offset::Mins => {
-                        let imin = min_sum(&block.min, &acts.sums[at]) as f32;
-                        accm[t] = imin.mul_add(block.dmin * acts.d[at], accm[t]);
-                    }
-                    Offset::Added => accm[t] = block.dmin.mul_add(acts.s[at], accm[t]),
-                }
+                isums[t][r] = isum;
             }
         }
         for t in 0..M {
-            out.row_mut(t)[r] = acc[t] - accm[t];
-        }
-    }
-}
-
-/// `scale · q` for every quant of a block: at most 2¹² in any format.
-#[inline(always)]
-pub(crate) fn scale_quants<F: Format>(block: &Block, to: &mut [Lanes; 8]) {
-    for (i, lanes) in to[..F::LEN / 32].iter_mut().enumerate() {
-        for half in 0..2 {
-            let scale = if F::SCALED {
-                block.scale[2 * i + half]
-            } else {
-                1
-            };
-            for j in 16 * half..16 * half + 16 {
-                lanes.0[j] = i16::from(block.q[32 * i + j]) * scale;
+            let at = (first + t) * blocks + b;
+            add_scaled(&mut acc[t], I::sums(isums[t]), d, acts.d[at]);
+            match F::OFFSET {
+                Offset::None => {}
+                Offset::Mins => {
+                    let sums = acts.sums[at].0.first_chunk().expect("16 of 32");
+                    let imins = I::dots16(&mins, sums);
+                    add_scaled(&mut accm[t], imins, dmin, acts.d[at]);
+                }
+                Offset::Added => {
+                    for r in 0..4 {
+                        accm[t][r] = dmin[r].mul_add(acts.s[at], accm[t][r]);
+                    }
+                }
             }
         }
     }
+    for t in 0..M {
+        for (out, (acc, accm)) in out.row_mut(t).iter_mut().zip(acc[t].iter().zip(accm[t])) {
+            *out = acc - accm;
+        }
+    }
 }
 
+/// `acc = fma(sum, d_w · d_a, acc)` for four rows.
 #[inline(always)]
-fn min_sum(min: &[i16; 16], sums: &Lanes) -> i32 {
-    let mut total = 0;
-    for (min, sum) in min.iter().zip(&sums.0) {
-        total += i32::from(*min) * i32::from(*sum);
+fn add_scaled(acc: &mut [f32; 4], sums: [i32; 4], dw: [f32; 4], da: f32) {
+    for r in 0..4 {
+        acc[r] = (sums[r] as f32).mul_add(dw[r] * da, acc[r]);
     }
-    total
+}
+
+/// `scale · q` for every quant of a block, at most 2¹² in any format; vectors past
+/// [`Format::LEN`] are meaningless.
+#[inline(always)]
+pub(crate) fn scaled_quants<I: Isa, F: Format>(block: &Block<I>) -> [I::W; 8] {
+    let mut scaled = [I::widened(block.q[0]); 8];
+    for (i, scaled) in scaled[..F::LEN / 32].iter_mut().enumerate() {
+        *scaled = if F::SCALED {
+            I::scaled(block.q[i], &block.scale, i)
+        } else {
+            I::widened(block.q[i])
+        };
+    }
+    scaled
 }

@@ -6,7 +6,7 @@
 
 use super::columns::ColumnsMut;
 use super::isa::Isa;
-use super::matmul::scale_quants;
+use super::matmul::scaled_quants;
 use super::prepared::{Lanes, Prepared};
 use super::quant::{Block, Format, Offset};
 use super::simd::multiversion;
@@ -48,15 +48,16 @@ impl Quad {
     /// Unpacks `blocks` of the weight row `row` as row `r` of the quad.
     #[inline(always)]
     fn unpack<I: Isa, F: Format>(&mut self, r: usize, row: &[u8], blocks: &Range<usize>) {
-        let mut block = Block::new();
-        let mut scaled = [Lanes([0; 32]); 8];
+        let mut block = Block::<I>::new();
         let bytes = &row[blocks.start * F::BYTES..blocks.end * F::BYTES];
         for (b, bytes) in bytes.chunks_exact(F::BYTES).enumerate() {
-            F::unpack::<I>(bytes, &mut block);
-            scale_quants::<F>(&block, &mut scaled);
+            F::unpack(bytes, &mut block);
+            let scaled = scaled_quants::<I, F>(&block);
             let pairs = &mut self.pairs[b * F::LEN / 2..(b + 1) * F::LEN / 2];
             for (to, from) in pairs.chunks_exact_mut(16).zip(&scaled) {
-                for (to, from) in to.iter_mut().zip(from.0.chunks_exact(2)) {
+                let mut words = [0; 32];
+                I::store_words(*from, &mut words);
+                for (to, from) in to.iter_mut().zip(words.chunks_exact(2)) {
                     to[r] = [from[0], from[1]];
                 }
             }
@@ -168,7 +169,10 @@ fn add_chunk<I: Isa, F: Format, const G: usize>(
             &quad.pairs[i * F::LEN / 2..(i + 1) * F::LEN / 2],
             at.map(|at| &acts.q[at * F::LEN / 2..(at + 1) * F::LEN / 2]),
         );
-        let d: [I::F; G] = at.map(|at| vector::<I>(&acts.d, at));
+        let mut d = [I::splat(0.0); G];
+        for g in 0..G {
+            d[g] = vector::<I>(&acts.d, at[g]);
+        }
         scaled_add::<I, G>(isum, &quad.d[i], d, &mut acc);
         match F::OFFSET {
             Offset::None => {}

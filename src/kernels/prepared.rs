@@ -2,13 +2,12 @@
 
 use super::activation::ActivationType;
 use super::isa::Scalar;
-use super::quant::Element;
-use super::quant::{Bf16, F16, F32};
+use super::quant::{self, Bf16, Element, F16, F32};
 
 /// From this many tokens on, quantised rows are interleaved in panels of 16 tokens.
 ///
 /// It decides only about speed: both layouts give the same bits.
-pub(crate) const PANEL_FROM: usize = 6;
+pub(crate) const PANEL_FROM: usize = 13;
 
 /// 32 integers, as one aligned vector.
 #[derive(Clone, Copy)]
@@ -31,7 +30,7 @@ pub struct Prepared {
     pub(crate) q: Vec<Lanes>,
     /// Block scales. Rows: `[m][blocks]`. Panels: `[group][blocks][16]`.
     pub(crate) d: Vec<f32>,
-    /// Sums of 16 quants (Q8_K). Rows: `[m][blocks]`, the first half used. Panels:
+    /// Sums of 16 quants (Q8_K), in the order of a block's minimums. Rows: `[m][blocks]`, the first half used. Panels:
     /// `[group][blocks][8]`, pairs as in `q`.
     pub(crate) sums: Vec<Lanes>,
     /// `d · Σq` (Q8_1), shaped like `d`.
@@ -142,8 +141,11 @@ impl Prepared {
             }
             _ => {
                 self.d[at] = f32::from_le_bytes(block[..4].try_into().expect("four bytes"));
-                let sums = block[260..].chunks_exact(2);
-                let sums = sums.map(|two| i16::from_le_bytes([two[0], two[1]]));
+                let mut sums = [0; 16];
+                for (i, two) in block[260..].chunks_exact(2).enumerate() {
+                    sums[quant::at(i)] = i16::from_le_bytes([two[0], two[1]]);
+                }
+                let sums = sums.into_iter();
                 if self.panels {
                     put_pairs(
                         &mut self.sums[(t / 16 * blocks + b) * 8..][..8],

@@ -2,12 +2,15 @@
 
 use crate::kernels::isa::{Isa, Scalar};
 
-/// A block's integers and factors: weight `i` is
-/// `d · scale[i / 16] · q[i] − dmin · min[i / 16]`.
+/// A block's integers and factors: weight `i`, of sub-block `s = i / 16`, is
+/// `d · scale[at(s)] · q[i] − dmin · min[at(s)]`.
 ///
-/// Only the first [`Format::LEN`] quants are meant.
-pub(crate) struct Block {
-    pub q: [i8; 256],
+/// Only the first [`Format::LEN`] quants are meant. Scales and minimums of even sub-blocks
+/// come first, then those of odd ones ([`at`]): formats with sub-blocks of 32 then hold one
+/// sequence of eight twice.
+pub(crate) struct Block<I: Isa> {
+    /// Signed bytes, in order.
+    pub q: [I::B; 8],
     pub scale: [i16; 16],
     pub min: [i16; 16],
     pub d: f32,
@@ -15,10 +18,17 @@ pub(crate) struct Block {
     pub dmin: f32,
 }
 
-impl Block {
+/// The place of sub-block `s`'s scale and minimum.
+#[inline(always)]
+pub(crate) fn at(s: usize) -> usize {
+    s % 2 * 8 + s / 2
+}
+
+impl<I: Isa> Block<I> {
+    #[inline(always)]
     pub(crate) fn new() -> Self {
         Self {
-            q: [0; 256],
+            q: [I::bytes(&[0; 32]); 8],
             scale: [1; 16],
             min: [0; 16],
             d: 0.0,
@@ -49,31 +59,31 @@ pub(crate) trait Format {
     const OFFSET: Offset;
 
     /// Reads the block in `bytes`, exactly [`Format::BYTES`] long.
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block);
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>);
 }
 
 /// `N` bytes of a block from `at` on.
 #[inline(always)]
-pub(super) fn field<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
+pub(super) fn part<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
     bytes[at..at + N].try_into().expect("the range has N bytes")
 }
 
 /// The half-precision value at `at`.
 #[inline(always)]
 pub(super) fn half<I: Isa>(bytes: &[u8], at: usize) -> f32 {
-    I::f16(u16::from_le_bytes(*field(bytes, at)))
+    I::f16(u16::from_le_bytes(*part(bytes, at)))
 }
 
 /// A row in f32. The product `d · scale` is rounded before it meets the quant, as in ggml.
 pub(super) fn dequantize<F: Format>(row: &[u8], out: &mut [f32]) {
-    let mut block = Block::new();
+    let mut block = Block::<Scalar>::new();
     for (bytes, out) in row.chunks_exact(F::BYTES).zip(out.chunks_exact_mut(F::LEN)) {
-        F::unpack::<Scalar>(bytes, &mut block);
+        F::unpack(bytes, &mut block);
         for (sub, out) in out.chunks_exact_mut(16).enumerate() {
-            let scale = block.d * f32::from(block.scale[sub]);
-            let min = block.dmin * f32::from(block.min[sub]);
-            for (out, q) in out.iter_mut().zip(&block.q[16 * sub..]) {
-                *out = scale * f32::from(*q) - min;
+            let scale = block.d * f32::from(block.scale[at(sub)]);
+            let min = block.dmin * f32::from(block.min[at(sub)]);
+            for (out, q) in out.iter_mut().zip(&block.q[sub / 2][sub % 2 * 16..]) {
+                *out = scale * f32::from(*q as i8) - min;
             }
         }
     }

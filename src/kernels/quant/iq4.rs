@@ -1,19 +1,12 @@
 //! Formats whose nibbles index a table of unevenly spaced values: IQ4_NL and IQ4_XS.
 
-use super::block::{Block, Format, Offset, field, half};
+use super::block::{Block, Format, Offset, half, part};
 use crate::kernels::isa::Isa;
 
 /// The values which the nibbles stand for (`kvalues_iq4nl` in ggml).
 const VALUES: [i8; 16] = [
     -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113,
 ];
-
-/// 16 bytes as 32 table values, low nibbles first.
-#[inline(always)]
-fn values<I: Isa>(bytes: &[u8; 16], q: &mut [i8]) {
-    q[..16].copy_from_slice(&I::lookup(&VALUES, bytes.map(|byte| byte & 15)));
-    q[16..32].copy_from_slice(&I::lookup(&VALUES, bytes.map(|byte| byte >> 4)));
-}
 
 /// `d: f16, nibbles: [u8; 16]`.
 pub(crate) struct Iq4Nl;
@@ -25,9 +18,9 @@ impl Format for Iq4Nl {
     const OFFSET: Offset = Offset::None;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block) {
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
         to.d = half::<I>(bytes, 0);
-        values::<I>(field(bytes, 2), &mut to.q);
+        to.q[0] = I::lookup(&VALUES, I::nibbles(part(bytes, 2)));
     }
 }
 
@@ -42,19 +35,16 @@ impl Format for Iq4Xs {
     const OFFSET: Offset = Offset::None;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block) {
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
         to.d = half::<I>(bytes, 0);
-        let high = u16::from_le_bytes(*field(bytes, 2));
-        let low: &[u8; 4] = field(bytes, 4);
+        let high = u16::from_le_bytes(*part(bytes, 2));
+        let low: &[u8; 4] = part(bytes, 4);
         for sub in 0..8 {
             let low = low[sub / 2] >> (4 * (sub % 2)) & 15;
             let scale = i16::from(low) + ((high >> (2 * sub) & 3) << 4) as i16 - 32;
-            to.scale[2 * sub] = scale;
-            to.scale[2 * sub + 1] = scale;
-            values::<I>(
-                field(bytes, 8 + 16 * sub),
-                &mut to.q[32 * sub..32 * sub + 32],
-            );
+            to.scale[sub] = scale;
+            to.scale[sub + 8] = scale;
+            to.q[sub] = I::lookup(&VALUES, I::nibbles(part(bytes, 8 + 16 * sub)));
         }
     }
 }

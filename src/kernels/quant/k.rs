@@ -1,22 +1,21 @@
 //! K-quants: blocks of 256 with small integer scales for sub-blocks of 16 or 32.
 
-use super::block::{Block, Format, Offset, field, half};
+use super::block::{Block, Format, Offset, at, half, part};
 use crate::kernels::isa::Isa;
 
 /// Four bytes at `at` as one integer, so that four small fields shift together.
 #[inline(always)]
 fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(*field(bytes, at))
+    u32::from_le_bytes(*part(bytes, at))
 }
 
 /// Q2_K and Q3_K: weight `128h + 32j + l` is the `j`-th pair of bits of byte `32h + l`.
 #[inline(always)]
-fn pairs(bytes: &[u8; 64], q: &mut [i8; 256]) {
+fn pairs<I: Isa>(bytes: &[u8; 64], to: &mut Block<I>) {
     for h in 0..2 {
+        let four = I::bytes(part(bytes, 32 * h));
         for j in 0..4 {
-            for l in 0..32 {
-                q[128 * h + 32 * j + l] = (bytes[32 * h + l] >> (2 * j) & 3) as i8;
-            }
+            to.q[4 * h + j] = I::field(four, 2 * j as i32, 3);
         }
     }
 }
@@ -24,13 +23,11 @@ fn pairs(bytes: &[u8; 64], q: &mut [i8; 256]) {
 /// Q4_K and Q5_K: weight `64j + l` is the low and weight `64j + 32 + l` the high nibble
 /// of byte `32j + l`.
 #[inline(always)]
-fn nibbles(bytes: &[u8; 128], q: &mut [i8; 256]) {
+fn nibbles<I: Isa>(bytes: &[u8; 128], to: &mut Block<I>) {
     for j in 0..4 {
-        for l in 0..32 {
-            let byte = bytes[32 * j + l];
-            q[64 * j + l] = (byte & 15) as i8;
-            q[64 * j + 32 + l] = (byte >> 4) as i8;
-        }
+        let two = I::bytes(part(bytes, 32 * j));
+        to.q[2 * j] = I::field(two, 0, 15);
+        to.q[2 * j + 1] = I::field(two, 4, 15);
     }
 }
 
@@ -39,17 +36,16 @@ fn nibbles(bytes: &[u8; 128], q: &mut [i8; 256]) {
 /// The first four of each are the low 6 bits of bytes 0–3 and 4–7. The others have
 /// their low 4 bits in the nibbles of bytes 8–11, their upper 2 in the bits left over.
 #[inline(always)]
-fn scales_and_mins(bytes: &[u8; 12], to: &mut Block) {
+fn scales_and_mins<I: Isa>(bytes: &[u8; 12], to: &mut Block<I>) {
     let (a, b, c) = (word(bytes, 0), word(bytes, 4), word(bytes, 8));
     let low = |x: u32| (x & 0x3f3f_3f3f).to_le_bytes();
     let high =
         |nibble: u32, x: u32| (nibble & 0x0f0f_0f0f | (x >> 6 & 0x0303_0303) << 4).to_le_bytes();
-    let (scale_high, min_high) = (high(c, a), high(c >> 4, b));
-    for i in 0..8 {
-        to.scale[i] = i16::from(low(a)[i / 2]);
-        to.scale[i + 8] = i16::from(scale_high[i / 2]);
-        to.min[i] = i16::from(low(b)[i / 2]);
-        to.min[i + 8] = i16::from(min_high[i / 2]);
+    let scales = [low(a), high(c, a)];
+    let mins = [low(b), high(c >> 4, b)];
+    for i in 0..16 {
+        to.scale[i] = i16::from(scales[i / 4 % 2][i % 4]);
+        to.min[i] = i16::from(mins[i / 4 % 2][i % 4]);
     }
 }
 
@@ -63,12 +59,12 @@ impl Format for Q2K {
     const OFFSET: Offset = Offset::Mins;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block) {
-        for (i, byte) in field::<16>(bytes, 0).iter().enumerate() {
-            to.scale[i] = i16::from(byte & 15);
-            to.min[i] = i16::from(byte >> 4);
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
+        for (s, byte) in part::<16>(bytes, 0).iter().enumerate() {
+            to.scale[at(s)] = i16::from(byte & 15);
+            to.min[at(s)] = i16::from(byte >> 4);
         }
-        pairs(field(bytes, 16), &mut to.q);
+        pairs(part(bytes, 16), to);
         to.d = half::<I>(bytes, 80);
         to.dmin = half::<I>(bytes, 82);
     }
@@ -85,13 +81,12 @@ impl Format for Q3K {
     const OFFSET: Offset = Offset::None;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block) {
-        let third: &[u8; 32] = field(bytes, 0);
-        pairs(field(bytes, 32), &mut to.q);
-        for j in 0..8 {
-            for l in 0..32 {
-                to.q[32 * j + l] += ((third[l] >> j & 1) << 2) as i8 - 4;
-            }
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
+        pairs(part(bytes, 32), to);
+        let third = I::bytes(part(bytes, 0));
+        for (j, q) in to.q.iter_mut().enumerate() {
+            let bit = I::raise(I::field(third, j as i32, 1), 2);
+            *q = I::plus(I::or(*q, bit), -4);
         }
         // Scales 0–7 have their low 4 bits in the low nibbles of bytes 0–7, scales 8–15 in
         // the high ones; byte 8 + i % 4 holds the upper 2 bits of scales i, i+4, i+8, i+12.
@@ -100,7 +95,7 @@ impl Format for Q3K {
             let low = word(bytes, 96 + 4 * (four % 2)) >> (4 * (four / 2)) & 0x0f0f_0f0f;
             let scale = low | (upper >> (2 * four) & 0x0303_0303) << 4;
             for (i, byte) in scale.to_le_bytes().into_iter().enumerate() {
-                to.scale[4 * four + i] = i16::from(byte) - 32;
+                to.scale[at(4 * four + i)] = i16::from(byte) - 32;
             }
         }
         to.d = half::<I>(bytes, 108);
@@ -117,11 +112,11 @@ impl Format for Q4K {
     const OFFSET: Offset = Offset::Mins;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block) {
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
         to.d = half::<I>(bytes, 0);
         to.dmin = half::<I>(bytes, 2);
-        scales_and_mins(field(bytes, 4), to);
-        nibbles(field(bytes, 16), &mut to.q);
+        scales_and_mins(part(bytes, 4), to);
+        nibbles(part(bytes, 16), to);
     }
 }
 
@@ -136,16 +131,14 @@ impl Format for Q5K {
     const OFFSET: Offset = Offset::Mins;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block) {
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
         to.d = half::<I>(bytes, 0);
         to.dmin = half::<I>(bytes, 2);
-        scales_and_mins(field(bytes, 4), to);
-        nibbles(field(bytes, 48), &mut to.q);
-        let fifth: &[u8; 32] = field(bytes, 16);
-        for j in 0..8 {
-            for l in 0..32 {
-                to.q[32 * j + l] |= ((fifth[l] >> j & 1) << 4) as i8;
-            }
+        scales_and_mins(part(bytes, 4), to);
+        nibbles(part(bytes, 48), to);
+        let fifth = I::bytes(part(bytes, 16));
+        for (j, q) in to.q.iter_mut().enumerate() {
+            *q = I::or(*q, I::raise(I::field(fifth, j as i32, 1), 4));
         }
     }
 }
@@ -160,22 +153,20 @@ impl Format for Q6K {
     const OFFSET: Offset = Offset::None;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block) {
-        let nibbles: &[u8; 128] = field(bytes, 0);
-        let upper: &[u8; 64] = field(bytes, 128);
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
         // Each half of 128 has 64 bytes of nibbles: weights 32j + l for j = 0, 1 are the low
         // nibbles of bytes 32j + l, for j = 2, 3 the high ones.
         for h in 0..2 {
+            let upper = I::bytes(part(bytes, 128 + 32 * h));
             for j in 0..4 {
-                for l in 0..32 {
-                    let low = nibbles[64 * h + 32 * (j % 2) + l] >> (4 * (j / 2)) & 15;
-                    let high = (upper[32 * h + l] >> (2 * j) & 3) << 4;
-                    to.q[128 * h + 32 * j + l] = (low | high) as i8 - 32;
-                }
+                let two = I::bytes(part(bytes, 64 * h + 32 * (j % 2)));
+                let low = I::field(two, 4 * (j / 2) as i32, 15);
+                let high = I::raise(I::field(upper, 2 * j as i32, 3), 4);
+                to.q[4 * h + j] = I::plus(I::or(low, high), -32);
             }
         }
-        for (scale, byte) in to.scale.iter_mut().zip(field::<16>(bytes, 192)) {
-            *scale = i16::from(*byte as i8);
+        for (s, byte) in part::<16>(bytes, 192).iter().enumerate() {
+            to.scale[at(s)] = i16::from(*byte as i8);
         }
         to.d = half::<I>(bytes, 208);
     }

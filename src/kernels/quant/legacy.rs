@@ -3,25 +3,14 @@
 //! The 4- and 5-bit formats keep weight `j` in the low nibble and weight `j + 16` in
 //! the high nibble of byte `j`; the fifth bit of weight `j` is bit `j` of a u32.
 
-use super::block::{Block, Format, Offset, field, half};
+use super::block::{Block, Format, Offset, half, part};
 use crate::kernels::isa::Isa;
 
-/// The nibbles of 16 bytes plus `add` as 32 quants.
+/// The nibbles of 16 bytes and, at `fifth`, their fifth bits.
 #[inline(always)]
-fn nibbles(bytes: &[u8; 16], add: i8, q: &mut [i8; 256]) {
-    for (j, byte) in bytes.iter().enumerate() {
-        q[j] = (byte & 15) as i8 + add;
-        q[j + 16] = (byte >> 4) as i8 + add;
-    }
-}
-
-/// Adds 16 to each quant whose bit is set in `bits`.
-#[inline(always)]
-fn fifth_bits(bits: &[u8; 4], q: &mut [i8; 256]) {
-    let bits = u32::from_le_bytes(*bits);
-    for (j, q) in q[..32].iter_mut().enumerate() {
-        *q += ((bits >> j & 1) << 4) as i8;
-    }
+fn five_bits<I: Isa>(bytes: &[u8], nibbles: usize, fifth: usize) -> I::B {
+    let fifth = u32::from_le_bytes(*part(bytes, fifth));
+    I::or(I::nibbles(part(bytes, nibbles)), I::sixteens(fifth))
 }
 
 /// `d: f16, q: [i8; 32]`.
@@ -34,11 +23,9 @@ impl Format for Q8_0 {
     const OFFSET: Offset = Offset::None;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block) {
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
         to.d = half::<I>(bytes, 0);
-        for (q, byte) in to.q.iter_mut().zip(field::<32>(bytes, 2)) {
-            *q = *byte as i8;
-        }
+        to.q[0] = I::bytes(part(bytes, 2));
     }
 }
 
@@ -52,9 +39,9 @@ impl Format for Q4_0 {
     const OFFSET: Offset = Offset::None;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block) {
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
         to.d = half::<I>(bytes, 0);
-        nibbles(field(bytes, 2), -8, &mut to.q);
+        to.q[0] = I::plus(I::nibbles(part(bytes, 2)), -8);
     }
 }
 
@@ -68,11 +55,11 @@ impl Format for Q4_1 {
     const OFFSET: Offset = Offset::Added;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block) {
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
         to.d = half::<I>(bytes, 0);
         to.dmin = -half::<I>(bytes, 2);
         to.min = [1; 16];
-        nibbles(field(bytes, 4), 0, &mut to.q);
+        to.q[0] = I::nibbles(part(bytes, 4));
     }
 }
 
@@ -86,10 +73,9 @@ impl Format for Q5_0 {
     const OFFSET: Offset = Offset::None;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block) {
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
         to.d = half::<I>(bytes, 0);
-        nibbles(field(bytes, 6), -16, &mut to.q);
-        fifth_bits(field(bytes, 2), &mut to.q);
+        to.q[0] = I::plus(five_bits::<I>(bytes, 6, 2), -16);
     }
 }
 
@@ -103,11 +89,10 @@ impl Format for Q5_1 {
     const OFFSET: Offset = Offset::Added;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block) {
+    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
         to.d = half::<I>(bytes, 0);
         to.dmin = -half::<I>(bytes, 2);
         to.min = [1; 16];
-        nibbles(field(bytes, 8), 0, &mut to.q);
-        fifth_bits(field(bytes, 4), &mut to.q);
+        to.q[0] = five_bits::<I>(bytes, 8, 4);
     }
 }
