@@ -237,6 +237,12 @@ impl Graph {
         self.outputs.values().any(|o| *o == v)
     }
 
+    /// Whether nothing depends on the node.
+    pub(crate) fn is_sink(&self, id: NodeId) -> bool {
+        let mut out = self.inner.edges_directed(id.0, Direction::Outgoing);
+        out.next().is_none()
+    }
+
     /// All nodes in order of their making.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.inner.node_indices().map(NodeId)

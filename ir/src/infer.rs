@@ -2,6 +2,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use crate::attr::Attr;
 use crate::op::{Op, OperandKind};
 use crate::types::{DType, Dim, StateType, TensorType};
 
@@ -70,6 +71,18 @@ impl<'a> Args<'a> {
                     "operand {i} ({}) is {found}, expected {expected}",
                     spec.name
                 );
+            }
+        }
+        Ok(())
+    }
+
+    /// Infinities and NaNs have no textual form and no sense as constants.
+    fn check_floats(&self) -> Result<()> {
+        for (name, attr) in self.op.attrs() {
+            if let Attr::Float(x) = attr
+                && !x.is_finite()
+            {
+                fail!("{name} is {x}, expected a finite number");
             }
         }
         Ok(())
@@ -144,6 +157,7 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         types: operands,
     };
     a.check_kinds()?;
+    a.check_floats()?;
     match op {
         Op::Embed {} => {
             let t = a.indices(0)?;
@@ -341,7 +355,10 @@ fn concat(args: &Args, axis: usize) -> Result<ResultTypes> {
     if let Some((x, y)) = joined {
         t.shape[axis] = Dim::Fixed(y);
         args.exactly(1, &t)?;
-        t.shape[axis] = Dim::Fixed(x + y);
+        let Some(sum) = x.checked_add(y) else {
+            fail!("axis {axis} becomes longer than can be counted");
+        };
+        t.shape[axis] = Dim::Fixed(sum);
         return one(t);
     }
     args.mismatch(1, &format!("the shape of {a} but for axis {axis}"))
@@ -354,6 +371,9 @@ fn split(a: &Args, axis: usize, sizes: &[u32]) -> Result<ResultTypes> {
             "axis is {axis}, expected 1..{} (the token axis stays)",
             x.rank()
         );
+    }
+    if sizes.len() > usize::from(u16::MAX) {
+        fail!("{} parts, expected at most {}", sizes.len(), u16::MAX);
     }
     let sum: u64 = sizes.iter().map(|&n| u64::from(n)).sum();
     if sizes.is_empty()

@@ -6,6 +6,7 @@
 
 pub mod attr;
 mod builder;
+mod dot;
 mod graph;
 mod hash;
 mod infer;
@@ -15,12 +16,15 @@ mod order;
 mod patch;
 pub mod text;
 mod types;
+mod verify;
 
 pub use attr::Attr;
 pub use builder::{BuildError, Builder};
+pub use dot::dot;
 pub use graph::{Graph, NodeId, NodeKind, Operand, Operands, ResultInfo, Value};
 pub use infer::{OperandType, ResultTypes, TypeError, infer};
 pub use module::{Module, Redeclared, StateId, Symbols, Weight, WeightId};
-pub use op::{Op, OpError, OperandKind, OperandSpec, Signature};
+pub use op::{AttrSpec, Op, OpError, OperandKind, OperandSpec, Signature};
 pub use patch::{Patch, PatchError, PatchOperand};
 pub use types::{DType, Dim, Shape, StateType, Symbol, TensorType};
+pub use verify::{Fault, VerifyError, verify, verify_graph};

@@ -29,6 +29,15 @@ pub struct OperandSpec {
     pub kind: OperandKind,
 }
 
+/// Name and kind of an attribute.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AttrSpec {
+    /// The attribute's name in the textual form.
+    pub name: &'static str,
+    /// What it holds, in words.
+    pub kind: &'static str,
+}
+
 /// What is fixed about an op.
 #[derive(Clone, Copy, Debug)]
 pub struct Signature {
@@ -38,6 +47,8 @@ pub struct Signature {
     pub doc: &'static str,
     /// Operand slots in order.
     pub operands: &'static [OperandSpec],
+    /// Attributes in order.
+    pub attrs: &'static [AttrSpec],
 }
 
 /// Why a mnemonic with attributes is no op.
@@ -87,6 +98,7 @@ macro_rules! ops {
                     mnemonic: $mnemonic,
                     doc: concat!($($doc),+),
                     operands: &[$( OperandSpec { name: stringify!($operand), kind: OperandKind::$kind } ),*],
+                    attrs: &[$( AttrSpec { name: stringify!($attr), kind: <$ty as AttrValue>::KIND } ),*],
                 }, )*
             ];
 

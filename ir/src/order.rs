@@ -1,44 +1,111 @@
 //! The canonical order of a graph's nodes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, NodeKind, Operand};
+use crate::hash::Fnv;
+
+/// Nodes put out so far, in order.
+struct Walk<'g> {
+    graph: &'g Graph,
+    order: Vec<NodeId>,
+    done: HashSet<NodeId>,
+}
 
 impl Graph {
     /// All nodes, each after what it depends on: inputs first, then depth-first from the outputs
-    /// through operands in slot order, at last what no output needs. The order depends on the
-    /// graph's shape alone, not on how it was made. Nodes on a cycle come out in some order.
+    /// through operands in slot order, at last what no output needs, sorted by what it computes.
+    /// The order depends on the graph's shape alone, not on how it was made, except among nodes
+    /// without use that compute the same. Nodes on a cycle come out in some order.
     pub fn order(&self) -> Vec<NodeId> {
-        let mut done: HashSet<NodeId> = self.inputs.iter().copied().collect();
-        let mut order = self.inputs.clone();
-        let live: Vec<NodeId> = self.outputs.values().map(|v| v.node).collect();
-        for root in live.into_iter().chain(self.nodes()) {
-            self.visit(root, &mut done, &mut order);
+        let mut walk = Walk {
+            graph: self,
+            order: self.inputs.clone(),
+            done: self.inputs.iter().copied().collect(),
+        };
+        self.outputs.values().for_each(|v| walk.visit(v.node));
+        if walk.order.len() < self.inner.node_count() {
+            walk.unused_roots().into_iter().for_each(|n| walk.visit(n));
+            // What is left hangs on a cycle.
+            self.nodes().for_each(|n| walk.visit(n));
         }
-        order
+        walk.order
     }
+}
 
-    fn visit(&self, root: NodeId, done: &mut HashSet<NodeId>, order: &mut Vec<NodeId>) {
+impl Walk<'_> {
+    /// Puts out all that `root` needs and then `root`.
+    fn visit(&mut self, root: NodeId) {
         // The second visit of a node, after its operands, puts it out. A stack of our own: the
         // depth grows with the number of layers.
         let mut stack = vec![(root, false)];
         let mut open = HashSet::new();
         while let Some((node, operands_done)) = stack.pop() {
             if operands_done {
-                if done.insert(node) {
-                    order.push(node);
+                if self.done.insert(node) {
+                    self.order.push(node);
                 }
                 continue;
             }
-            if done.contains(&node) || !open.insert(node) {
+            if self.done.contains(&node) || !self.graph.contains(node) || !open.insert(node) {
                 continue;
             }
             stack.push((node, true));
-            let mut needs: Vec<NodeId> = self.value_operands(node).map(|v| v.node).collect();
-            let mut effects: Vec<NodeId> = self.effect_predecessors(node).collect();
-            effects.sort_unstable();
-            needs.extend(effects);
+            let mut needs: Vec<NodeId> = self.graph.value_operands(node).map(|v| v.node).collect();
+            // At most one for each state, and an op has one state at most.
+            needs.extend(self.graph.effect_predecessors(node));
             stack.extend(needs.into_iter().rev().map(|n| (n, false)));
         }
+    }
+
+    /// Nodes without a user among those not yet put out, sorted by what they compute.
+    fn unused_roots(&self) -> Vec<NodeId> {
+        let mut ahead = Walk {
+            graph: self.graph,
+            order: self.order.clone(),
+            done: self.done.clone(),
+        };
+        self.graph.nodes().for_each(|n| ahead.visit(n));
+        let mut keys: HashMap<NodeId, u64> = HashMap::new();
+        let (known, unused) = ahead.order.split_at(self.order.len());
+        keys.extend(known.iter().zip(0..).map(|(n, place)| (*n, place)));
+        for &node in unused {
+            let key = self.key(node, &keys);
+            keys.insert(node, key);
+        }
+        let mut roots: Vec<NodeId> = unused.to_vec();
+        roots.retain(|n| self.graph.is_sink(*n));
+        roots.sort_by_key(|n| (keys[n], *n));
+        roots
+    }
+
+    /// A hash of a node over the keys of its operands.
+    fn key(&self, node: NodeId, keys: &HashMap<NodeId, u64>) -> u64 {
+        let mut key = Fnv::new();
+        match self.graph.kind(node) {
+            NodeKind::Input(name) => key.text(name),
+            NodeKind::Op(op) => key.text(&format!("{op:?}")),
+        }
+        let mut number = |of: NodeId, tag: u64| {
+            key.number(keys.get(&of).copied().unwrap_or(0));
+            key.number(tag);
+        };
+        for before in self.graph.effect_predecessors(node) {
+            number(before, 0);
+        }
+        let mut symbols = Vec::new();
+        for operand in self.graph.operands(node) {
+            match operand {
+                Operand::Value(v) => number(v.node, 1 + u64::from(v.result)),
+                Operand::Weight(w) => symbols.push(w.index()),
+                Operand::State(s) => symbols.push(s.index()),
+            }
+        }
+        symbols.iter().for_each(|n| key.number(*n as u64));
+        for result in self.graph.results(node) {
+            key.text(&result.ty.to_string());
+            key.text(result.name.as_deref().unwrap_or(""));
+        }
+        key.0
     }
 }

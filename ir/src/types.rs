@@ -252,9 +252,11 @@ impl TensorType {
     /// Bytes once symbols are bound; `None` where the last dimension is no whole number of blocks
     /// or the size overflows.
     pub fn bytes(&self, bind: &dyn Fn(Symbol) -> usize) -> Option<usize> {
-        if let Dim::Fixed(n) = self.last()
-            && !n.is_multiple_of(self.dtype.block_len())
-        {
+        let last = match self.last() {
+            Dim::Fixed(n) => n,
+            Dim::Sym(s) => bind(s),
+        };
+        if !last.is_multiple_of(self.dtype.block_len()) {
             return None;
         }
         let blocks = self.elements(bind)? / self.dtype.block_len();

@@ -1,4 +1,4 @@
-//! The textual form: what [`print`] writes, `parse` reads back to the same module.
+//! The textual form: what [`print`] writes, [`parse`] reads back to the same module.
 //!
 //! ```text
 //! module   = "module" "@"name "{" { weight | state | graph } "}"
@@ -31,9 +31,17 @@
 //! two graphs of the same shape print the same. The parser also takes names for values
 //! (`%q = silu %x`); printing numbers them.
 
+mod attrs;
+mod body;
+mod error;
+mod lexer;
+mod parser;
 mod printer;
 
+pub use error::ParseError;
+pub use parser::parse;
 pub use printer::{Line, Numbering, graph_lines, graph_lines_in, print, print_graph, print_with};
+pub(crate) use printer::{Site, module_lines};
 
 /// Whether a name can stand without quotes.
 fn is_plain(name: &str) -> bool {

@@ -44,9 +44,9 @@ pub(crate) enum Site {
     Nothing,
 }
 
-impl Line {
-    fn new(site: Site, text: impl Into<String>) -> Line {
-        let node = match site {
+impl Site {
+    pub(crate) fn node(self) -> Option<NodeId> {
+        match self {
             Site::Node(node) => Some(node),
             Site::Module
             | Site::Weight(_)
@@ -54,8 +54,13 @@ impl Line {
             | Site::Signature
             | Site::Return
             | Site::Nothing => None,
-        };
-        let text = text.into();
+        }
+    }
+}
+
+impl Line {
+    fn new(site: Site, text: impl Into<String>) -> Line {
+        let (text, node) = (text.into(), site.node());
         Line { text, node, site }
     }
 }

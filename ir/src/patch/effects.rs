@@ -1,0 +1,112 @@
+//! The order of ops on a state, kept by a patch: what it adds stands where it erased.
+
+use petgraph::Direction;
+use petgraph::visit::EdgeRef;
+
+use super::{Patch, Place};
+use crate::graph::{Edge, Graph, NodeId};
+use crate::module::{StateId, Symbols};
+
+/// The ops on one state in the order in which they run.
+pub(super) struct Chain {
+    pub(super) state: StateId,
+    pub(super) new: Vec<Place>,
+}
+
+impl Graph {
+    /// The chains of all states from which the patch erases ops or to which it adds some.
+    pub(super) fn new_chains(
+        &self,
+        patch: &Patch,
+        symbols: &Symbols,
+    ) -> Result<Vec<Chain>, String> {
+        let mut states: Vec<StateId> = patch.erased.iter().filter_map(|n| self.state(*n)).collect();
+        states.extend((0..patch.added.len()).filter_map(|i| patch.added_state(i)));
+        states.sort_unstable();
+        states.dedup();
+        let chains = states
+            .into_iter()
+            .map(|s| self.new_chain(patch, s, symbols));
+        chains.collect()
+    }
+
+    fn new_chain(&self, patch: &Patch, state: StateId, symbols: &Symbols) -> Result<Chain, String> {
+        let old = self.chain(state);
+        let erased = |n: &NodeId| patch.erased.contains(n);
+        let added = (0..patch.added.len()).filter(|i| patch.added_state(*i) == Some(state));
+        let added: Vec<Place> = added.map(Place::New).collect();
+        let mut new: Vec<Place> = Vec::new();
+        let first = old.iter().position(erased);
+        let count = old.iter().filter(|n| erased(n)).count();
+        if !added.is_empty() {
+            let name = symbols.state_of(state).map_or("?", |(name, _)| name);
+            let run = first.unwrap_or(0);
+            if first.is_none() && !old.is_empty() {
+                return Err(format!("adds an op on state @{name} in the place of none"));
+            }
+            if !old[run..run + count].iter().all(erased) {
+                return Err(format!("erases ops on state @{name} around one that stays"));
+            }
+        }
+        for (i, node) in old.iter().enumerate() {
+            if Some(i) == first {
+                new.extend(&added);
+            }
+            if !erased(node) {
+                new.push(Place::Old(*node));
+            }
+        }
+        if first.is_none() {
+            new.extend(&added);
+        }
+        Ok(Chain { state, new })
+    }
+
+    /// The ops on a state in the order of their effect edges.
+    pub(crate) fn chain(&self, state: StateId) -> Vec<NodeId> {
+        let on_state = |n: &NodeId| self.state(*n) == Some(state);
+        let mut members: Vec<NodeId> = self.nodes().filter(on_state).collect();
+        let next = |n: NodeId| self.effect_neighbour(n, state, Direction::Outgoing);
+        let head = |n: &&NodeId| {
+            self.effect_neighbour(**n, state, Direction::Incoming)
+                .is_none()
+        };
+        let first = members.iter().find(head).copied();
+        let chain = std::iter::successors(first, |n| next(*n));
+        let chain: Vec<NodeId> = chain.take(members.len()).collect();
+        // Only a graph that the verifier refuses has ops beside the chain.
+        members.retain(|n| !chain.contains(n));
+        chain.into_iter().chain(members).collect()
+    }
+
+    fn effect_neighbour(&self, id: NodeId, state: StateId, dir: Direction) -> Option<NodeId> {
+        let mut edges = self.inner.edges_directed(id.0, dir);
+        let edge = edges.find(|e| *e.weight() == Edge::Effect(state))?;
+        Some(NodeId(match dir {
+            Direction::Outgoing => edge.target(),
+            Direction::Incoming => edge.source(),
+        }))
+    }
+
+    /// Lays the effect edges of the chains anew.
+    pub(super) fn set_chains(&mut self, chains: &[Chain], added: &[NodeId]) {
+        for chain in chains {
+            let state = chain.state;
+            self.inner.retain_edges(|g, e| g[e] != Edge::Effect(state));
+            let nodes: Vec<NodeId> = (chain.new.iter())
+                .map(|place| match *place {
+                    Place::Old(node) => node,
+                    Place::New(i) => added[i],
+                })
+                .collect();
+            for pair in nodes.windows(2) {
+                self.add_effect(pair[0], pair[1], state);
+            }
+        }
+    }
+
+    pub(crate) fn add_effect(&mut self, before: NodeId, after: NodeId, state: StateId) {
+        let effect = Edge::Effect(state);
+        self.inner.add_edge(before.0, after.0, effect);
+    }
+}

@@ -1,0 +1,124 @@
+//! Reads the attributes of an op.
+
+use smallvec::SmallVec;
+
+use crate::attr::Attr;
+use crate::op::{Op, OpError, Signature};
+use crate::text::error::ParseError;
+use crate::text::lexer::{Cursor, Result, clipped};
+use crate::types::DType;
+
+/// An attribute as written, with its offset.
+struct Written {
+    name: String,
+    value: Attr,
+    at: usize,
+}
+
+/// Reads `{eps = 1e-6}` where it stands, and makes the op whose mnemonic is at `op_at`.
+pub(crate) fn attrs(c: &mut Cursor, signature: &Signature, op_at: usize) -> Result<Op> {
+    let mut written: Vec<Written> = Vec::new();
+    if c.eat("{") {
+        loop {
+            let attr = attr(c)?;
+            if written.iter().any(|w| w.name == attr.name) {
+                let message = format!("attribute `{}` is given twice", clipped(&attr.name));
+                return Err(c.error(attr.at, message, "each attribute once"));
+            }
+            written.push(attr);
+            if !c.eat(",") {
+                break;
+            }
+        }
+        c.expect("}")?;
+    }
+    let parts = written.iter().map(|w| (w.name.clone(), w.value.clone()));
+    let parts: Vec<_> = parts.collect();
+    Op::from_parts(signature.mnemonic, &parts)
+        .map_err(|e| refused(c, &e, &written, signature, op_at))
+}
+
+/// The error at the attribute that it speaks of, or at the op where one is missing.
+fn refused(
+    c: &Cursor,
+    error: &OpError,
+    written: &[Written],
+    signature: &Signature,
+    op_at: usize,
+) -> ParseError {
+    let find = |name: &str| written.iter().find(|w| w.name == name).map(|w| w.at);
+    match error {
+        OpError::Unknown(_) => c.error(op_at, error.to_string(), "an op"),
+        OpError::Attr { op, attr, expected } => match find(attr) {
+            Some(at) => c.error(at, format!("wrong kind of `{attr}` for `{op}`"), *expected),
+            None => {
+                let message = format!("`{op}` needs the attribute `{attr}`");
+                c.error(op_at, message, format!("`{attr}` = {expected}"))
+            }
+        },
+        OpError::Stray { op, attr } => {
+            let known = signature.attrs.iter().map(|a| format!("`{}`", a.name));
+            let known = known.collect::<Vec<_>>().join(", ");
+            let expected = if known.is_empty() {
+                "no attributes".into()
+            } else {
+                known
+            };
+            let message = format!("`{op}` has no attribute `{}`", clipped(attr));
+            c.error(find(attr).unwrap_or(op_at), message, expected)
+        }
+    }
+}
+
+fn attr(c: &mut Cursor) -> Result<Written> {
+    let at = c.here();
+    let name = c.word("an attribute's name")?.to_string();
+    c.expect("=")?;
+    let value = if c.eat("[") {
+        Attr::Ints(ints(c)?)
+    } else {
+        scalar(c)?
+    };
+    Ok(Written { name, value, at })
+}
+
+/// A list of whole numbers, behind its bracket.
+fn ints(c: &mut Cursor) -> Result<SmallVec<[u32; 4]>> {
+    let mut list = SmallVec::new();
+    if c.eat("]") {
+        return Ok(list);
+    }
+    loop {
+        let at = c.here();
+        let n = u32::try_from(c.int("a whole number")?);
+        list.push(n.map_err(|_| c.error(at, "the number is too large", "at most 4294967295"))?);
+        if !c.eat(",") {
+            c.expect("]")?;
+            return Ok(list);
+        }
+    }
+}
+
+fn scalar(c: &mut Cursor) -> Result<Attr> {
+    let expected = "a whole number, a finite float, a list `[1, 2]` or an element type";
+    let at = c.here();
+    let word = c.number_word(expected)?;
+    if let Some(dtype) = DType::from_name(word) {
+        return Ok(Attr::DType(dtype));
+    }
+    let number = if word.chars().all(|c| c.is_ascii_digit()) {
+        word.parse().ok().map(Attr::Int)
+    } else {
+        float(word).map(Attr::Float)
+    };
+    number.ok_or_else(|| c.error(at, format!("found `{}`", clipped(word)), expected))
+}
+
+/// A finite number with a point or an exponent; `inf` and `nan` are none.
+fn float(word: &str) -> Option<f32> {
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) || !word.contains(['.', 'e', 'E']) {
+        return None;
+    }
+    word.parse().ok().filter(|x: &f32| x.is_finite())
+}

@@ -1,0 +1,150 @@
+//! Reads the textual form: the module, its declarations, and the types in them.
+
+use crate::module::{Module, Weight};
+use crate::text::body::Body;
+use crate::text::error::{ParseError, nearest};
+use crate::text::lexer::{Cursor, Result, clipped};
+use crate::types::{DType, Dim, Shape, StateType, Symbol, TensorType};
+
+/// Reads a module. Types are taken as declared; [`verify`](crate::verify) judges them.
+pub fn parse(text: &str) -> std::result::Result<Module, ParseError> {
+    let mut c = Cursor::new(text);
+    c.expect_word("module")?;
+    let mut module = Module::new(symbol(&mut c, "the module's name, `@name`")?.0);
+    c.expect("{")?;
+    while !c.eat("}") {
+        let at = c.here();
+        match c.peek_word() {
+            "weight" => weight(&mut c, &mut module)?,
+            "state" => state(&mut c, &mut module)?,
+            "graph" => {
+                c.expect_word("graph")?;
+                let (name, at) = symbol(&mut c, "the graph's name, `@name`")?;
+                let graph = Body::parse(&mut c, &mut module.symbols)?;
+                if module.graphs.insert(name.clone(), graph).is_some() {
+                    return Err(twice(&c, at, "graph", &name));
+                }
+            }
+            "" => return Err(c.unexpected("`weight`, `state`, `graph` or `}`")),
+            word => {
+                let message = format!("found `{}`", clipped(word));
+                return Err(c.error(at, message, "`weight`, `state`, `graph` or `}`"));
+            }
+        }
+    }
+    match c.peek() {
+        None => Ok(module),
+        Some(_) => Err(c.unexpected("the end of the text")),
+    }
+}
+
+/// `@name` and its offset.
+pub(crate) fn symbol(c: &mut Cursor, expected: &str) -> Result<(String, usize)> {
+    let at = c.here();
+    let (name, _) = c.name_after("@", expected)?;
+    Ok((name, at))
+}
+
+fn twice(c: &Cursor, at: usize, kind: &str, name: &str) -> ParseError {
+    let message = format!("{kind} @{} is declared twice", clipped(name));
+    c.error(at, message, "a name of its own")
+}
+
+fn weight(c: &mut Cursor, module: &mut Module) -> Result<()> {
+    c.expect_word("weight")?;
+    let (name, at) = symbol(c, "the weight's name, `@name`")?;
+    c.expect(":")?;
+    let ty = tensor_type(c)?;
+    c.expect("=")?;
+    let source = c.string()?;
+    if module.symbols.find_weight(&name).is_some() {
+        return Err(twice(c, at, "weight", &name));
+    }
+    let declared = module.symbols.weight(&name, Weight { ty, source });
+    declared.map_err(|_| twice(c, at, "weight", &name))?;
+    Ok(())
+}
+
+fn state(c: &mut Cursor, module: &mut Module) -> Result<()> {
+    c.expect_word("state")?;
+    let (name, at) = symbol(c, "the state's name, `@name`")?;
+    c.expect(":")?;
+    let ty = if c.eat_word("kv") {
+        kv(c)?
+    } else {
+        StateType::Recurrent(tensor_type(c)?)
+    };
+    if module.symbols.find_state(&name).is_some() {
+        return Err(twice(c, at, "state", &name));
+    }
+    let declared = module.symbols.state(&name, ty);
+    declared.map_err(|_| twice(c, at, "state", &name))?;
+    Ok(())
+}
+
+/// `<f16>[heads, dim]`, behind `kv`.
+fn kv(c: &mut Cursor) -> Result<StateType> {
+    c.expect("<")?;
+    let k = dtype(c)?;
+    let v = if c.eat(",") { dtype(c)? } else { k };
+    c.expect(">")?;
+    c.expect("[")?;
+    let heads = c.int("the number of heads")?;
+    c.expect(",")?;
+    let dim = c.int("the size of a head")?;
+    c.expect("]")?;
+    Ok(StateType::Kv { k, v, heads, dim })
+}
+
+/// `f32[T, 128]`.
+pub(crate) fn tensor_type(c: &mut Cursor) -> Result<TensorType> {
+    let dtype = dtype(c)?;
+    c.expect("[")?;
+    let mut shape = Shape::new();
+    if !c.eat("]") {
+        loop {
+            shape.push(dim(c)?);
+            if !c.eat(",") {
+                break;
+            }
+        }
+        c.expect("]")?;
+    }
+    Ok(TensorType { dtype, shape })
+}
+
+fn dim(c: &mut Cursor) -> Result<Dim> {
+    let expected = "a dimension: a whole number or a letter A-Z";
+    match c.peek() {
+        Some('A'..='Z') => Ok(Dim::Sym(letter(c, expected)?)),
+        _ => Ok(Dim::Fixed(c.int(expected)?)),
+    }
+}
+
+/// The letter of a symbolic dimension.
+pub(crate) fn letter(c: &mut Cursor, expected: &str) -> Result<Symbol> {
+    let at = c.here();
+    let word = c.word(expected)?;
+    let mut chars = word.chars();
+    let symbol = chars.next().and_then(Symbol::new);
+    match (symbol, chars.next()) {
+        (Some(symbol), None) => Ok(symbol),
+        _ => Err(c.error(at, format!("found `{}`", clipped(word)), expected)),
+    }
+}
+
+fn dtype(c: &mut Cursor) -> Result<DType> {
+    let at = c.here();
+    let names = DType::ALL.map(DType::name);
+    let all = || format!("one of {}", names.join(", "));
+    let word = c.word("an element type")?;
+    DType::from_name(word).ok_or_else(|| {
+        let near = nearest(word, names.into_iter());
+        let expected = near.map_or_else(all, |n| format!("`{n}`"));
+        c.error(
+            at,
+            format!("there is no element type `{}`", clipped(word)),
+            expected,
+        )
+    })
+}
