@@ -41,7 +41,7 @@ pub trait AttrValue: Sized {
 }
 
 impl AttrValue for u32 {
-    const KIND: &'static str = "a whole number";
+    const KIND: &'static str = "a whole number below 2^32";
     fn to_attr(&self) -> Attr {
         Attr::Int(u64::from(*self))
     }

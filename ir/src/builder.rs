@@ -110,6 +110,11 @@ impl<'m> Builder<'m> {
         v
     }
 
+    /// The results of a node made so far.
+    pub fn values(&self, node: NodeId) -> impl Iterator<Item = Value> + use<> {
+        self.graph.values(node)
+    }
+
     /// Type of a value made so far.
     pub fn ty(&self, v: Value) -> &TensorType {
         self.graph.ty(v)

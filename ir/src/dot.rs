@@ -31,7 +31,7 @@ pub fn dot(name: &str, graph: &Graph, symbols: &Symbols) -> String {
         let (from, to) = (places[&ends.0], places[&ends.1]);
         edges.push(match edge.weight() {
             Edge::Data { slot, .. } => {
-                format!("  n{from} -> n{to} [taillabel=\"\", headlabel=\"{slot}\"];\n")
+                format!("  n{from} -> n{to} [headlabel=\"{slot}\"];\n")
             }
             Edge::Effect(state) => {
                 let state = symbols.state_of(*state).map_or("?", |(name, _)| name);

@@ -46,7 +46,11 @@ impl<'a> Args<'a> {
     fn check_kinds(&self) -> Result<()> {
         let specs = self.op.signature().operands;
         if specs.len() != self.types.len() {
-            fail!("takes {} operands, has {}", specs.len(), self.types.len());
+            fail!(
+                "operand count is {}, expected {}",
+                self.types.len(),
+                specs.len()
+            );
         }
         for (i, (spec, ty)) in specs.iter().zip(self.types).enumerate() {
             let (fits, found) = match ty {

@@ -50,7 +50,7 @@ fn refused(
     match error {
         OpError::Unknown(_) => c.error(op_at, error.to_string(), "an op"),
         OpError::Attr { op, attr, expected } => match find(attr) {
-            Some(at) => c.error(at, format!("wrong kind of `{attr}` for `{op}`"), *expected),
+            Some(at) => c.error(at, format!("`{attr}` does not fit `{op}`"), *expected),
             None => {
                 let message = format!("`{op}` needs the attribute `{attr}`");
                 c.error(op_at, message, format!("`{attr}` = {expected}"))

@@ -149,7 +149,11 @@ impl<'c, 'a, 'm> Body<'c, 'a, 'm> {
 
     fn mnemonic(&mut self) -> Result<&'static Signature> {
         let at = self.c.here();
-        let word = self.c.word("an op or `return`")?;
+        let word = self.c.peek_word();
+        if word.is_empty() {
+            return Err(self.c.unexpected_here("an op or `return`"));
+        }
+        self.c.expect_word(word)?;
         let mut all = Op::SIGNATURES.iter();
         all.find(|s| s.mnemonic == word).ok_or_else(|| {
             let near = nearest(word, Op::SIGNATURES.iter().map(|s| s.mnemonic));
@@ -258,7 +262,7 @@ impl<'c, 'a, 'm> Body<'c, 'a, 'm> {
             }
         }
         if infos.len() != named || named > usize::from(u16::MAX) {
-            let message = format!("{named} results are named and {} types given", infos.len());
+            let message = format!("results named: {named}, types given: {}", infos.len());
             return Err(self.c.error(at, message, "a type for each result"));
         }
         Ok(infos)
@@ -268,7 +272,12 @@ impl<'c, 'a, 'm> Body<'c, 'a, 'm> {
     fn result(&mut self) -> Result<ResultInfo> {
         let ty = tensor_type(self.c)?;
         let name = if self.c.eat_word("as") {
-            Some(self.c.name("the name of the reference's tensor")?.0)
+            let expected = "the name of the reference's tensor";
+            // Else a forgotten name would be the next line's first word.
+            if self.c.at_line_end() {
+                return Err(self.c.unexpected(expected));
+            }
+            Some(self.c.name(expected)?.0)
         } else {
             None
         };

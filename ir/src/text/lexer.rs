@@ -167,21 +167,29 @@ impl<'a> Cursor<'a> {
     /// The error that what comes next is not what was expected. It stands behind the last word
     /// where the line ends there: what is missing is missing on that line.
     pub(crate) fn unexpected(&mut self, expected: impl Into<String>) -> ParseError {
+        if self.last_end > 0 && self.at_line_end() {
+            return self.error(self.last_end, "the line ends", expected);
+        }
+        self.unexpected_here(expected)
+    }
+
+    /// The same where a new line may begin: it stands at what comes next, or at the end.
+    pub(crate) fn unexpected_here(&mut self, expected: impl Into<String>) -> ParseError {
         let at = self.here();
-        let end_of_line = self.text[self.last_end..at].contains('\n');
         let word = self.peek_word();
-        let found = match self.peek() {
-            None => "the text ends".to_string(),
-            Some(_) if end_of_line => "the line ends".to_string(),
-            Some(_) if !word.is_empty() => format!("found `{}`", clipped(word)),
-            Some(c) => format!("found `{}`", c.escape_debug()),
-        };
-        let at = if end_of_line || self.peek().is_none() {
-            self.last_end
-        } else {
-            at
-        };
-        self.error(at, found, expected)
+        match self.peek() {
+            None => self.error(self.last_end, "the text ends", expected),
+            Some(_) if !word.is_empty() => {
+                self.error(at, format!("found `{}`", clipped(word)), expected)
+            }
+            Some(c) => self.error(at, format!("found `{}`", c.escape_debug()), expected),
+        }
+    }
+
+    /// Whether the next word stands on a later line than the last.
+    pub(crate) fn at_line_end(&mut self) -> bool {
+        let at = self.here();
+        at < self.text.len() && self.text[self.last_end..at].contains('\n')
     }
 
     fn take(&mut self, word: &'a str, expected: &str) -> Result<&'a str> {
@@ -221,8 +229,7 @@ fn run(text: &str, belongs: impl Fn(char) -> bool) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// The beginning of a word, for messages.
-pub(crate) fn clipped(word: &str) -> &str {
-    let end = word.char_indices().nth(60).map_or(word.len(), |(i, _)| i);
-    &word[..end]
+/// The beginning of a name or word on one line, for messages.
+pub(crate) fn clipped(word: &str) -> String {
+    word.chars().take(60).flat_map(char::escape_debug).collect()
 }

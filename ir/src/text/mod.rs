@@ -22,7 +22,8 @@
 //! string   = '"' with \" \\ \n \t \u{hex} '"'
 //! ```
 //!
-//! White space and line ends separate words and mean nothing else; `;` starts a comment that ends
+//! White space and line ends separate words and mean nothing else, but that the name behind `as`
+//! stands on the same line; `;` starts a comment that ends
 //! with the line. A value stands before its uses, so an op depends only on lines above it, and ops
 //! on one state run in the order of their lines. A number with a point or an exponent is a float
 //! and is written so that it reads back to the same bits.

@@ -13,7 +13,6 @@ pub fn parse(text: &str) -> std::result::Result<Module, ParseError> {
     let mut module = Module::new(symbol(&mut c, "the module's name, `@name`")?.0);
     c.expect("{")?;
     while !c.eat("}") {
-        let at = c.here();
         match c.peek_word() {
             "weight" => weight(&mut c, &mut module)?,
             "state" => state(&mut c, &mut module)?,
@@ -25,16 +24,12 @@ pub fn parse(text: &str) -> std::result::Result<Module, ParseError> {
                     return Err(twice(&c, at, "graph", &name));
                 }
             }
-            "" => return Err(c.unexpected("`weight`, `state`, `graph` or `}`")),
-            word => {
-                let message = format!("found `{}`", clipped(word));
-                return Err(c.error(at, message, "`weight`, `state`, `graph` or `}`"));
-            }
+            _ => return Err(c.unexpected_here("`weight`, `state`, `graph` or `}`")),
         }
     }
     match c.peek() {
         None => Ok(module),
-        Some(_) => Err(c.unexpected("the end of the text")),
+        Some(_) => Err(c.unexpected_here("the end of the text")),
     }
 }
 

@@ -74,7 +74,10 @@ impl Verifier<'_> {
         for &input in self.graph.inputs() {
             match self.graph.kind(input) {
                 NodeKind::Input(name) if !names.insert(name) => {
-                    self.fault(Site::Signature, format!("two inputs have the name %{name}"));
+                    self.fault(
+                        Site::Signature,
+                        format!("two inputs have the name %{}", name.escape_debug()),
+                    );
                 }
                 NodeKind::Input(_) => {}
                 NodeKind::Op(op) => {
@@ -94,7 +97,7 @@ impl Verifier<'_> {
             if self.graph.find(*v).is_none() {
                 self.fault(
                     Site::Return,
-                    format!("output %{name} is no value of the graph"),
+                    format!("output %{} is no value of the graph", name.escape_debug()),
                 );
             }
         }
@@ -151,7 +154,7 @@ impl Verifier<'_> {
                 let first = self.numbers.of(first);
                 self.fault(
                     Site::Node(v.node),
-                    format!("the name {name} is that of {first}"),
+                    format!("the name {} is that of {first}", name.escape_debug()),
                 );
             }
         }
@@ -232,7 +235,11 @@ impl Verifier<'_> {
     fn results(&mut self, node: NodeId, inferred: &[TensorType]) {
         let given = self.graph.results(node);
         if given.len() != inferred.len() {
-            let message = format!("has {} results, expected {}", given.len(), inferred.len());
+            let message = format!(
+                "result count is {}, expected {}",
+                given.len(),
+                inferred.len()
+            );
             self.fault(Site::Node(node), message);
         }
         for (i, (given, inferred)) in given.iter().zip(inferred).enumerate() {

@@ -2,6 +2,8 @@
 
 mod body;
 mod declarations;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
