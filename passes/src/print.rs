@@ -109,7 +109,7 @@ fn running_order(graph: &Graph, steps: &[Vec<NodeId>]) -> Vec<NodeId> {
     for &node in scheduled.chain(&canonical) {
         let mut open = vec![node];
         while let Some(node) = open.pop() {
-            if done.insert(node) {
+            if graph.contains(node) && done.insert(node) {
                 order.push(node);
                 open.extend(views.get(&node).into_iter().flatten().rev());
             }
