@@ -89,3 +89,43 @@ fn tightest_gap(ranges: &[(usize, usize)], bytes: usize) -> usize {
     }
     best.map_or(end, |(_, start)| start)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn blocks() -> impl Strategy<Value = Vec<Block>> {
+        let block = (0usize..40, 0usize..30, 0usize..10);
+        let block = block.prop_map(|(units, first, length)| Block {
+            bytes: units * 64,
+            first,
+            last: first + length,
+        });
+        prop::collection::vec(block, 0..80)
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_that_share_a_step_share_no_byte(blocks in blocks()) {
+            let (offsets, arena) = pack(&blocks);
+            prop_assert!(widest_moment(&blocks) <= arena);
+            for (i, (a, x)) in blocks.iter().zip(&offsets).enumerate() {
+                prop_assert!(x + a.bytes <= arena && x % 64 == 0);
+                for (b, y) in blocks.iter().zip(&offsets).take(i) {
+                    let same_time = a.first <= b.last && b.first <= a.last;
+                    let same_bytes = x < &(y + b.bytes) && y < &(x + a.bytes);
+                    prop_assert!(!(same_time && same_bytes), "{a:?} at {x}, {b:?} at {y}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_takes_the_tightest_gap_that_holds_it() {
+        let ranges = [(0, 64), (256, 320), (448, 512)];
+        assert_eq!(tightest_gap(&ranges, 128), 320);
+        assert_eq!(tightest_gap(&ranges, 192), 64);
+        assert_eq!(tightest_gap(&ranges, 256), 512);
+    }
+}

@@ -88,3 +88,30 @@ fn unrounded_activations(graph: &Graph, symbols: &Symbols) -> Vec<String> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sharpi_ir::{Builder, DType, Op, Symbol, TensorType, Weight};
+
+    #[test]
+    fn every_activation_that_is_not_rounded_keeps_a_graph_from_being_fused() {
+        let mut symbols = Symbols::default();
+        let mut b = Builder::new(&mut symbols);
+        let x = b.input(
+            "x",
+            TensorType::new(DType::F32, [Symbol::TOKENS.into(), 256.into()]),
+        );
+        for name in ["one", "other"] {
+            let ty = TensorType::fixed(DType::Q4_K, &[256, 256]);
+            let source = name.to_string();
+            let weight = b.symbols().weight(name, Weight { ty, source }).unwrap();
+            let y = b.value(Op::Matmul {}, &[x.into(), weight.into()]).unwrap();
+            b.output(name, y);
+        }
+        let graph = b.finish();
+        let offences = Stage::Fused.offences(&graph, &symbols, &Decisions::default());
+        let said = "= matmul : f32[T, 256] takes f32 elements, expected q8_k from a `quantize`";
+        assert_eq!(offences, [format!("%0 {said}"), format!("%1 {said}")]);
+    }
+}

@@ -40,7 +40,11 @@ fn plan_memory_does_what_its_cases_say() {
 #[test]
 fn every_pass_has_cases() {
     for pass in passes() {
-        assert!(!cases(pass.name()).is_empty(), "no cases of {}", pass.name());
+        assert!(
+            !cases(pass.name()).is_empty(),
+            "no cases of {}",
+            pass.name()
+        );
     }
 }
 
@@ -73,7 +77,9 @@ fn run_case(name: &str, path: &Path) -> Result<(), String> {
     }
     if made != expected {
         let difference = difference(expected, &made);
-        return Err(format!("{case}: expected (-) is not what was made (+)\n{difference}"));
+        return Err(format!(
+            "{case}: expected (-) is not what was made (+)\n{difference}"
+        ));
     }
     Ok(())
 }
@@ -98,7 +104,9 @@ fn make(name: &str, input: &str) -> Result<String, String> {
     let again = print_snapshot(&run(read(&text)?)?);
     if text != again {
         let difference = difference(&text, &again);
-        return Err(format!("a run on the printed module changes it\n{difference}"));
+        return Err(format!(
+            "a run on the printed module changes it\n{difference}"
+        ));
     }
     if name == "plan-memory" {
         return planned(&once);
@@ -133,7 +141,10 @@ fn difference(expected: &str, made: &str) -> String {
         .count();
     let marked = |mark: &str, lines: &[&str]| {
         let middle = &lines[same_start..lines.len() - same_end];
-        middle.iter().map(|l| format!("{mark}{l}\n")).collect::<String>()
+        middle
+            .iter()
+            .map(|l| format!("{mark}{l}\n"))
+            .collect::<String>()
     };
     marked("- ", &old) + &marked("+ ", &new)
 }

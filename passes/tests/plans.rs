@@ -124,7 +124,10 @@ fn effects_out_of_order_are_found() {
     let (graph, mut plan) = planned(random(&[(5, 0, 0), (5, 0, 0)], &[2, 3]));
     plan.steps.swap(0, 1);
     let faults = check_plan(&graph, &plan);
-    assert!(matches!(faults[0], PlanFault::EffectOrder { .. }), "{faults:?}");
+    assert!(
+        matches!(faults[0], PlanFault::EffectOrder { .. }),
+        "{faults:?}"
+    );
 }
 
 #[test]

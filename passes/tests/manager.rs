@@ -1,0 +1,274 @@
+//! What the options of a run do, and how runs fail.
+
+mod common;
+
+use std::fs;
+
+use sharpi_ir::text::{parse, print};
+use sharpi_ir::{DType, Graph, NodeId, Op, Patch, Symbols, Value};
+use sharpi_passes::rewrite::{MAX_SWEEPS, Rule, rewrite};
+use sharpi_passes::{
+    CompileError, Options, PassError, Stage, Verify, compile, passes_table, print_snapshot, run,
+    run_until,
+};
+
+use common::{deltanet, module, rows, value, weight};
+
+fn count(graph: &Graph, mnemonic: &str) -> usize {
+    let ops = graph.nodes().filter_map(|n| graph.op(n));
+    ops.filter(|op| op.mnemonic() == mnemonic).count()
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|n| n.to_string()).collect()
+}
+
+#[test]
+fn the_table_of_passes_is_in_the_order_in_which_they_run() {
+    let rows: Vec<_> = (passes_table().iter())
+        .map(|p| (p.name, p.required, p.stage))
+        .collect();
+    let expected = [
+        ("quantize-activations", true, Stage::Fused),
+        ("cse", false, Stage::Fused),
+        ("dce", false, Stage::Fused),
+        ("schedule", true, Stage::Scheduled),
+        ("plan-memory", true, Stage::Planned),
+    ];
+    assert_eq!(rows, expected);
+    assert!(passes_table().iter().all(|p| !p.doc.contains('\n')));
+}
+
+#[test]
+fn a_whole_run_shares_the_rounding_of_shared_inputs() {
+    let compiled = compile(deltanet(1), &Options::default()).expect("a plan");
+    let graph = &compiled.module.graphs["g"];
+    assert_eq!((count(graph, "matmul"), count(graph, "quantize")), (8, 4));
+}
+
+#[test]
+fn skipped_passes_do_not_run() {
+    let options = Options {
+        skip: names(&["cse"]),
+        ..Options::default()
+    };
+    let compiled = compile(deltanet(1), &options).expect("a plan");
+    assert_eq!(count(&compiled.module.graphs["g"], "quantize"), 8);
+}
+
+#[test]
+fn of_the_optional_passes_only_the_chosen_run() {
+    let options = Options {
+        only: Some(names(&["dce"])),
+        ..Options::default()
+    };
+    let compiled = compile(deltanet(1), &options).expect("a plan");
+    let ran: Vec<_> = compiled.report.passes.iter().map(|p| p.pass).collect();
+    let expected = ["quantize-activations", "dce", "schedule", "plan-memory"];
+    assert_eq!(ran, expected);
+}
+
+#[test]
+fn an_unknown_pass_is_answered_with_the_names_there_are() {
+    let options = Options {
+        skip: names(&["cze"]),
+        ..Options::default()
+    };
+    let error = run(deltanet(1), &options).expect_err("an error");
+    assert_eq!(
+        error.to_string(),
+        "there is no pass `cze`, expected one of quantize-activations, cse, dce, schedule, plan-memory"
+    );
+}
+
+#[test]
+fn an_unknown_stop_is_answered_with_passes_and_stages() {
+    let options = Options {
+        stop_after: Some("fuse".into()),
+        ..Options::default()
+    };
+    let error = run(deltanet(1), &options)
+        .expect_err("an error")
+        .to_string();
+    assert!(
+        error.contains("imported, fused, scheduled, planned"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_required_pass_cannot_be_skipped() {
+    let options = Options {
+        skip: names(&["schedule"]),
+        ..Options::default()
+    };
+    let error = run(deltanet(1), &options).expect_err("an error");
+    assert!(matches!(error, CompileError::Required { pass: "schedule" }));
+}
+
+#[test]
+fn a_run_stops_after_the_pass_or_stage_that_is_named() {
+    let at = |name: &str| {
+        let stop_after = Some(name.to_string());
+        let options = Options {
+            stop_after,
+            ..Options::default()
+        };
+        run(deltanet(1), &options).expect("a snapshot")
+    };
+    assert!(at("imported").report.passes.is_empty());
+    assert_eq!(at("quantize-activations").stage, Stage::Imported);
+    assert_eq!(at("dce").stage, Stage::Fused);
+    assert!(at("dce").decisions["g"].schedule.is_none());
+    assert!(at("scheduled").decisions["g"].schedule.is_some());
+    assert!(at("scheduled").decisions["g"].memory.is_none());
+    assert_eq!(at("plan-memory").stage, Stage::Planned);
+}
+
+#[test]
+fn a_stage_can_be_asked_for_by_itself() {
+    for stage in Stage::ALL {
+        let at = run_until(deltanet(1), stage, &Options::default()).expect("a snapshot");
+        assert_eq!(at.stage, stage);
+    }
+}
+
+#[test]
+fn there_is_no_plan_before_the_end() {
+    let options = Options {
+        stop_after: Some("fused".into()),
+        ..Options::default()
+    };
+    let error = compile(deltanet(1), &options).expect_err("an error");
+    let stage = Stage::Fused;
+    assert!(matches!(error, CompileError::Unfinished { stage: s } if s == stage));
+}
+
+#[test]
+fn dumps_are_numbered_and_parse_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dumps = folder.path().join("dumps");
+    let options = Options {
+        dump_after_each: Some(dumps.clone()),
+        ..Options::default()
+    };
+    let at = run(deltanet(1), &options).expect("a snapshot");
+    let entries = fs::read_dir(&dumps).expect("a folder");
+    let mut files: Vec<_> = entries
+        .map(|e| {
+            e.expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("a name")
+        })
+        .collect();
+    files.sort();
+    let expected = [
+        "00-imported.sir",
+        "01-quantize-activations.sir",
+        "02-cse.sir",
+        "03-dce.sir",
+        "04-schedule.sir",
+        "05-plan-memory.sir",
+    ];
+    assert_eq!(files, expected);
+    for file in &files {
+        let text = fs::read_to_string(dumps.join(file)).expect("a dump");
+        let module = parse(&text).unwrap_or_else(|e| panic!("{file}: {e}"));
+        run(module, &Options::default()).unwrap_or_else(|e| panic!("{file}: {e}"));
+    }
+    let last = fs::read_to_string(dumps.join("05-plan-memory.sir")).expect("a dump");
+    assert_eq!(last, print_snapshot(&at));
+    assert_eq!(print(&parse(&last).expect("a module")), print(&at.module));
+    assert!(last.contains("; step 0, arena "), "{last}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let path = file.path().join("dumps");
+    let options = Options {
+        dump_after_each: Some(path.clone()),
+        ..Options::default()
+    };
+    let error = run(deltanet(1), &options)
+        .expect_err("an error")
+        .to_string();
+    assert!(error.contains(&path.display().to_string()), "{error}");
+}
+
+#[test]
+fn the_plan_is_the_same_however_often_graphs_are_verified() {
+    let text = |verify| {
+        let options = Options {
+            verify,
+            ..Options::default()
+        };
+        print_snapshot(&run(deltanet(2), &options).expect("a snapshot"))
+    };
+    assert_eq!(text(Verify::Each), text(Verify::Ends));
+}
+
+#[test]
+fn a_module_that_does_not_verify_is_an_error() {
+    let text = "module @m {
+  graph @g(%x: f32[T, 64]) -> (%y: f32[T, 32]) where T in 1..=8 {
+    %0 = silu %x : f32[T, 32]
+    return %y = %0
+  }
+}";
+    let module = parse(text).expect("a module");
+    let error = compile(module, &Options::default()).expect_err("an error");
+    assert!(matches!(error, CompileError::Verify { .. }), "{error}");
+    assert!(error.to_string().contains("as imported"), "{error}");
+}
+
+#[test]
+fn a_weight_whose_rows_are_no_whole_blocks_is_an_error_that_names_the_op() {
+    let module = module(|b| {
+        let x = b.input("x", rows(32));
+        let w = weight(b, "w", DType::Q4_K, &[32, 32]);
+        let y = value(b, Op::Matmul {}, &[x.into(), w]);
+        b.output("y", y);
+    });
+    let error = compile(module, &Options::default()).expect_err("an error");
+    assert!(error.to_string().contains("matmul"), "{error}");
+}
+
+#[test]
+fn rules_that_undo_each_other_are_stopped_and_named() {
+    let mut module = module(|b| {
+        let x = b.input("x", rows(64));
+        let y = value(b, Op::Silu {}, &[x.into()]);
+        b.output("y", y);
+    });
+    let rules = [
+        Rule {
+            name: "there",
+            find: |graph, node, _: &Symbols| turn(graph, node, "there", "silu", Op::Sigmoid {}),
+        },
+        Rule {
+            name: "and-back",
+            find: |graph, node, _: &Symbols| turn(graph, node, "and-back", "sigmoid", Op::Silu {}),
+        },
+    ];
+    let graph = &mut module.graphs["g"];
+    let error = rewrite(graph, &module.symbols, &rules).expect_err("an error");
+    let PassError::Endless { rule, bound, .. } = &error else {
+        panic!("{error}");
+    };
+    assert!(["there", "and-back"].contains(rule));
+    assert_eq!(*bound, MAX_SWEEPS);
+}
+
+fn turn(graph: &Graph, node: NodeId, rule: &'static str, from: &str, to: Op) -> Option<Patch> {
+    if graph.op(node)?.mnemonic() != from {
+        return None;
+    }
+    let mut patch = Patch::new(rule);
+    let x = graph.value_operands(node).next()?;
+    let new = patch.add(to, &[x.into()]);
+    patch.replace(Value { node, result: 0 }, new);
+    patch.erase(node);
+    Some(patch)
+}
