@@ -4,7 +4,8 @@ mod support;
 
 use proptest::prelude::*;
 use sharpi_ir::text::{parse, print};
-use sharpi_ir::{Graph, Module, NodeId, Op, Operand, Patch, PatchOperand, Value, verify};
+use sharpi_ir::{Graph, NodeId, Op, Operand, Patch, PatchOperand, Value, verify};
+use support::patching::{apply, first, graph, module, op, patched, refusal};
 
 /// The graph that most tests patch.
 const CHAIN: &str = r#"
@@ -17,68 +18,6 @@ module @m {
     return %y = %2
   }
 }"#;
-
-const STATES: &str = r#"
-module @m {
-  state @kv : kv<f16>[2, 4]
-  graph @g(%q: f32[T, 2, 4], %p: i32[T]) -> (%y: f32[T, 2, 4]) where T in 1..=8 {
-    kv_store %q, %q, %p, state @kv
-    %0 = attention %q, %p, state @kv {scale = 0.5} : f32[T, 2, 4]
-    kv_store %0, %0, %p, state @kv
-    %1 = attention %0, %p, state @kv {scale = 0.5} : f32[T, 2, 4]
-    return %y = %1
-  }
-}"#;
-
-fn module(text: &str) -> Module {
-    let module = parse(text).unwrap_or_else(|e| panic!("{e}"));
-    verify(&module).unwrap_or_else(|e| panic!("{e}"));
-    module
-}
-
-/// Ops of a mnemonic in canonical order.
-fn ops(module: &Module, mnemonic: &str) -> Vec<NodeId> {
-    let graph = graph(module);
-    let is = |n: &NodeId| graph.op(*n).is_some_and(|op| op.mnemonic() == mnemonic);
-    graph.order().into_iter().filter(is).collect()
-}
-
-fn op(module: &Module, mnemonic: &str) -> NodeId {
-    ops(module, mnemonic)[0]
-}
-
-fn graph(module: &Module) -> &Graph {
-    &module.graphs["g"]
-}
-
-fn first(node: NodeId) -> Value {
-    Value { node, result: 0 }
-}
-
-fn apply(module: &mut Module, patch: Patch) -> Result<(), String> {
-    let symbols = module.symbols.clone();
-    let graph = module.graphs.get_mut("g").expect("the graph");
-    graph.apply(patch, &symbols).map_err(|e| e.to_string())
-}
-
-/// The lines of the ops, without types, after a patch that must apply.
-fn patched(module: &mut Module, patch: Patch) -> Vec<String> {
-    apply(module, patch).unwrap_or_else(|e| panic!("{e}"));
-    verify(module).unwrap_or_else(|e| panic!("{e}"));
-    let text = print(module);
-    let body = text.lines().filter(|l| l.starts_with("    "));
-    let left = |l: &str| l.split(" : ").next().unwrap_or(l).trim().to_string();
-    body.map(left).collect()
-}
-
-/// The message of a patch that must not apply and must leave no trace.
-fn refusal(module: &mut Module, patch: Patch) -> String {
-    let before = print(module);
-    let message = apply(module, patch).expect_err("a refusal");
-    assert_eq!(print(module), before, "a refused patch changed the graph");
-    verify(module).unwrap_or_else(|e| panic!("{e}"));
-    message
-}
 
 #[test]
 fn a_replaced_value_gives_its_users_and_its_name_to_the_new_one() {
@@ -279,121 +218,6 @@ fn nodes_and_values_that_are_gone_are_refused() {
     for patch in patches {
         refusal(&mut m, patch);
     }
-}
-
-#[test]
-fn a_new_op_on_a_state_stands_where_the_old_one_stood() {
-    let mut m = module(STATES);
-    let old = ops(&m, "attention")[0];
-    let operands: Vec<PatchOperand> = graph(&m)
-        .operands(old)
-        .into_iter()
-        .map(PatchOperand::from)
-        .collect();
-    let mut patch = Patch::new("rule");
-    let new = patch.add(Op::Attention { scale: 0.25 }, &operands);
-    patch.replace(first(old), new);
-    patch.erase(old);
-    let lines = patched(&mut m, patch);
-    assert_eq!(
-        lines,
-        [
-            "kv_store %q, %q, %p, state @kv",
-            "%0 = attention %q, %p, state @kv {scale = 0.25}",
-            "kv_store %0, %0, %p, state @kv",
-            "%1 = attention %0, %p, state @kv {scale = 0.5}",
-            "return %y = %1",
-        ]
-    );
-}
-
-#[test]
-fn several_new_ops_on_a_state_keep_the_order_of_their_adding() {
-    let mut m = module(STATES);
-    let (store, old) = (ops(&m, "kv_store")[0], ops(&m, "attention")[0]);
-    let operands = |n| graph(&m).operands(n).into_iter().map(PatchOperand::from);
-    let (store_operands, old_operands): (Vec<_>, Vec<_>) =
-        (operands(store).collect(), operands(old).collect());
-    let mut patch = Patch::new("rule");
-    let new = patch.add(Op::Attention { scale: 0.25 }, &old_operands);
-    patch.add(Op::KvStore {}, &store_operands);
-    patch.replace(first(old), new);
-    patch.erase(store);
-    patch.erase(old);
-    let lines = patched(&mut m, patch);
-    assert_eq!(
-        lines[..3],
-        [
-            "%0 = attention %q, %p, state @kv {scale = 0.25}",
-            "kv_store %q, %q, %p, state @kv",
-            "kv_store %0, %0, %p, state @kv",
-        ]
-    );
-}
-
-#[test]
-fn what_stood_around_an_erased_op_on_a_state_keeps_its_order() {
-    let mut m = module(STATES);
-    let mut patch = Patch::new("rule");
-    patch.erase(ops(&m, "kv_store")[1]);
-    let lines = patched(&mut m, patch);
-    assert_eq!(
-        lines[..3],
-        [
-            "kv_store %q, %q, %p, state @kv",
-            "%0 = attention %q, %p, state @kv {scale = 0.5}",
-            "%1 = attention %0, %p, state @kv {scale = 0.5}",
-        ]
-    );
-}
-
-#[test]
-fn a_new_op_on_a_state_needs_the_place_of_an_erased_one() {
-    let mut m = module(STATES);
-    let operands = graph(&m).operands(ops(&m, "kv_store")[0]);
-    let operands: Vec<PatchOperand> = operands.into_iter().map(PatchOperand::from).collect();
-    let mut patch = Patch::new("rule");
-    patch.add(Op::KvStore {}, &operands);
-    let message = refusal(&mut m, patch);
-    assert_eq!(
-        message,
-        "rule rule: adds an op on state @kv in the place of none"
-    );
-}
-
-#[test]
-fn a_new_op_on_a_state_cannot_stand_on_both_sides_of_another() {
-    let mut m = module(STATES);
-    let stores = ops(&m, "kv_store");
-    let operands = graph(&m).operands(stores[0]);
-    let operands: Vec<PatchOperand> = operands.into_iter().map(PatchOperand::from).collect();
-    let mut patch = Patch::new("rule");
-    patch.add(Op::KvStore {}, &operands);
-    stores.iter().for_each(|n| patch.erase(*n));
-    let message = refusal(&mut m, patch);
-    assert_eq!(
-        message,
-        "rule rule: erases ops on state @kv around one that stays"
-    );
-}
-
-#[test]
-fn a_state_that_would_run_before_its_operand_is_a_cycle() {
-    let mut m = module(STATES);
-    let (store, last) = (ops(&m, "kv_store")[0], ops(&m, "attention")[1]);
-    let pos = first(graph(&m).inputs()[1]);
-    let state = m.symbols.find_state("kv").expect("the state");
-    let late = first(last);
-    let mut patch = Patch::new("rule");
-    patch.add(
-        Op::KvStore {},
-        &[late.into(), late.into(), pos.into(), state.into()],
-    );
-    patch.erase(store);
-    assert_eq!(
-        refusal(&mut m, patch),
-        "rule rule: the graph would have a cycle"
-    );
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-//! The textual form: what [`print`] writes, [`parse`] reads back to the same module.
+//! The textual form: what [`print()`] writes, [`parse`] reads back to the same module.
 //!
 //! ```text
 //! module   = "module" "@"name "{" { weight | state | graph } "}"

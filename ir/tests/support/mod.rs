@@ -5,6 +5,8 @@
 //! recipe builds. States are shared by all ops whose types allow it, so effects form chains.
 #![allow(dead_code)]
 
+pub mod patching;
+
 use proptest::prelude::*;
 use sharpi_ir::{
     Builder, DType, Dim, Graph, Module, NodeId, Op, Operand, StateType, Symbol, Symbols,
@@ -276,7 +278,8 @@ impl Cook<'_> {
         let blocks = last % 32 == 0;
         let dtype = if blocks { DType::Q8_0 } else { DType::F16 };
         let router = self.pick(first, |t| t.dtype == DType::I32 && t.rank() == 2);
-        Some(match op % 5 {
+        let ids = self.pick(first, |t| t.dtype == DType::I32 && t.rank() == 1)?;
+        Some(match op % 6 {
             0 => (
                 Op::Matmul {},
                 vec![x.into(), self.weight(dtype, &[WIDTH, last])],
@@ -286,6 +289,10 @@ impl Cook<'_> {
                 vec![x.into(), self.weight(DType::F32, &[WIDTH, last])],
             ),
             2 => (Op::Quantize { to: dtype }, vec![x.into()]),
+            4 => (
+                Op::Embed {},
+                vec![ids.into(), self.weight(dtype, &[100, last])],
+            ),
             3 => (Op::TopkRouter { k: 2 }, vec![x.into()]),
             _ => {
                 let experts = self.weight(dtype, &[8, 4, last]);
