@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use sharpi_ir::verify::VerifyError;
+use sharpi_ir::VerifyError;
 
 use crate::pass::PassError;
 use crate::stage::Stage;

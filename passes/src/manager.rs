@@ -6,8 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use indexmap::IndexMap;
-use sharpi_ir::Module;
-use sharpi_ir::verify::verify;
+use sharpi_ir::{Module, verify};
 
 use crate::error::CompileError;
 use crate::options::{Options, Verify};

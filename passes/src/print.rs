@@ -35,10 +35,10 @@ pub fn print_planned(name: &str, graph: &Graph, symbols: &Symbols, plan: &Plan) 
     let Plan { steps, memory } = plan;
     let mut text = String::new();
     let (count, barriers) = (steps.len(), steps.len().saturating_sub(1));
-    let _ = writeln!(text, "; {count} steps, {barriers} barriers");
+    let _ = writeln!(text, "; steps: {count}, barriers: {barriers}");
     let _ = writeln!(
         text,
-        "; arena {} bytes, {} without reuse, {} at the widest moment",
+        "; arena: {} bytes, {} without reuse, {} at the widest moment",
         memory.arena_bytes, memory.sum_bytes, memory.lower_bound_bytes
     );
     let labels = Labels::new(graph);

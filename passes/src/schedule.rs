@@ -4,10 +4,9 @@
 //! effects and run side by side between two barriers. `reshape` moves no bytes and is in no step.
 //!
 //! There are as few steps as the longest chain of ops has links. An op runs as soon as it can, so
-//! that its operands can be freed and ops that read the same value stand side by side; but where
-//! waiting frees nothing later, because all its operands are read by others that long anyway, it
-//! waits for its first user, so that its result is not made needlessly early. Linear in the
-//! number of operands.
+//! that its operands can be freed and ops that read the same value stand side by side; but as long
+//! as others read all its operands anyway, so that it frees nothing, it waits for its first user,
+//! lest its result be made needlessly early. Linear in the number of operands.
 
 use std::collections::HashMap;
 
@@ -78,11 +77,9 @@ fn delay_what_frees_nothing(graph: &Graph, flow: &Flow, step_of: &mut [usize]) {
     let mut first_user = vec![None; step_of.len()];
     for (i, op) in flow.ops.iter().enumerate().rev() {
         if let Some(user) = first_user[i] {
-            let latest: usize = user - 1;
-            let read_till_then = |v| last_read.get(v).is_some_and(|&last| last >= latest);
-            if latest > step_of[i] && op.reads.iter().all(read_till_then) {
-                step_of[i] = latest;
-            }
+            // Its own step is among the last reads, so it waits only beside other readers.
+            let reads = op.reads.iter().filter_map(|v| last_read.get(v).copied());
+            step_of[i] = reads.fold(user - 1, usize::min).max(step_of[i]);
         }
         for &before in &op.after {
             let user = first_user[before].unwrap_or(usize::MAX);

@@ -5,14 +5,14 @@ mod common;
 use std::fs;
 
 use sharpi_ir::text::{parse, print};
-use sharpi_ir::{DType, Graph, NodeId, Op, Patch, Symbols, Value};
+use sharpi_ir::{Builder, Graph, NodeId, Op, Patch, Symbol, Symbols, Value};
 use sharpi_passes::rewrite::{MAX_SWEEPS, Rule, rewrite};
 use sharpi_passes::{
-    CompileError, Options, PassError, Stage, Verify, compile, passes_table, print_snapshot, run,
-    run_until,
+    CompileError, Context, Decisions, Options, Pass, PassError, PlanMemory, ScheduleSteps, Stage,
+    Verify, compile, passes_table, print_snapshot, run, run_exactly, run_until,
 };
 
-use common::{deltanet, module, rows, value, weight};
+use common::{deltanet, module, rows, value};
 
 fn count(graph: &Graph, mnemonic: &str) -> usize {
     let ops = graph.nodes().filter_map(|n| graph.op(n));
@@ -224,15 +224,55 @@ fn a_module_that_does_not_verify_is_an_error() {
 }
 
 #[test]
-fn a_weight_whose_rows_are_no_whole_blocks_is_an_error_that_names_the_op() {
-    let module = module(|b| {
-        let x = b.input("x", rows(32));
-        let w = weight(b, "w", DType::Q4_K, &[32, 32]);
-        let y = value(b, Op::Matmul {}, &[x.into(), w]);
+fn a_patch_that_does_not_fit_is_refused_with_the_rule_and_the_op() {
+    let mut module = module(|b| {
+        let x = b.input("x", rows(64));
+        let y = value(b, Op::Silu {}, &[x.into()]);
         b.output("y", y);
     });
-    let error = compile(module, &Options::default()).expect_err("an error");
-    assert!(error.to_string().contains("matmul"), "{error}");
+    let rules = [Rule {
+        name: "greedy",
+        find: |_, node, _| {
+            let mut patch = Patch::new("greedy");
+            patch.erase(node);
+            (node.index() > 0).then_some(patch)
+        },
+    }];
+    let graph = &mut module.graphs["g"];
+    let error = rewrite(graph, &module.symbols, &rules).expect_err("an error");
+    assert!(matches!(error, PassError::Patch { .. }), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("%0 = silu : f32[T, 64]"), "{error}");
+    assert!(error.contains("rule greedy"), "{error}");
+}
+
+#[test]
+fn memory_cannot_be_planned_before_ops_are_scheduled() {
+    let error = run_exactly(deltanet(1), &[&PlanMemory]).expect_err("an error");
+    assert!(
+        error.to_string().contains("needs what `schedule` decides"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_size_without_bounds_is_an_error_that_names_the_symbol() {
+    let mut symbols = Symbols::default();
+    let mut b = Builder::new(&mut symbols);
+    let x = b.input("x", rows(64));
+    b.output("y", x);
+    let mut graph = b.finish();
+    let mut context = Context {
+        name: "g",
+        symbols: &mut symbols,
+        decisions: &mut Decisions::default(),
+    };
+    let planned = ScheduleSteps.run(&mut graph, &mut context);
+    let planned = planned.and_then(|_| PlanMemory.run(&mut graph, &mut context));
+    let symbol = Symbol::TOKENS;
+    let is_unbounded =
+        |e: &PassError| matches!(e, PassError::Unbounded { symbol: s, .. } if *s == symbol);
+    assert!(planned.as_ref().is_err_and(is_unbounded), "{planned:?}");
 }
 
 #[test]
