@@ -6,6 +6,7 @@
 
 mod error;
 pub mod exec;
+pub mod generate;
 pub mod gguf;
 pub mod kernels;
 pub mod lower;

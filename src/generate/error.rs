@@ -1,0 +1,40 @@
+//! Why no token could be generated.
+
+use crate::RunError;
+
+/// Why no token could be generated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GenerateError {
+    /// There is nothing to continue.
+    #[error("the prompt is empty, expected at least one token")]
+    EmptyPrompt,
+    /// The prompt alone does not fit.
+    #[error("the prompt has {tokens} tokens, the context has room for {room}")]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Tokens that the context can still take.
+        room: usize,
+    },
+    /// An id that no row of the model's table belongs to.
+    #[error("token id {id} is outside the model's vocabulary, expected 0 to {}", vocabulary - 1)]
+    UnknownId {
+        /// The id.
+        id: u32,
+        /// Number of ids.
+        vocabulary: usize,
+    },
+    /// The logits leave nothing to choose from.
+    #[error("every logit at position {position} is excluded or not a number")]
+    NoChoice {
+        /// Position of the token that was to be chosen.
+        position: usize,
+    },
+    /// The executable has no graph `trunk` from ids to logits.
+    #[error("the executable has no graph `trunk` with `logits` of a fixed width")]
+    NoTrunk,
+    /// A run failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}

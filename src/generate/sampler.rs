@@ -1,0 +1,281 @@
+//! Chooses a token from logits, with llama.cpp's filters in llama.cpp's order.
+
+use std::collections::{HashSet, VecDeque};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha12Rng;
+
+use super::best::{Candidate, candidates, keep_best};
+use crate::kernels::math::argmax;
+
+/// How tokens are chosen; the names and defaults are llama.cpp's, but for the temperature.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SamplerOptions {
+    /// Logits are divided by it; 0 or less takes the best token without drawing. Default 0.
+    pub temp: f32,
+    /// Draw among this many best tokens; 0 for all of them.
+    pub top_k: usize,
+    /// Draw among the fewest best tokens that have this probability together; 1 for all of them.
+    pub top_p: f32,
+    /// Drop tokens less likely than this fraction of the best one's probability; 0 for none.
+    pub min_p: f32,
+    /// Where the sequence of random numbers begins.
+    pub seed: u64,
+    /// Makes recent tokens less likely; 1 leaves them alone.
+    pub repeat_penalty: f32,
+    /// How many tokens, of the prompt too, are recent.
+    pub repeat_last_n: usize,
+}
+
+impl Default for SamplerOptions {
+    fn default() -> SamplerOptions {
+        SamplerOptions {
+            temp: 0.0,
+            top_k: 40,
+            top_p: 0.95,
+            min_p: 0.05,
+            seed: 0,
+            repeat_penalty: 1.0,
+            repeat_last_n: 64,
+        }
+    }
+}
+
+/// Chooses tokens. The same options, tokens and logits give the same choices.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    options: SamplerOptions,
+    random: ChaCha12Rng,
+    recent: VecDeque<u32>,
+}
+
+impl Sampler {
+    /// A sampler that has seen no token.
+    pub fn new(options: SamplerOptions) -> Sampler {
+        Sampler {
+            random: ChaCha12Rng::seed_from_u64(options.seed),
+            recent: VecDeque::new(),
+            options,
+        }
+    }
+
+    /// Takes note of a token of the prompt or of the text, for the repeat penalty.
+    pub fn accept(&mut self, id: u32) {
+        self.recent.push_back(id);
+        if self.recent.len() > self.options.repeat_last_n {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Chooses an id. The penalties are applied to the logits in place; an id whose logit is
+    /// minus infinity is never chosen. `None` where no id has a chance.
+    pub fn pick(&mut self, logits: &mut [f32]) -> Option<u32> {
+        self.penalise(logits);
+        if self.options.temp <= 0.0 {
+            let best = argmax(logits)?;
+            return (logits[best] > f32::NEG_INFINITY).then_some(best as u32);
+        }
+        let mut left = candidates(logits);
+        let k = match self.options.top_k {
+            0 => left.len(),
+            k => k,
+        };
+        keep_best(&mut left, k);
+        keep_top_p(&mut left, self.options.top_p);
+        keep_min_p(&mut left, self.options.min_p);
+        self.draw(&left)
+    }
+
+    fn penalise(&self, logits: &mut [f32]) {
+        let penalty = self.options.repeat_penalty;
+        if penalty == 1.0 {
+            return;
+        }
+        let recent: HashSet<u32> = self.recent.iter().copied().collect();
+        for id in recent {
+            if let Some(x) = logits.get_mut(id as usize) {
+                // Dividing a negative logit would make its token more likely.
+                *x = if *x <= 0.0 {
+                    *x * penalty
+                } else {
+                    *x / penalty
+                };
+            }
+        }
+    }
+
+    /// Draws one of the candidates, which are in order, at the temperature.
+    fn draw(&mut self, left: &[Candidate]) -> Option<u32> {
+        let weights = softmax(left, self.options.temp);
+        let mut at = self.random.random::<f64>() * weights.iter().sum::<f64>();
+        for ((id, _), weight) in left.iter().zip(&weights) {
+            at -= weight;
+            if at < 0.0 {
+                return Some(*id);
+            }
+        }
+        // Rounding can leave a last trace of the sum; the best token takes it.
+        left.first().map(|(id, _)| *id)
+    }
+}
+
+/// Keeps the fewest candidates whose probabilities add up to `p`, at least one.
+fn keep_top_p(left: &mut Vec<Candidate>, p: f32) {
+    if p >= 1.0 {
+        return;
+    }
+    let weights = softmax(left, 1.0);
+    let wanted = f64::from(p) * weights.iter().sum::<f64>();
+    let mut sum = 0.0;
+    let enough = weights.iter().position(|w| {
+        sum += w;
+        sum >= wanted
+    });
+    left.truncate(enough.map_or(left.len(), |i| i + 1));
+}
+
+/// Drops candidates less likely than the best by more than the factor `p`.
+fn keep_min_p(left: &mut Vec<Candidate>, p: f32) {
+    if let Some(&(_, best)) = left.first()
+        && p > 0.0
+    {
+        let least = best + p.min(1.0).ln();
+        left.retain(|(_, x)| *x >= least);
+    }
+}
+
+/// Probabilities of candidates in order, up to a common factor.
+fn softmax(candidates: &[Candidate], temp: f32) -> Vec<f64> {
+    let best = candidates.first().map_or(0.0, |c| f64::from(c.1));
+    let weight = |x: f32| {
+        // Two infinities differ by NaN; they are equally likely.
+        let below = if f64::from(x) == best {
+            0.0
+        } else {
+            f64::from(x) - best
+        };
+        (below / f64::from(temp)).exp()
+    };
+    candidates.iter().map(|c| weight(c.1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn options() -> SamplerOptions {
+        SamplerOptions {
+            temp: 1.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            ..SamplerOptions::default()
+        }
+    }
+
+    fn pick(options: SamplerOptions, logits: &[f32]) -> Option<u32> {
+        Sampler::new(options).pick(&mut logits.to_vec())
+    }
+
+    fn logits() -> impl Strategy<Value = Vec<f32>> {
+        prop::collection::vec(-30f32..30.0, 1..40)
+    }
+
+    proptest! {
+        #[test]
+        fn the_best_of_one_is_the_greedy_choice(logits in logits(), seed: u64) {
+            let greedy = pick(SamplerOptions::default(), &logits);
+            prop_assert!(greedy.is_some());
+            prop_assert_eq!(pick(SamplerOptions { top_k: 1, seed, ..options() }, &logits), greedy);
+        }
+
+        #[test]
+        fn a_seed_fixes_the_choices(logits in logits(), seed: u64) {
+            let choices = || {
+                let mut sampler = Sampler::new(SamplerOptions { seed, ..options() });
+                (0..8).map(|_| sampler.pick(&mut logits.clone())).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(choices(), choices());
+        }
+
+        #[test]
+        fn some_token_is_left_however_strict_the_filters(
+            logits in logits(), top_p in 0f32..=1.0, min_p in 0f32..=1.0, temp in 0.01f32..3.0,
+        ) {
+            let strict = SamplerOptions { temp, top_p, min_p, ..options() };
+            prop_assert!(pick(strict, &logits).is_some());
+            let strictest = SamplerOptions { top_p: 0.0, ..options() };
+            prop_assert_eq!(pick(strictest, &logits), pick(SamplerOptions::default(), &logits));
+        }
+    }
+
+    /// How often each id is drawn, per thousand.
+    fn frequencies(options: SamplerOptions, logits: &[f32]) -> Vec<i32> {
+        let mut sampler = Sampler::new(options);
+        let mut counts = vec![0; logits.len()];
+        for _ in 0..20_000 {
+            counts[sampler.pick(&mut logits.to_vec()).unwrap() as usize] += 1;
+        }
+        counts.iter().map(|n| n / 20).collect()
+    }
+
+    fn assert_near(found: Vec<i32>, expected: [i32; 4]) {
+        let near = found.iter().zip(expected).all(|(f, e)| (f - e).abs() <= 15);
+        assert!(near, "found {found:?}, expected {expected:?}");
+    }
+
+    #[test]
+    fn tokens_are_drawn_as_often_as_they_are_likely() {
+        let logits = [0.4f32, 0.3, 0.2, 0.1].map(f32::ln);
+        assert_near(frequencies(options(), &logits), [400, 300, 200, 100]);
+        let two = SamplerOptions {
+            top_k: 2,
+            ..options()
+        };
+        assert_near(frequencies(two, &logits), [571, 429, 0, 0]);
+        let most = SamplerOptions {
+            top_p: 0.69,
+            ..options()
+        };
+        assert_near(frequencies(most, &logits), [571, 429, 0, 0]);
+        let half = SamplerOptions {
+            min_p: 0.45,
+            ..options()
+        };
+        assert_near(frequencies(half, &logits), [444, 333, 222, 0]);
+        let hot = SamplerOptions {
+            temp: 1e6,
+            ..options()
+        };
+        assert_near(frequencies(hot, &logits), [250, 250, 250, 250]);
+    }
+
+    #[test]
+    fn a_recent_token_is_less_likely_until_it_is_forgotten() {
+        let options = SamplerOptions {
+            repeat_penalty: 2.0,
+            repeat_last_n: 2,
+            ..SamplerOptions::default()
+        };
+        let mut sampler = Sampler::new(options);
+        let mut pick = |accepted| {
+            sampler.accept(accepted);
+            sampler.pick(&mut [3.0, 2.0, -1.0])
+        };
+        assert_eq!(pick(0), Some(1));
+        assert_eq!(pick(2), Some(1));
+        assert_eq!(pick(2), Some(0));
+    }
+
+    #[test]
+    fn an_excluded_token_is_never_chosen() {
+        let only = [f32::NEG_INFINITY, f32::NAN, -5.0];
+        assert_eq!(pick(SamplerOptions::default(), &only), Some(2));
+        assert_eq!(pick(options(), &only), Some(2));
+        let none = [f32::NEG_INFINITY, f32::NAN];
+        assert_eq!(pick(SamplerOptions::default(), &none), None);
+        assert_eq!(pick(options(), &none), None);
+    }
+}
