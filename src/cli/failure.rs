@@ -1,0 +1,185 @@
+//! What went wrong, in words and as an exit code.
+
+use std::fmt::Display;
+use std::io;
+use std::process::ExitCode;
+
+use miette::{Diagnostic, MietteHandlerOpts, Report};
+use sharpi_compile::generate::GenerateError;
+use sharpi_compile::gguf::{Fault, GgufError};
+use sharpi_compile::lower::LowerError;
+use sharpi_compile::{Error, RunError};
+use sharpi_passes::CompileError;
+use thiserror::Error as ThisError;
+
+const FAILED: u8 = 1;
+const UNSUPPORTED: u8 = 4;
+
+/// Why a command did not do what was asked for.
+pub(super) enum Failure {
+    /// Whoever read the output has had enough: nothing to complain about.
+    BrokenPipe,
+    /// Something to tell.
+    Told(Problem),
+}
+
+/// What happened, and what to do next.
+#[derive(Debug, ThisError, Diagnostic)]
+#[error("{message}")]
+#[diagnostic(help("{help}"))]
+pub(super) struct Problem {
+    message: String,
+    help: String,
+    code: u8,
+}
+
+impl Failure {
+    /// A failure with what to do next.
+    pub(super) fn plain(message: impl Display, help: impl Display) -> Failure {
+        Failure::told(message, help, FAILED)
+    }
+
+    fn told(message: impl Display, help: impl Display, code: u8) -> Failure {
+        Failure::Told(Problem {
+            message: message.to_string(),
+            help: help.to_string(),
+            code,
+        })
+    }
+
+    /// Tells it on stderr and gives the exit code.
+    pub(super) fn report(self) -> ExitCode {
+        let Failure::Told(problem) = self else {
+            return ExitCode::SUCCESS;
+        };
+        let code = problem.code;
+        // Messages name files and tensors, which have to stay in one piece to be searched for.
+        let handler = || MietteHandlerOpts::new().wrap_lines(false).build();
+        // Fails only if a handler is set already, which then does as well.
+        let _ = miette::set_hook(Box::new(move |_| Box::new(handler())));
+        eprintln!("{:?}", Report::new(problem));
+        ExitCode::from(code)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
+            _ => Failure::plain(
+                format!("cannot write the output: {error}"),
+                "see whether the disk is full or the file is protected",
+            ),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        let code = if error.is_unsupported() {
+            UNSUPPORTED
+        } else {
+            FAILED
+        };
+        Failure::told(&error, help(&error), code)
+    }
+}
+
+impl From<CompileError> for Failure {
+    fn from(error: CompileError) -> Failure {
+        Error::from(error).into()
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Failure {
+        let help = "see whether memory is short: a smaller -c or -b needs less of it";
+        Failure::plain(error, help)
+    }
+}
+
+impl From<GenerateError> for Failure {
+    fn from(error: GenerateError) -> Failure {
+        let help = match &error {
+            GenerateError::EmptyPrompt => "give some text with -p or -f, or ids with --ids",
+            GenerateError::PromptTooLong { .. } => "shorten the prompt, or make room with -c N",
+            GenerateError::UnknownId { .. } => {
+                "`sharpi-compile tokenize -m FILE TEXT` shows the ids of a text"
+            }
+            GenerateError::NoChoice { .. } => {
+                "the weights are damaged: try another copy of the file"
+            }
+            _ => "see whether memory is short: a smaller -c or -b needs less of it",
+        };
+        Failure::plain(error, help)
+    }
+}
+
+fn help(error: &Error) -> &'static str {
+    match error {
+        Error::Gguf(error) => gguf_help(error),
+        Error::Lower(error) => lower_help(error),
+        Error::Tokenizer(_) => {
+            "the vocabulary is not one of Qwen3.5: convert the model again with llama.cpp's \
+             convert_hf_to_gguf.py"
+        }
+        Error::Compile(error) => compile_help(error),
+        _ => "the file does not hold what its header promises: try another copy",
+    }
+}
+
+fn gguf_help(error: &GgufError) -> &'static str {
+    match (error, error.fault()) {
+        (GgufError::Io { .. }, _) => {
+            "check the path and whether you may read the file; without -m a small model runs that \
+             is part of the program"
+        }
+        (GgufError::Malformed { .. }, Some(Fault::Magic { .. })) => {
+            "the file is no GGUF model: convert it with llama.cpp's convert_hf_to_gguf.py"
+        }
+        (
+            GgufError::Malformed { .. },
+            Some(Fault::Truncated { .. } | Fault::Count { .. } | Fault::OutOfRange { .. }),
+        ) => "the file is incomplete: download or copy it again",
+        (
+            GgufError::Malformed { .. },
+            Some(Fault::TensorType { .. } | Fault::RemovedTensorType { .. }),
+        ) => "quantise the model again, to a type such as Q4_K_M or Q8_0",
+        (GgufError::Malformed { .. }, _) => {
+            "the file is damaged or was made by a faulty tool: try another copy"
+        }
+        _ => "put all parts of the model into one folder, and open the first",
+    }
+}
+
+fn lower_help(error: &LowerError) -> &'static str {
+    match error {
+        LowerError::Architecture { .. } => {
+            "this program runs Qwen3.5 and Qwen3.6 models; llama.cpp may run this one"
+        }
+        LowerError::TensorType { .. } => {
+            "quantise the model again with llama-quantize, to a type such as Q4_K_M or Q8_0"
+        }
+        LowerError::CacheType(_) => "choose another -ctk or -ctv",
+        _ => {
+            "the file does not fit its architecture: convert the model again with llama.cpp's \
+             convert_hf_to_gguf.py; `sharpi-compile inspect FILE` shows what it holds"
+        }
+    }
+}
+
+fn compile_help(error: &CompileError) -> &'static str {
+    match error {
+        CompileError::Unknown { .. } | CompileError::Required { .. } => {
+            "`sharpi-compile passes` lists the passes and which of them can be skipped"
+        }
+        CompileError::Dump { .. } => "choose a folder that can be written to",
+        CompileError::Verify { .. }
+        | CompileError::Pass { .. }
+        | CompileError::Stage { .. }
+        | CompileError::Unfinished { .. } => {
+            "this is a fault of the compiler: report it with the model's name; --skip-pass may lead \
+             around it"
+        }
+    }
+}

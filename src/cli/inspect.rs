@@ -1,0 +1,187 @@
+//! `inspect`: what is in a model file, and whether it can be run.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use sharpi_compile::Model;
+use sharpi_compile::gguf::{Gguf, TensorInfo};
+use sharpi_compile::lower::LowerOptions;
+use sharpi_ir::DType;
+
+use super::failure::Failure;
+use super::write_json;
+
+#[derive(clap::Args)]
+pub(super) struct Inspect {
+    /// Model file, GGUF; of a split model the first part
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What there is to know about a file.
+#[derive(Serialize)]
+struct Findings {
+    version: u32,
+    file_bytes: u64,
+    /// Values as text, long ones cut short.
+    metadata: IndexMap<String, String>,
+    tensors: Vec<Tensor>,
+    types: BTreeMap<&'static str, TypeCount>,
+    /// Whether the file has a multi-token-prediction head, which drafts tokens.
+    mtp_head: bool,
+    /// Why the model cannot be run; empty if it can.
+    unsupported: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Tensor {
+    name: String,
+    #[serde(rename = "type")]
+    ty: &'static str,
+    /// Fastest-varying first, as in the file.
+    dims: Vec<u64>,
+    part: usize,
+    offset: u64,
+    bytes: u64,
+}
+
+#[derive(Default, Serialize)]
+struct TypeCount {
+    tensors: usize,
+    bytes: u64,
+}
+
+impl Inspect {
+    pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let findings = Findings::new(&Model::open(&self.file)?);
+        match self.json {
+            true => write_json(out, &findings),
+            false => Ok(findings.write(out)?),
+        }
+    }
+}
+
+impl Findings {
+    fn new(model: &Model) -> Findings {
+        let gguf = model.gguf();
+        let metadata = gguf.metadata().iter();
+        let mut types: BTreeMap<_, TypeCount> = BTreeMap::new();
+        for tensor in gguf.tensors().values() {
+            let count = types.entry(tensor.ty.name()).or_default();
+            count.tensors += 1;
+            count.bytes += tensor.bytes;
+        }
+        Findings {
+            version: gguf.version(),
+            file_bytes: gguf.file_bytes(),
+            metadata: metadata
+                .map(|(key, value)| (key.clone(), value.to_string()))
+                .collect(),
+            tensors: gguf.tensors().values().map(Tensor::new).collect(),
+            types,
+            mtp_head: has_mtp_head(gguf),
+            unsupported: unsupported(model),
+        }
+    }
+
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "GGUF version {}, {} bytes",
+            self.version, self.file_bytes
+        )?;
+        writeln!(out, "\nmetadata ({} keys)", self.metadata.len())?;
+        for (key, value) in &self.metadata {
+            writeln!(out, "  {key} = {value}")?;
+        }
+        writeln!(
+            out,
+            "\ntensors ({}), dimensions fastest first",
+            self.tensors.len()
+        )?;
+        let width = self.tensors.iter().map(|t| t.name.len()).max().unwrap_or(0);
+        for t in &self.tensors {
+            let dims = format!("{:?}", t.dims);
+            writeln!(
+                out,
+                "  {:width$}  {:7} {dims:20} {:12} bytes",
+                t.name, t.ty, t.bytes
+            )?;
+        }
+        writeln!(out, "\ntypes")?;
+        for (name, count) in &self.types {
+            writeln!(
+                out,
+                "  {name:7} {:5} tensors {:14} bytes",
+                count.tensors, count.bytes
+            )?;
+        }
+        writeln!(out, "\n{}", self.about_mtp())?;
+        match &self.unsupported[..] {
+            [] => writeln!(out, "the model can be run"),
+            reasons => {
+                writeln!(out, "the model cannot be run:")?;
+                reasons
+                    .iter()
+                    .try_for_each(|reason| writeln!(out, "  {reason}"))
+            }
+        }
+    }
+
+    fn about_mtp(&self) -> &'static str {
+        match self.mtp_head {
+            true => {
+                "multi-token-prediction head: yes; it can draft tokens, which changes the speed and \
+                 never the text"
+            }
+            false => "multi-token-prediction head: no; tokens come one by one",
+        }
+    }
+}
+
+impl Tensor {
+    fn new(info: &TensorInfo) -> Tensor {
+        Tensor {
+            name: info.name.clone(),
+            ty: info.ty.name(),
+            dims: info.dims.clone(),
+            part: info.part,
+            offset: info.offset,
+            bytes: info.bytes,
+        }
+    }
+}
+
+/// Asks the file, as a model that cannot be run may have a head too.
+fn has_mtp_head(gguf: &Gguf) -> bool {
+    let layers = |(key, _): &(&String, _)| key.ends_with(".nextn_predict_layers");
+    let value = gguf.metadata().iter().find(layers);
+    value.and_then(|(_, n)| n.as_u64()).is_some_and(|n| n > 0)
+}
+
+/// Everything that keeps the model from being run.
+fn unsupported(model: &Model) -> Vec<String> {
+    let kernel = |t: &TensorInfo| {
+        let dtype = DType::from_name(&t.ty.name().to_lowercase());
+        dtype.is_some_and(|d| d.activation().is_some())
+    };
+    let tensors = model.gguf().tensors().values();
+    let mut reasons: Vec<String> = tensors
+        .filter(|t| !kernel(t))
+        .map(|t| format!("tensor `{}` has type {}, which has no kernel", t.name, t.ty))
+        .collect();
+    // The lowering stops at the first of these.
+    if reasons.is_empty() {
+        let lowered = model.lower(&LowerOptions::default());
+        reasons.extend(lowered.err().map(|error| error.to_string()));
+    }
+    let tokenizer = model.tokenizer();
+    reasons.extend(tokenizer.err().map(|error| error.to_string()));
+    reasons
+}

@@ -1,0 +1,49 @@
+//! What decides the shape of the graphs.
+
+use std::num::NonZeroUsize;
+
+use clap::ValueEnum;
+use sharpi_compile::lower::LowerOptions;
+use sharpi_ir::DType;
+
+#[derive(clap::Args)]
+pub(super) struct LowerArgs {
+    /// Most tokens of the prompt to feed at once
+    #[arg(short, long, value_name = "N", default_value = "512")]
+    batch_size: NonZeroUsize,
+    /// Type of the cached keys; also -ctk
+    #[arg(long, value_name = "TYPE", default_value = "f16")]
+    cache_type_k: CacheType,
+    /// Type of the cached values; also -ctv
+    #[arg(long, value_name = "TYPE", default_value = "f16")]
+    cache_type_v: CacheType,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum CacheType {
+    F16,
+    Bf16,
+    F32,
+}
+
+impl CacheType {
+    fn dtype(self) -> DType {
+        match self {
+            CacheType::F16 => DType::F16,
+            CacheType::Bf16 => DType::BF16,
+            CacheType::F32 => DType::F32,
+        }
+    }
+}
+
+impl LowerArgs {
+    /// Options for graphs that read no more than `context` tokens at once.
+    pub(super) fn options(&self, context: usize) -> LowerOptions {
+        LowerOptions {
+            cache_k: self.cache_type_k.dtype(),
+            cache_v: self.cache_type_v.dtype(),
+            max_tokens: self.batch_size.get().min(context),
+            ..LowerOptions::default()
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The command line: one module per subcommand. Only here does anything print or exit.
+//!
+//! Exit codes: 0 all went well, 1 it failed, 2 the command line is wrong, 3 a comparison failed,
+//! 4 the model is of a kind that is not supported.
+
+mod argv;
+mod detokenize;
+mod dump_graph;
+mod failure;
+mod ids;
+mod inspect;
+mod interrupt;
+mod lower_args;
+mod model_arg;
+mod pass_args;
+mod passes;
+mod progress;
+mod prompt;
+mod record;
+mod run;
+mod sampling;
+mod timings;
+mod tokenize;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Compiles and runs Qwen3.5 and Qwen3.6 GGUF models on the CPU.
+#[derive(Parser)]
+#[command(name = "sharpi-compile", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ok, 1 failure, 2 wrong usage, 3 a comparison failed, 4 unsupported model.
+`-ctk TYPE` and `-ctv TYPE` stand for `--cache-type-k TYPE` and `--cache-type-v TYPE`.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Continue a text
+    Run(run::Run),
+    /// Show the graphs a model is compiled into
+    DumpGraph(dump_graph::DumpGraph),
+    /// Show what is in a model file and whether it can be run
+    Inspect(inspect::Inspect),
+    /// Show the token ids of a text, special tokens recognised
+    Tokenize(tokenize::Tokenize),
+    /// Show the text of token ids, special tokens included
+    Detokenize(detokenize::Detokenize),
+    /// List the passes of the compiler in the order they run
+    Passes(passes::Passes),
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let args = argv::with_long_cache_types(std::env::args_os());
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing can be said if neither stream takes text.
+            let _ = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    match cli.command.run(&mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+impl Command {
+    fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
+        match self {
+            Command::Run(args) => args.run(out),
+            Command::DumpGraph(args) => args.run(out),
+            Command::Inspect(args) => args.run(out),
+            Command::Tokenize(args) => args.run(out),
+            Command::Detokenize(args) => args.run(out),
+            Command::Passes(args) => args.run(out),
+        }?;
+        Ok(out.flush()?)
+    }
+}
+
+/// Writes a value as JSON on lines of its own.
+fn write_json(out: &mut impl Write, value: &impl serde::Serialize) -> Result<(), Failure> {
+    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
+    Ok(writeln!(out)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_free_of_contradictions() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,219 @@
+//! `run`: continues a text.
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use clap::ValueEnum;
+use sharpi_compile::generate::{GenerateOptions, Generator, Sampler, StopReason, check_prompt};
+use sharpi_compile::tokenizer::Tokenizer;
+use sharpi_compile::{CompileOptions, Executable, Model, Session, SessionOptions};
+
+use super::failure::Failure;
+use super::lower_args::LowerArgs;
+use super::model_arg::ModelArg;
+use super::pass_args::PassArgs;
+use super::progress::Progress;
+use super::prompt::{Prompt, PromptArgs};
+use super::record::Record;
+use super::sampling::SamplingArgs;
+use super::timings::{Timings, timed};
+use super::{interrupt, write_json};
+
+/// A context larger than this costs memory that few texts need; `-c` can ask for it.
+const DEFAULT_CONTEXT: usize = 4096;
+
+#[derive(clap::Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    model: ModelArg,
+    #[command(flatten)]
+    prompt: PromptArgs,
+    /// Tokens to generate; -1 until the text ends or the context is full
+    #[arg(short, long, value_name = "N", default_value_t = 128, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+    n_predict: i64,
+    /// Tokens that prompt and text can have together; 0 as many as the model was trained for
+    /// [default: the same, at most 4096]
+    #[arg(short, long, value_name = "N")]
+    ctx_size: Option<usize>,
+    /// Threads to compute with [default: as many as the machine runs at once]
+    #[arg(short, long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Never choose a token that ends the text
+    #[arg(long)]
+    ignore_eos: bool,
+    /// Way of drafting tokens
+    #[arg(long, value_name = "TYPE", default_value = "none")]
+    spec_type: SpecType,
+    /// Do not print the prompt in front of the text
+    #[arg(long)]
+    no_display_prompt: bool,
+    /// Print one JSON object instead of the text
+    #[arg(long)]
+    json: bool,
+    /// With --json, the K best logits of each step
+    #[arg(long, value_name = "K", requires = "json")]
+    logits_top: Option<usize>,
+    #[command(flatten)]
+    lower: LowerArgs,
+    #[command(flatten)]
+    passes: PassArgs,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SpecType {
+    None,
+}
+
+/// What has come out so far.
+#[derive(Default)]
+struct Answer {
+    ids: Vec<u32>,
+    text: String,
+    top: Vec<Vec<(u32, f32)>>,
+}
+
+impl Run {
+    pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let SpecType::None = self.spec_type;
+        let cancel = interrupt::flag()?;
+        let mut timings = Timings::default();
+        let (model, tokenizer) = timed(&mut timings.load_seconds, || self.load())?;
+        let prompt = self.prompt.read(&tokenizer)?;
+        timings.prompt_tokens = prompt.ids.len();
+        let context = self.context(&model)?;
+        check_prompt(&prompt.ids, context, model.hparams()?.vocabulary)?;
+        let session = timed(&mut timings.compile_seconds, || {
+            self.session(&model, context)
+        })?;
+        let sampler = Sampler::new(self.sampling.options());
+        let options = self.generate_options(&tokenizer, cancel);
+        let mut generator = Generator::new(session, sampler, &prompt.ids, options)?;
+        timed(&mut timings.prompt_seconds, || {
+            let bar = Progress::prompt(prompt.ids.len());
+            generator.prefill(|done| bar.at(done))
+        })?;
+        if !self.json && !self.no_display_prompt {
+            write!(out, "{}", prompt.text)?;
+            out.flush()?;
+        }
+        let mut answer = Answer::default();
+        timed(&mut timings.generate_seconds, || {
+            self.generate(&mut generator, &tokenizer, &mut answer, out)
+        })?;
+        timings.generated_tokens = answer.ids.len();
+        self.close(
+            prompt,
+            answer,
+            timings,
+            generator.stop_reason(),
+            context,
+            out,
+        )
+    }
+
+    fn load(&self) -> Result<(Model, Tokenizer), Failure> {
+        let _progress = Progress::spinner("loading the model");
+        let model = self.model.open()?;
+        let tokenizer = model.tokenizer()?;
+        Ok((model, tokenizer))
+    }
+
+    fn context(&self, model: &Model) -> Result<usize, Failure> {
+        let trained = model.hparams()?.context_length;
+        Ok(match self.ctx_size {
+            None => trained.min(DEFAULT_CONTEXT),
+            Some(0) => trained,
+            Some(n) => n,
+        })
+    }
+
+    fn session(&self, model: &Model, context: usize) -> Result<Session, Failure> {
+        let _progress = Progress::spinner("compiling the model");
+        let options = CompileOptions {
+            lower: self.lower.options(context),
+            passes: self.passes.options(),
+        };
+        let executable: Arc<Executable> = Arc::new(model.compile(&options)?);
+        let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = self.threads.map_or_else(available, NonZeroUsize::get);
+        Ok(Session::new(
+            executable,
+            &SessionOptions { context, threads },
+        )?)
+    }
+
+    fn generate_options(&self, tokenizer: &Tokenizer, cancel: Arc<AtomicBool>) -> GenerateOptions {
+        GenerateOptions {
+            max_tokens: usize::try_from(self.n_predict).ok(),
+            end_of_text: tokenizer.end_of_text_ids().to_vec(),
+            ignore_eos: self.ignore_eos,
+            logits_top: self.logits_top.unwrap_or(0),
+            cancel,
+            // The graphs are compiled for the batch asked for.
+            batch: usize::MAX,
+        }
+    }
+
+    /// Collects the tokens, and prints their text unless it goes into a record.
+    fn generate(
+        &self,
+        generator: &mut Generator,
+        tokenizer: &Tokenizer,
+        answer: &mut Answer,
+        out: &mut impl Write,
+    ) -> Result<(), Failure> {
+        let mut stream = tokenizer.stream();
+        let mut show = |answer: &mut Answer, piece: &str| {
+            answer.text.push_str(piece);
+            match self.json {
+                true => Ok(()),
+                false => write!(out, "{piece}").and_then(|()| out.flush()),
+            }
+        };
+        for token in generator {
+            let token = token?;
+            answer.ids.push(token.id);
+            answer.top.push(token.top);
+            show(answer, &stream.push(token.id))?;
+        }
+        show(answer, &stream.finish())?;
+        Ok(())
+    }
+
+    /// Prints what is left to be said once the text is complete.
+    fn close(
+        &self,
+        prompt: Prompt,
+        answer: Answer,
+        timings: Timings,
+        stopped: Option<StopReason>,
+        context: usize,
+        out: &mut impl Write,
+    ) -> Result<(), Failure> {
+        if self.json {
+            let record = Record {
+                prompt_ids: prompt.ids,
+                ids: answer.ids,
+                text: answer.text,
+                rounds: Vec::new(),
+                drafted: 0,
+                accepted: 0,
+                timings,
+                top: self.logits_top.map(|_| answer.top),
+            };
+            return write_json(out, &record);
+        }
+        writeln!(out)?;
+        out.flush()?;
+        if stopped == Some(StopReason::Context) {
+            eprintln!("\nstopped: the context of {context} tokens is full, -c N makes it larger");
+        }
+        eprint!("\n{timings}");
+        Ok(())
+    }
+}
