@@ -1,7 +1,7 @@
 //! What went wrong, in words and as an exit code.
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use miette::{Diagnostic, MietteHandlerOpts, Report};
@@ -13,6 +13,7 @@ use sharpi_passes::CompileError;
 use thiserror::Error as ThisError;
 
 const FAILED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
 const UNSUPPORTED: u8 = 4;
 
 /// Why a command did not do what was asked for.
@@ -57,7 +58,8 @@ impl Failure {
         let handler = || MietteHandlerOpts::new().wrap_lines(false).build();
         // Fails only if a handler is set already, which then does as well.
         let _ = miette::set_hook(Box::new(move |_| Box::new(handler())));
-        eprintln!("{:?}", Report::new(problem));
+        // Without a stderr the exit code alone has to tell.
+        let _ = writeln!(io::stderr(), "{:?}", Report::new(problem));
         ExitCode::from(code)
     }
 }
@@ -76,10 +78,12 @@ impl From<io::Error> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        let code = if error.is_unsupported() {
-            UNSUPPORTED
-        } else {
-            FAILED
+        let code = match &error {
+            error if error.is_unsupported() => UNSUPPORTED,
+            Error::Compile(CompileError::Unknown { .. } | CompileError::Required { .. }) => {
+                WRONG_USAGE
+            }
+            _ => FAILED,
         };
         Failure::told(&error, help(&error), code)
     }

@@ -88,7 +88,13 @@ impl Command {
     }
 }
 
-/// Writes a value as JSON on lines of its own.
+/// Writes a value as JSON on one line.
+fn write_json_line(out: &mut impl Write, value: &impl serde::Serialize) -> Result<(), Failure> {
+    serde_json::to_writer(&mut *out, value).map_err(io::Error::from)?;
+    Ok(writeln!(out)?)
+}
+
+/// Writes a value as JSON for people to read too.
 fn write_json(out: &mut impl Write, value: &impl serde::Serialize) -> Result<(), Failure> {
     serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
     Ok(writeln!(out)?)

@@ -1,6 +1,6 @@
 //! `run`: continues a text.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -20,7 +20,7 @@ use super::prompt::{Prompt, PromptArgs};
 use super::record::Record;
 use super::sampling::SamplingArgs;
 use super::timings::{Timings, timed};
-use super::{interrupt, write_json};
+use super::{interrupt, write_json_line};
 
 /// A context larger than this costs memory that few texts need; `-c` can ask for it.
 const DEFAULT_CONTEXT: usize = 4096;
@@ -84,7 +84,6 @@ impl Run {
         let mut timings = Timings::default();
         let (model, tokenizer) = timed(&mut timings.load_seconds, || self.load())?;
         let prompt = self.prompt.read(&tokenizer)?;
-        timings.prompt_tokens = prompt.ids.len();
         let context = self.context(&model)?;
         check_prompt(&prompt.ids, context, model.hparams()?.vocabulary)?;
         let session = timed(&mut timings.compile_seconds, || {
@@ -95,7 +94,10 @@ impl Run {
         let mut generator = Generator::new(session, sampler, &prompt.ids, options)?;
         timed(&mut timings.prompt_seconds, || {
             let bar = Progress::prompt(prompt.ids.len());
-            generator.prefill(|done| bar.at(done))
+            generator.prefill(|done| {
+                timings.prompt_tokens = done;
+                bar.at(done);
+            })
         })?;
         if !self.json && !self.no_display_prompt {
             write!(out, "{}", prompt.text)?;
@@ -206,14 +208,19 @@ impl Run {
                 timings,
                 top: self.logits_top.map(|_| answer.top),
             };
-            return write_json(out, &record);
+            return write_json_line(out, &record);
         }
         writeln!(out)?;
         out.flush()?;
-        if stopped == Some(StopReason::Context) {
-            eprintln!("\nstopped: the context of {context} tokens is full, -c N makes it larger");
-        }
-        eprint!("\n{timings}");
+        let full =
+            format!("\nstopped: the context of {context} tokens is full, -c N makes it larger\n");
+        let note = if stopped == Some(StopReason::Context) {
+            &full
+        } else {
+            ""
+        };
+        // The text is what was asked for; it does not fail for want of a place for timings.
+        let _ = write!(io::stderr(), "{note}\n{timings}");
         Ok(())
     }
 }

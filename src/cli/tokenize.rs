@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::failure::Failure;
 use super::model_arg::ModelArg;
-use super::write_json;
+use super::write_json_line;
 
 #[derive(clap::Args)]
 pub(super) struct Tokenize {
@@ -23,7 +23,7 @@ impl Tokenize {
         let tokenizer = self.model.open()?.tokenizer()?;
         let ids = tokenizer.encode(&self.text, true);
         if self.json {
-            return write_json(out, &ids);
+            return write_json_line(out, &ids);
         }
         for id in ids {
             let bytes = tokenizer.token_bytes(id).unwrap_or_default();

@@ -1,0 +1,116 @@
+//! Model files that cannot be used.
+
+use std::fs;
+use std::path::Path;
+
+use sharpi_compile::gguf::write::Writer;
+use sharpi_compile::gguf::{GgmlType, Gguf};
+use tempfile::{TempDir, tempdir};
+
+use crate::{fails, json, sharpi, stdout};
+
+const MODEL: &str = "fixtures/models/micro-dense-IQ4_XS.gguf";
+
+/// A folder with one file in it, `model.gguf`.
+fn folder(bytes: &[u8]) -> TempDir {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("model.gguf"), bytes).unwrap();
+    folder
+}
+
+/// Runs `run` on the file in `folder`.
+fn run(folder: &TempDir) -> assert_cmd::Command {
+    let mut command = sharpi("run -p x -m");
+    command.arg(model(folder));
+    command
+}
+
+fn model(folder: &TempDir) -> impl AsRef<Path> + AsRef<std::ffi::OsStr> {
+    folder.path().join("model.gguf")
+}
+
+/// The model with another architecture, or with one tensor of another type.
+fn changed(architecture: Option<&str>, tensor: Option<(&str, GgmlType)>) -> TempDir {
+    let gguf = Gguf::open(MODEL).unwrap();
+    let mut writer = Writer::new();
+    for (key, value) in gguf.metadata() {
+        writer.metadata(key, value.clone());
+    }
+    if let Some(name) = architecture {
+        writer.metadata("general.architecture", name);
+    }
+    for (name, info) in gguf.tensors() {
+        match tensor {
+            Some((changed, ty)) if changed == name => {
+                let bytes = info.elements() / ty.block_len() * ty.block_bytes();
+                writer.tensor(name, ty, &info.dims, vec![0; bytes as usize]);
+            }
+            _ => {
+                writer.tensor(name, info.ty, &info.dims, gguf.data(info));
+            }
+        }
+    }
+    let mut bytes = Vec::new();
+    writer.write(&mut bytes).unwrap();
+    folder(&bytes)
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    fails(
+        sharpi("run -p x -m no/such.gguf"),
+        1,
+        &["no/such.gguf", "path"],
+    );
+    fails(sharpi("inspect no/such.gguf"), 1, &["no/such.gguf", "path"]);
+}
+
+#[test]
+fn a_file_of_another_kind_is_refused() {
+    let text = folder(b"Once upon a time");
+    fails(
+        run(&text),
+        1,
+        &["model.gguf", "expected the magic", "no GGUF model"],
+    );
+}
+
+#[test]
+fn a_truncated_file_is_incomplete() {
+    let bytes = fs::read(MODEL).unwrap();
+    for part in [bytes.len() / 2, 1000, 20] {
+        fails(
+            run(&folder(&bytes[..part])),
+            1,
+            &["offset 0x", "incomplete"],
+        );
+    }
+}
+
+#[test]
+fn an_architecture_that_is_not_supported_is_named() {
+    let llama = changed(Some("llama"), None);
+    fails(run(&llama), 4, &["`llama`", "`qwen35` or `qwen35moe`"]);
+    let mut dump = sharpi("dump-graph -m");
+    dump.arg(model(&llama));
+    fails(dump, 4, &["`llama`"]);
+}
+
+#[test]
+fn a_tensor_type_without_a_kernel_is_named_with_its_tensor() {
+    let ternary = changed(None, Some(("blk.0.ffn_up.weight", GgmlType::TQ1_0)));
+    fails(run(&ternary), 4, &["blk.0.ffn_up.weight", "TQ1_0", "Q4_K"]);
+}
+
+#[test]
+fn what_cannot_be_run_can_be_inspected() {
+    let ternary = changed(None, Some(("blk.0.ffn_up.weight", GgmlType::TQ1_0)));
+    let inspect = |flags: &str| {
+        let mut command = sharpi(&format!("inspect {flags}"));
+        command.arg(model(&ternary));
+        command
+    };
+    assert!(stdout(inspect("")).contains("the model cannot be run:"));
+    let reason = "tensor `blk.0.ffn_up.weight` has type TQ1_0, which has no kernel";
+    assert_eq!(json(inspect("--json"))["unsupported"][0], reason);
+}

@@ -1,0 +1,132 @@
+//! `dump-graph`.
+
+use std::fs;
+
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::{fails, json, sharpi, stdout};
+
+/// The line that stands for layers that are not shown.
+const FOLDED: &str = "; blk.1-2: the same as blk.0, 2 more times";
+
+#[test]
+fn a_dump_is_the_same_each_time() {
+    for args in [
+        "",
+        "--stage planned",
+        "--format json --stage fused",
+        "--format dot",
+    ] {
+        let dump = || stdout(sharpi(&format!("dump-graph {args}")));
+        assert_eq!(dump(), dump(), "{args}");
+    }
+}
+
+#[test]
+fn equal_layers_are_folded_unless_all_are_wanted() {
+    for stage in ["imported", "fused", "scheduled", "planned"] {
+        let dump = |fold: &str| stdout(sharpi(&format!("dump-graph --stage {stage} {fold}")));
+        let (folded, whole) = (dump(""), dump("--no-fold"));
+        assert!(folded.contains(FOLDED), "{folded}");
+        assert!(!folded.contains("@blk.1."), "{folded}");
+        assert!(!whole.contains("the same as"), "{whole}");
+        for block in 0..5 {
+            assert!(whole.contains(&format!("@blk.{block}.")), "{whole}");
+        }
+    }
+}
+
+#[test]
+fn graphs_and_blocks_can_be_chosen() {
+    let mtp = stdout(sharpi("dump-graph --graph mtp"));
+    assert!(mtp.contains("graph @mtp(") && !mtp.contains("graph @trunk("));
+    let one = stdout(sharpi("dump-graph --layers 2 --no-fold"));
+    assert!(one.contains("l_out-2") && one.contains("only the blocks asked for"));
+    assert!(!one.contains("l_out-1") && !one.contains("@output") && !one.contains("@mtp"));
+    let two = stdout(sharpi("dump-graph --layers 1-2"));
+    assert!(
+        two.contains("; blk.2: the same as blk.1, 1 more time"),
+        "{two}"
+    );
+}
+
+#[test]
+fn what_is_not_there_cannot_be_dumped() {
+    fails(sharpi("dump-graph --layers 9"), 1, &["blocks 9 to 9"]);
+}
+
+#[test]
+fn stages_tell_what_the_passes_have_decided() {
+    let imported = stdout(sharpi("dump-graph --graph trunk"));
+    assert!(!imported.contains("quantize") && !imported.contains("step"));
+    let fused = stdout(sharpi("dump-graph --graph trunk --stage fused"));
+    assert!(fused.contains("quantize") && !fused.contains("; step"));
+    let scheduled = stdout(sharpi("dump-graph --graph trunk --stage scheduled"));
+    assert!(scheduled.contains("; step 0") && !scheduled.contains("arena"));
+    let planned = stdout(sharpi("dump-graph --graph trunk --stage planned"));
+    assert!(planned.contains("; arena of ") && planned.contains(", arena "));
+}
+
+#[test]
+fn json_counts_the_ops_of_every_layer() {
+    let ops = |entries: &Value| count(entries, 1);
+    let folded = json(sharpi("dump-graph --format json"));
+    let whole = json(sharpi("dump-graph --format json --no-fold"));
+    for graph in [0, 1] {
+        let (folded, whole) = (
+            &folded["graphs"][graph]["body"],
+            &whole["graphs"][graph]["body"],
+        );
+        assert_eq!(ops(folded), ops(whole));
+        assert_eq!(ops(whole), whole.as_array().unwrap().len());
+    }
+}
+
+/// Ops of a body that stands there so many times.
+fn count(body: &Value, times: usize) -> usize {
+    let entries = body.as_array().unwrap().iter();
+    let ops = entries.map(|entry| match entry["times"].as_u64() {
+        Some(n) => count(&entry["body"], times * n as usize),
+        None => times,
+    });
+    ops.sum()
+}
+
+#[test]
+fn an_edge_of_a_dot_picture_joins_boxes_that_are_there() {
+    let dot = stdout(sharpi("dump-graph --format dot"));
+    let boxes: Vec<&str> = dot
+        .lines()
+        .filter_map(|l| l.split_once(" [label="))
+        .map(|(id, _)| id.trim())
+        .collect();
+    let edges: Vec<(&str, &str)> = dot
+        .lines()
+        .filter_map(|l| l.trim().trim_end_matches(';').split_once(" -> "))
+        .collect();
+    assert!(edges.len() > 50);
+    for (from, to) in edges {
+        assert!(
+            boxes.contains(&from) && boxes.contains(&to),
+            "{from} -> {to}"
+        );
+    }
+}
+
+#[test]
+fn a_dump_goes_into_a_file_and_each_pass_leaves_one() {
+    let folder = tempdir().unwrap();
+    let mut command = sharpi("dump-graph --stage planned -o");
+    command.arg(folder.path().join("graph.sir"));
+    command
+        .arg("--dump-after-each")
+        .arg(folder.path().join("steps"));
+    assert_eq!(stdout(command), "");
+    let dump = fs::read_to_string(folder.path().join("graph.sir")).unwrap();
+    assert!(dump.contains("module @qwen35"));
+    assert!(folder.path().join("steps/00-imported.sir").exists());
+    let mut nowhere = sharpi("dump-graph -o");
+    nowhere.arg(folder.path());
+    fails(nowhere, 1, &["cannot write"]);
+}

@@ -1,0 +1,44 @@
+//! The program as people and other programs use it.
+
+mod bad_models;
+mod graphs;
+mod listings;
+mod run;
+mod signals;
+mod tokens;
+mod usage;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+/// The built program with these arguments, parted by spaces.
+fn sharpi(args: &str) -> Command {
+    let mut command = assert_cmd::cargo::cargo_bin_cmd!("sharpi-compile");
+    command.args(args.split_whitespace());
+    command
+}
+
+/// What a command that goes well prints.
+fn stdout(mut command: Command) -> String {
+    let output = command.assert().success().get_output().stdout.clone();
+    String::from_utf8(output).unwrap()
+}
+
+/// The JSON that a command that goes well prints.
+fn json(command: Command) -> Value {
+    serde_json::from_str(&stdout(command)).unwrap()
+}
+
+/// Runs a command that ends with `code` and checks that it says all of `words` on stderr, and what
+/// to do next, and prints nothing.
+#[track_caller]
+fn fails(mut command: Command, code: i32, words: &[&str]) {
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    for word in words.iter().chain(&["help"]) {
+        assert!(stderr.contains(word), "expected {word:?} in:\n{stderr}");
+    }
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}

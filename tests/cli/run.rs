@@ -1,0 +1,125 @@
+//! `run` on the model that is part of the program.
+
+use std::fs;
+
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::{fails, json, sharpi, stdout};
+
+#[test]
+fn the_bundled_model_says_what_the_reference_says() {
+    let captures = fs::read_to_string("fixtures/golden/tiny-dense-Q4_K_M.json").unwrap();
+    let captures: Value = serde_json::from_str(&captures).unwrap();
+    let capture = &captures[0];
+    let prompt = capture["prompt"].as_str().unwrap();
+    let count = capture["ids"].as_array().unwrap().len();
+    let found = json(sharpi(&format!(
+        "run -p {prompt} -n {count} --json --ignore-eos -ctk f32 -ctv f32 --logits-top 5"
+    )));
+    assert_eq!(found["prompt_ids"], capture["prompt_ids"]);
+    assert_eq!(found["ids"], capture["ids"]);
+    assert_eq!(found["text"], capture["text"]);
+    assert_eq!(found["top"].as_array().unwrap().len(), count);
+}
+
+#[test]
+fn a_record_has_all_it_should_and_nothing_else() {
+    let record = json(sharpi(
+        "run -p ROMEO: -n 3 --json --ignore-eos --logits-top 2",
+    ));
+    let mut keys: Vec<_> = record.as_object().unwrap().keys().cloned().collect();
+    keys.sort();
+    let expected = "accepted drafted ids prompt_ids rounds text timings top";
+    assert_eq!(keys.join(" "), expected);
+    assert_eq!(record["timings"]["prompt_tokens"], 2);
+    assert_eq!(record["timings"]["generated_tokens"], 3);
+    for (top, id) in record["top"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(record["ids"].as_array().unwrap())
+    {
+        assert_eq!(top.as_array().unwrap().len(), 2);
+        assert_eq!(&top[0][0], id);
+    }
+    let plain = json(sharpi("run -p ROMEO: -n 3 --json"));
+    assert!(plain.get("top").is_none());
+}
+
+#[test]
+fn the_pieces_of_a_prompt_and_the_number_of_threads_change_no_bit() {
+    let ids = "run --ids 870,25,1178,0,767,325,11,1807 -n 6 --json --ignore-eos --logits-top 4";
+    let top = |flags: &str| json(sharpi(&format!("{ids} {flags}")))["top"].clone();
+    let whole = top("-t 1");
+    for flags in ["-b 1", "-b 3 -t 2", "-b 5", "--skip-pass cse"] {
+        assert_eq!(top(flags), whole, "{flags}");
+    }
+}
+
+#[test]
+fn the_prompt_comes_first_and_timings_go_to_stderr() {
+    let assert = sharpi("run -p ROMEO: -n 4 --ignore-eos").assert().success();
+    let output = assert.get_output();
+    assert!(output.stdout.starts_with(b"ROMEO:") && output.stdout.ends_with(b"\n"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    for words in ["prompt:", "2 tokens", "generation:", "4 tokens", "tokens/s"] {
+        assert!(stderr.contains(words), "{stderr}");
+    }
+    let without = stdout(sharpi(
+        "run -p ROMEO: -n 4 --ignore-eos --no-display-prompt",
+    ));
+    assert_eq!(
+        format!("ROMEO:{without}"),
+        String::from_utf8_lossy(&output.stdout)
+    );
+}
+
+#[test]
+fn a_prompt_comes_from_a_file_or_as_ids() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("prompt.txt");
+    fs::write(&file, "ROMEO:\n").unwrap();
+    let mut from_file = sharpi("run -n 0 --json -f");
+    from_file.arg(&file);
+    assert_eq!(json(from_file)["prompt_ids"], serde_json::json!([870, 25]));
+    assert_eq!(stdout(sharpi("run -n 0 --ids 870,25")), "ROMEO:\n");
+}
+
+#[test]
+fn a_seed_fixes_what_is_drawn() {
+    let ids = |seed: &str| {
+        json(sharpi(&format!(
+            "run -p ROMEO: -n 16 --json --temp 2 --top-k 0 --min-p 0 --top-p 1 -s {seed}"
+        )))["ids"]
+            .clone()
+    };
+    assert_eq!(ids("7"), ids("7"));
+    assert_ne!(ids("7"), ids("8"));
+}
+
+#[test]
+fn a_full_context_ends_the_text_and_says_so() {
+    let mut command = sharpi("run -p ROMEO: -n -1 -c 8 --ignore-eos --json");
+    let found = json(command);
+    // The last token comes out, but there is no place to feed it.
+    assert_eq!(found["ids"].as_array().unwrap().len(), 7);
+    command = sharpi("run -p ROMEO: -n -1 -c 8 --ignore-eos");
+    let output = command.assert().success().get_output().clone();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("context of 8 tokens is full"));
+}
+
+#[test]
+fn a_prompt_that_cannot_be_continued_is_refused() {
+    let mut empty = sharpi("run -p");
+    empty.arg("");
+    fails(empty, 1, &["the prompt is empty", "-p"]);
+    fails(sharpi("run --ids []"), 1, &["the prompt is empty"]);
+    fails(
+        sharpi("run --ids 1,2,3 -c 2"),
+        1,
+        &["3 tokens", "room for 2", "-c N"],
+    );
+    fails(sharpi("run --ids 1,2048"), 1, &["2048", "0 to 2047"]);
+    fails(sharpi("run -f no/such.txt"), 1, &["no/such.txt", "-f"]);
+}

@@ -1,0 +1,50 @@
+//! Ends that come from outside.
+#![cfg(unix)]
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+
+/// A run that goes on until someone ends it or the context is full.
+fn endless() -> Child {
+    Command::new(assert_cmd::cargo::cargo_bin!("sharpi-compile"))
+        .args(["run", "-p", "ROMEO:", "-n", "-1", "--ignore-eos"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until the text has begun.
+fn wait_for_text(child: &mut Child) {
+    let mut begun = [0; 8];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut begun)
+        .unwrap();
+    assert!(begun.starts_with(b"ROMEO:"));
+}
+
+#[test]
+fn an_interrupt_ends_the_text_and_the_timings_are_told() {
+    let mut child = endless();
+    wait_for_text(&mut child);
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("generation:"), "{stderr}");
+    assert!(!stderr.contains("context"), "it ran to the end: {stderr}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run_quietly() {
+    let mut child = endless();
+    wait_for_text(&mut child);
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
