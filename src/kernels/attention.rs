@@ -1,9 +1,11 @@
 //! Attention of one query head over a key/value cache.
 
+use half::{bf16, f16};
+
 use super::activation::{round_bf16, round_f16};
 use super::dot::dot;
-use super::elementwise::exponentials;
 use super::isa::Isa;
+use super::math;
 use super::quant::{Bf16, Element, F16, F32};
 use super::simd::multiversion;
 
@@ -56,16 +58,25 @@ pub struct CacheRows<'a> {
 
 /// Attends from one query to positions `0..scores.len()`; writes `out`.
 ///
-/// Scores are 16-lane dot products (see `dot`) times `scale`; softmax in two passes, its sum in
-/// eight f64 lanes by position; `out[j] = Σ e^(score − max) · V[p][j]` over positions in order
-/// with fused multiply-adds, divided by the f32 of that sum. So the result depends on the query
-/// and the cache up to its position, on nothing else. `scores` is scratch.
+/// This is ggml's flash attention (Dao et al. 2022) with its roundings, because they decide
+/// tokens: they reach 1e-3 of the result, enough to turn the next int8. Positions come in order,
+/// one at a time:
+///
+/// ```text
+/// s = (k[p] · q) · scale                  q, and K and V of an f32 cache, rounded to f16
+/// s > m:  a = e^(m − s), m = s, w = 1     else  a = 1, w = e^(s − m)
+/// out = out · a,  out = out + v[p] · w    each rounded to f16 (not with a bf16 V)
+/// sum = sum · a + w                       at last out / sum, as a product with 1 / sum
+/// ```
+///
+/// With a bf16 K the query is rounded to bf16. So the result depends on the query and the cache
+/// up to its position, on nothing else. `scores` is scratch.
 ///
 /// # Panics
 /// If the cache has fewer rows or there is no position.
 pub fn attend(
     (k_type, v_type): (CacheType, CacheType),
-    q: &[f32],
+    q: &mut [f32],
     k: CacheRows<'_>,
     v: CacheRows<'_>,
     scale: f32,
@@ -74,14 +85,38 @@ pub fn attend(
 ) {
     assert!(!scores.is_empty(), "a token attends at least to itself");
     match k_type {
-        CacheType::F32 => score::<F32>(q, k, scale, scores),
+        CacheType::F32 | CacheType::F16 => {
+            q.iter_mut().for_each(|q| *q = f16::from_f32(*q).to_f32());
+        }
+        CacheType::BF16 => q.iter_mut().for_each(|q| *q = bf16::from_f32(*q).to_f32()),
+    }
+    match k_type {
+        CacheType::F32 => score::<F32AsF16>(q, k, scale, scores),
         CacheType::F16 => score::<F16>(q, k, scale, scores),
         CacheType::BF16 => score::<Bf16>(q, k, scale, scores),
     }
     match v_type {
-        CacheType::F32 => mix::<F32>(v, scores, out),
-        CacheType::F16 => mix::<F16>(v, scores, out),
-        CacheType::BF16 => mix::<Bf16>(v, scores, out),
+        CacheType::F32 => mix::<F32AsF16>(true, v, scores, out),
+        CacheType::F16 => mix::<F16>(true, v, scores, out),
+        CacheType::BF16 => mix::<Bf16>(false, v, scores, out),
+    }
+}
+
+/// Single precision, rounded to half when it is read: the reference casts an f32 cache before its
+/// attention.
+struct F32AsF16;
+
+impl Element for F32AsF16 {
+    const BYTES: usize = 4;
+
+    #[inline(always)]
+    fn one<I: Isa>(bytes: &[u8]) -> f32 {
+        f16::from_f32(F32::one::<I>(bytes)).to_f32()
+    }
+
+    #[inline(always)]
+    fn sixteen<I: Isa>(bytes: &[u8]) -> I::F {
+        I::round_f16(F32::sixteen::<I>(bytes))
     }
 }
 
@@ -96,53 +131,77 @@ fn score_body<I: Isa, E: Element>(q: &[f32], k: CacheRows<'_>, scale: f32, score
     }
 }
 
+/// What a position does to the running result: `out · keep + v · weight`.
+#[derive(Clone, Copy)]
+struct Step {
+    keep: f32,
+    weight: f32,
+}
+
+/// The largest score so far, and the sum of weights relative to it.
+struct Running {
+    max: f32,
+    sum: f32,
+}
+
+impl Running {
+    #[inline(always)]
+    fn step(&mut self, score: f32) -> Step {
+        let step = if score > self.max {
+            let keep = math::exp(self.max - score);
+            self.max = score;
+            Step { keep, weight: 1.0 }
+        } else {
+            let weight = math::exp(score - self.max);
+            Step { keep: 1.0, weight }
+        };
+        self.sum = self.sum.mul_add(step.keep, step.weight);
+        step
+    }
+}
+
 multiversion! {
-    fn mix<E: Element>(v: CacheRows<'_>, scores: &mut [f32], out: &mut [f32]) = mix_body;
+    fn mix<E: Element>(half: bool, v: CacheRows<'_>, scores: &mut [f32], out: &mut [f32]) = mix_body;
 }
 
 #[inline(always)]
-fn mix_body<I: Isa, E: Element>(v: CacheRows<'_>, scores: &mut [f32], out: &mut [f32]) {
-    let sum = exponentials(scores) as f32;
-    let mut c = 0;
-    while c + 128 <= out.len() {
-        weighted::<I, E, 8>(v, c, scores, out);
-        c += 128;
-    }
-    while c + 16 <= out.len() {
-        weighted::<I, E, 1>(v, c, scores, out);
-        c += 16;
-    }
-    for (c, out) in out.iter_mut().enumerate().skip(c) {
-        let one = |p: usize| E::one::<I>(&v.bytes[p * v.stride + c * E::BYTES..]);
-        *out = scores
-            .iter()
-            .enumerate()
-            .fold(0.0, |sum, (p, weight)| one(p).mul_add(*weight, sum));
-    }
-    for out in out {
-        *out /= sum;
-    }
-}
-
-/// `Σ weight · V` of `16 · N` columns from `c` on, in registers.
-#[inline(always)]
-fn weighted<I: Isa, E: Element, const N: usize>(
-    v: CacheRows<'_>,
-    c: usize,
-    weights: &[f32],
-    out: &mut [f32],
-) {
-    let mut acc = [I::splat(0.0); N];
-    for (p, weight) in weights.iter().enumerate() {
-        let row = &v.bytes[p * v.stride + c * E::BYTES..][..16 * N * E::BYTES];
-        let weight = I::splat(*weight);
-        for i in 0..N {
-            let values = E::sixteen::<I>(&row[16 * i * E::BYTES..16 * (i + 1) * E::BYTES]);
-            acc[i] = I::fma(values, weight, acc[i]);
+fn mix_body<I: Isa, E: Element>(half: bool, v: CacheRows<'_>, scores: &mut [f32], out: &mut [f32]) {
+    let mut running = Running {
+        max: f32::NEG_INFINITY,
+        sum: 0.0,
+    };
+    out.fill(0.0);
+    for (p, score) in scores.iter().enumerate() {
+        let step = running.step(*score);
+        let row = &v.bytes[p * v.stride..][..out.len() * E::BYTES];
+        if half {
+            take::<I, E, true>(row, step, out);
+        } else {
+            take::<I, E, false>(row, step, out);
         }
     }
-    for (to, acc) in out[c..].as_chunks_mut::<16>().0.iter_mut().zip(acc) {
-        I::store(acc, to);
+    let inverse = 1.0 / running.sum;
+    out.iter_mut().for_each(|out| *out *= inverse);
+}
+
+/// One position's values into the result; `HALF` rounds to f16 whatever is stored.
+#[inline(always)]
+fn take<I: Isa, E: Element, const HALF: bool>(row: &[u8], step: Step, out: &mut [f32]) {
+    let round = |x: I::F| if HALF { I::round_f16(x) } else { x };
+    let (keep, weight) = (I::splat(step.keep), I::splat(step.weight));
+    let (blocks, rest) = out.as_chunks_mut::<16>();
+    let (values, tail) = row.split_at(blocks.len() * 16 * E::BYTES);
+    for (out, values) in blocks.iter_mut().zip(values.chunks_exact(16 * E::BYTES)) {
+        let mut sum = I::load(out);
+        if step.keep != 1.0 {
+            sum = round(I::mul(sum, keep));
+        }
+        I::store(round(I::fma(E::sixteen::<I>(values), weight, sum)), out);
+    }
+    let round = |x: f32| if HALF { f16::from_f32(x).to_f32() } else { x };
+    for (out, value) in rest.iter_mut().zip(tail.chunks_exact(E::BYTES)) {
+        let kept = round(*out * step.keep);
+        *out = round(E::one::<I>(value).mul_add(step.weight, kept));
     }
 }
 
@@ -175,7 +234,7 @@ mod tests {
             let (mut scores, mut out) = ([0.0; 4], vec![0.0; n]);
             attend(
                 (ty, ty),
-                &vec![1.0; n],
+                &mut vec![1.0; n],
                 rows(&k),
                 rows(&v),
                 0.1,

@@ -20,8 +20,8 @@ multiversion! {
     /// - `state`: the last K − 1 inputs before `x`, oldest first, these channels only;
     /// - `y`: `[T, channels of the range]`.
     ///
-    /// `y = Σ tap · input` from the oldest tap on, each product rounded before it is added, as
-    /// ggml's `ssm_conv` does. Threads split channels.
+    /// `y = Σ tap · input` from the oldest tap on, each step one fused multiply-add, as
+    /// ggml's `ssm_conv` is compiled. Threads split channels.
     ///
     /// # Panics
     /// If the shapes do not agree.
@@ -61,7 +61,7 @@ fn body<I: Isa>(
                 input(t + k - kept)
             };
             for ((y, tap), input) in y.iter_mut().zip(tap).zip(input) {
-                *y += tap * input;
+                *y = tap.mul_add(*input, *y);
             }
         }
     }

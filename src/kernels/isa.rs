@@ -50,6 +50,8 @@ pub(crate) trait Isa: Copy {
     fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// `a · b`.
     fn mul(a: Self::F, b: Self::F) -> Self::F;
+    /// Each lane rounded to half precision, to nearest, ties to even.
+    fn round_f16(x: Self::F) -> Self::F;
 
     /// Zero in every lane.
     fn izero() -> Self::I;
@@ -124,6 +126,10 @@ impl Isa for Scalar {
     #[inline(always)]
     fn mul(a: Self::F, b: Self::F) -> Self::F {
         std::array::from_fn(|j| a[j] * b[j])
+    }
+    #[inline(always)]
+    fn round_f16(x: Self::F) -> Self::F {
+        x.map(|x| half::f16::from_f32_const(x).to_f32_const())
     }
 
     #[inline(always)]

@@ -28,8 +28,9 @@ pub fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) {
     let (low, high) = x[..2 * half].split_at_mut(half);
     for (((low, high), cos), sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
         let (a, b) = (*low, *high);
-        *low = a * cos - b * sin;
-        *high = a * sin + b * cos;
+        // The first product is fused, as the reference is compiled.
+        *low = a.mul_add(*cos, -(b * sin));
+        *high = a.mul_add(*sin, b * cos);
     }
 }
 

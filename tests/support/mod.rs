@@ -85,9 +85,6 @@ pub fn model(name: &str) -> Model {
 }
 
 pub fn cache_dtype(name: &str) -> DType {
-    if let Ok(x) = std::env::var("XCACHE") {
-        return DType::from_name(&x).unwrap();
-    }
     DType::from_name(name).expect("a cache type")
 }
 

@@ -26,7 +26,6 @@ pub(super) fn check(name: &str, graph: &Graph, symbols: &Symbols) -> Vec<Found> 
     verifier.signature();
     verifier.cycles();
     verifier.effects(&order);
-    verifier.names(&order);
     verifier.types(&order);
     for &node in &order {
         if let NodeKind::Op(op) = graph.kind(node) {
@@ -139,23 +138,6 @@ impl Verifier<'_> {
                         message + ", which is not the op before it on its state",
                     );
                 }
-            }
-        }
-    }
-
-    /// Names of the reference's tensors are unique in a graph.
-    fn names(&mut self, order: &[NodeId]) {
-        let mut named = HashMap::new();
-        for v in order.iter().flat_map(|n| self.graph.values(*n)) {
-            let Some(name) = self.graph.name(v) else {
-                continue;
-            };
-            if let Some(first) = named.insert(name, v) {
-                let first = self.numbers.of(first);
-                self.fault(
-                    Site::Node(v.node),
-                    format!("the name {} is that of {first}", name.escape_debug()),
-                );
             }
         }
     }

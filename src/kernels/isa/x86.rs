@@ -64,6 +64,10 @@ impl Isa for Avx2 {
     fn mul(a: Self::F, b: Self::F) -> Self::F {
         intrinsic!([_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])])
     }
+    #[inline(always)]
+    fn round_f16(x: Self::F) -> Self::F {
+        intrinsic!(x.map(|x| _mm256_cvtph_ps(_mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x))))
+    }
 
     #[inline(always)]
     fn izero() -> Self::I {
@@ -253,6 +257,12 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn mul(a: Self::F, b: Self::F) -> Self::F {
         intrinsic!(_mm512_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn round_f16(x: Self::F) -> Self::F {
+        intrinsic!(_mm512_cvtph_ps(
+            _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x)
+        ))
     }
 
     #[inline(always)]

@@ -88,7 +88,10 @@ impl Kernel for Attention {
             )
         };
         scratch.scores.resize(seen, 0.0);
-        attend(types, q, k, v, self.scale, &mut scratch.scores, y);
+        scratch.query.clear();
+        scratch.query.extend_from_slice(q);
+        let query = &mut scratch.query[..];
+        attend(types, query, k, v, self.scale, &mut scratch.scores, y);
     }
 }
 

@@ -183,7 +183,8 @@ impl<'a> Run<'a> {
 /// What a worker keeps from chunk to chunk.
 #[derive(Default)]
 pub struct Scratch {
-    /// Attention scores.
+    /// An attention query, rounded as the cache's keys are, and its scores.
+    query: Vec<f32>,
     scores: Vec<f32>,
     /// RoPE cosines and sines.
     angles: (Vec<f32>, Vec<f32>),
