@@ -66,7 +66,10 @@ impl Isa for Avx2 {
     }
     #[inline(always)]
     fn round_f16(x: Self::F) -> Self::F {
-        intrinsic!(x.map(|x| _mm256_cvtph_ps(_mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x))))
+        intrinsic!([
+            _mm256_cvtph_ps(_mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[0])),
+            _mm256_cvtph_ps(_mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[1])),
+        ])
     }
 
     #[inline(always)]
