@@ -5,7 +5,7 @@
 //! sub-block minimums, `imin = Σ min · Σa` exactly in i32 and
 //! `accm = fma(imin, dmin·d_a, accm)`; with a block offset `m` (Q4_1, Q5_1),
 //! `accm = fma(−m, s_a, accm)`. The result is `acc − accm`. Float rows are
-//! [dot products of 16 lanes](super::dot).
+//! dot products of 16 lanes (see `dot`).
 
 use super::activation::ActivationType;
 use super::columns::ColumnsMut;
@@ -214,4 +214,95 @@ pub(crate) fn scaled_quants<I: Isa, F: Format>(block: &Block<I>) -> [I::W; 8] {
         };
     }
     scaled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::activation::quantize_row;
+    use crate::kernels::isa::Scalar;
+    use crate::kernels::quant::at;
+
+    /// One row times one activation row, read off the definition.
+    fn by_definition<F: Format>(ty: ActivationType, weights: &[u8], acts: &[u8]) -> f32 {
+        let f16 = |bytes: &[u8]| half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
+        let mut block = Block::<Scalar>::new();
+        let (mut acc, mut accm) = (0.0f32, 0.0f32);
+        for (w, a) in weights
+            .chunks_exact(F::BYTES)
+            .zip(acts.chunks_exact(ty.block_bytes()))
+        {
+            F::unpack(w, &mut block);
+            let (d, q) = match ty {
+                ActivationType::Q8_0 => (f16(a), &a[2..]),
+                ActivationType::Q8_1 => (f16(a), &a[4..]),
+                _ => (f32::from_le_bytes(a[..4].try_into().unwrap()), &a[4..260]),
+            };
+            let (mut isum, mut imin) = (0i32, 0i32);
+            for (i, a) in q.iter().map(|a| i32::from(*a as i8)).enumerate() {
+                let scale = if F::SCALED {
+                    i32::from(block.scale[at(i / 16)])
+                } else {
+                    1
+                };
+                isum += scale * i32::from(block.q[i / 32][i % 32] as i8) * a;
+                imin += i32::from(block.min[at(i / 16)]) * a;
+            }
+            acc = (isum as f32).mul_add(block.d * d, acc);
+            match F::OFFSET {
+                Offset::None => {}
+                Offset::Mins => accm = (imin as f32).mul_add(block.dmin * d, accm),
+                Offset::Added => accm = (-block.dmin).mul_add(f16(&a[2..]), accm),
+            }
+        }
+        if F::OFFSET == Offset::Added {
+            acc + accm
+        } else {
+            acc - accm
+        }
+    }
+
+    #[test]
+    fn every_block_format_follows_the_definition_bit_for_bit_at_every_width() {
+        let (n, rows, most) = (2560, 6, 20);
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        for ty in WeightType::ALL.into_iter().filter(|ty| ty.block_len() > 1) {
+            // Factors of any bits but those of infinities and NaN.
+            let weights: Vec<u8> = (0..rows * ty.row_bytes(n)).map(|_| next() & 0xbf).collect();
+            let act = ty.activation();
+            let mut acts = vec![0; most * act.row_bytes(n)];
+            for acts in acts.chunks_exact_mut(act.row_bytes(n)) {
+                let x: Vec<f32> = (0..n).map(|_| f32::from(next()) - 127.5).collect();
+                quantize_row(act, &x, acts);
+            }
+            for m in [1, 3, 4, 7, 13, most] {
+                let mut out = vec![0.0; m * rows];
+                matmul(
+                    ty,
+                    &weights,
+                    0..rows,
+                    n,
+                    &acts[..m * act.row_bytes(n)],
+                    m,
+                    &mut out,
+                );
+                for (i, got) in out.iter().enumerate() {
+                    let w = &weights[i % rows * ty.row_bytes(n)..][..ty.row_bytes(n)];
+                    let a = &acts[i / rows * act.row_bytes(n)..][..act.row_bytes(n)];
+                    let want = with_format!(
+                        ty, F => by_definition::<F>(act, w, a), float => unreachable!()
+                    );
+                    assert_eq!(
+                        got.to_bits(),
+                        want.to_bits(),
+                        "{ty:?}, {m} tokens, output {i}"
+                    );
+                }
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The SIMD level of the machine, and the macro that compiles a kernel once per level.
 //!
 //! A kernel body is one `#[inline(always)]` function, generic over
-//! [`Isa`](super::isa::Isa). [`multiversion!`] compiles it plainly, for AVX2 and
+//! `Isa`. `multiversion!` compiles it plainly, for AVX2 and
 //! for AVX-512, and picks one at run time. The compiler never contracts or
 //! reassociates floating-point operations, so all three give the same bits.
 

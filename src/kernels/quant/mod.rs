@@ -1,7 +1,7 @@
 //! Weight formats of GGUF files: block layouts, unpacking and dequantisation.
 //!
 //! Layouts and dequantisation formulas follow `ggml-quants.c`. Every quantised format
-//! unpacks into one [`Block`]: small integers, an integer scale for each 16 of them,
+//! unpacks into one `Block`: small integers, an integer scale for each 16 of them,
 //! and the block's f32 factors. What a kernel computes is defined on that block.
 
 mod block;
