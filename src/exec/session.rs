@@ -185,7 +185,7 @@ impl Session {
         &mut self,
         graph: &str,
         inputs: &[(&str, Input<'_>)],
-        watch: &mut dyn FnMut(&str, &[usize], &[f32]),
+        watch: Watch<'_>,
     ) -> Result<Outputs<'_>, RunError> {
         self.run_watched(graph, inputs, Some(watch))
     }
@@ -274,7 +274,8 @@ impl Session {
     }
 }
 
-type Watch<'w> = &'w mut dyn FnMut(&str, &[usize], &[f32]);
+/// Sees a named value: its name, its dimensions slowest first, its elements.
+pub type Watch<'w> = &'w mut dyn FnMut(&str, &[usize], &[f32]);
 
 /// The checked inputs of a run.
 struct Call<'a> {
