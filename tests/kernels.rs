@@ -236,9 +236,9 @@ proptest! {
                     v: &v[t.start * columns + c.start..], v_stride: columns,
                     g: &g[t.start..], beta: &beta[t.start..], gate_stride: 1,
                 };
-                let mut state = ColumnsMut::new(&mut state, columns, columns);
                 let mut out = ColumnsMut::new(&mut out, columns, columns);
-                gdn::gdn_scan(part, &mut state.part(0..d, c.clone()), &mut out.part(t.clone(), c.clone()));
+                let state = &mut state[c.start * d..c.end * d];
+                gdn::gdn_scan(part, d, state, &mut out.part(t.clone(), c.clone()));
             }
             [state, out].concat()
         };

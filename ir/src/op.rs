@@ -183,7 +183,8 @@ ops! {
     /// Gated delta rule, token after token:
     /// `S ← S·exp(g); d = beta·(v − Sᵀk); S ← S + k dᵀ; o = Sᵀq / √D`.
     /// `q, k: f32[T, Hk, D]`, `v: f32[T, Hv, D]`, `g, beta: f32[T, Hv] -> f32[T, Hv, D]`;
-    /// v-head `h` uses k-head `h mod Hk`.
+    /// v-head `h` uses k-head `h mod Hk`. The state holds `S` by v-head and value column, each
+    /// column's D elements over k contiguous.
     GdnScan = "gdn_scan" (q: Value, k: Value, v: Value, g: Value, beta: Value, matrix: State) {}
     /// `x / (1 + exp(−x))`.
     Silu = "silu" (x: Value) {}

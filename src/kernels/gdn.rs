@@ -1,6 +1,7 @@
 //! The gated delta rule: a matrix state per head, decayed and corrected token by token.
 
 use super::columns::ColumnsMut;
+use super::dot::{add_groups, add_lanes};
 use super::isa::Isa;
 use super::math;
 use super::simd::multiversion;
@@ -27,125 +28,87 @@ pub struct Tokens<'a> {
 }
 
 multiversion! {
-    /// Runs one v-head over its tokens, in order, for a range of v columns.
+    /// Runs one v-head over its tokens, in order, for some of its value columns.
     ///
-    /// `state` is `[D, columns]`, k-major; `out` is `[T, columns]`. Per token, for each column:
+    /// `state` is `[columns, D]`: for each value column j its D elements over k, contiguous;
+    /// `out` is `[T, columns]`. Per token, for each column:
     ///
     /// ```text
-    /// S[k] = S[k] · e^g;  kv = Σ S[k]·k[k];  δ = β·(v − kv)
-    /// S[k] = S[k] + k[k]·δ;  out = (Σ S[k]·q[k]) · 1/√D
+    /// S[j] = S[j] · e^g;  δ = (v[j] − S[j]·k) · β
+    /// S[j] = S[j] + k · δ;  out[j] = (S[j]·q) · 1/√D
     /// ```
     ///
-    /// Sums run over k in order with fused multiply-adds, the rank-1 update is one too. Columns
-    /// do not meet, so threads may split them.
+    /// Dot products are in the order of `dot`, the rank-1 update is fused: ggml's
+    /// `gated_delta_net` to the bit. Columns do not meet, so threads may split them.
     ///
     /// # Panics
     /// If a slice is too short or the shapes do not agree.
-    pub fn gdn_scan(tokens: Tokens<'_>, state: &mut ColumnsMut<'_>, out: &mut ColumnsMut<'_>) = body;
+    pub fn gdn_scan(tokens: Tokens<'_>, d: usize, state: &mut [f32], out: &mut ColumnsMut<'_>) = body;
 }
 
 #[inline(always)]
-fn body<I: Isa>(tokens: Tokens<'_>, state: &mut ColumnsMut<'_>, out: &mut ColumnsMut<'_>) {
-    let (d, columns) = (state.rows(), state.cols());
-    assert_eq!(out.cols(), columns, "an output for every column");
+fn body<I: Isa>(tokens: Tokens<'_>, d: usize, state: &mut [f32], out: &mut ColumnsMut<'_>) {
+    assert_eq!(state.len(), out.cols() * d, "a state row for every column");
+    let scale = 1.0 / (d as f32).sqrt();
     for t in 0..out.rows() {
-        let step = Step {
-            q: &tokens.q[t * tokens.qk_stride..][..d],
-            k: &tokens.k[t * tokens.qk_stride..][..d],
-            decay: math::exp(tokens.g[t * tokens.gate_stride]),
-            beta: tokens.beta[t * tokens.gate_stride],
-            scale: 1.0 / (d as f32).sqrt(),
-        };
-        let v = &tokens.v[t * tokens.v_stride..][..columns];
+        let q = &tokens.q[t * tokens.qk_stride..][..d];
+        let k = &tokens.k[t * tokens.qk_stride..][..d];
+        let decay = math::exp(tokens.g[t * tokens.gate_stride]);
+        let beta = tokens.beta[t * tokens.gate_stride];
+        let v = &tokens.v[t * tokens.v_stride..];
         let out = out.row_mut(t);
-        let mut c = 0;
-        while c + 64 <= columns {
-            step.columns::<I, 4>(state, c, v, out);
-            c += 64;
-        }
-        while c + 16 <= columns {
-            step.columns::<I, 1>(state, c, v, out);
-            c += 16;
-        }
-        for c in c..columns {
-            step.column(state, c, v, out);
+        for (j, row) in state.chunks_exact_mut(d).enumerate() {
+            let seen = decayed::<I>(row, decay, k);
+            let delta = (v[j] - seen) * beta;
+            out[j] = corrected::<I>(row, k, delta, q) * scale;
         }
     }
 }
 
-/// One token for one head.
-struct Step<'a> {
-    q: &'a [f32],
-    k: &'a [f32],
-    decay: f32,
-    beta: f32,
-    scale: f32,
-}
-
-impl Step<'_> {
-    /// `16 · N` columns from `c` on, in registers. The decayed state is computed in both
-    /// passes rather than stored in between.
-    #[inline(always)]
-    fn columns<I: Isa, const N: usize>(
-        &self,
-        state: &mut ColumnsMut<'_>,
-        c: usize,
-        v: &[f32],
-        out: &mut [f32],
-    ) {
-        let decay = I::splat(self.decay);
-        let mut kv = [I::splat(0.0); N];
-        for (row, k) in self.k.iter().enumerate() {
-            let s = sixteens::<N>(&mut state.row_mut(row)[c..]);
-            for i in 0..N {
-                kv[i] = I::fma(I::mul(I::load(&s[i]), decay), I::splat(*k), kv[i]);
-            }
-        }
-        let mut delta = [I::splat(0.0); N];
-        for i in 0..N {
-            let mut lanes = [0.0; 16];
-            I::store(kv[i], &mut lanes);
-            for (lane, v) in lanes.iter_mut().zip(&v[c + 16 * i..]) {
-                *lane = self.beta * (v - *lane);
-            }
-            delta[i] = I::load(&lanes);
-        }
-        let mut sum = [I::splat(0.0); N];
-        for (row, (k, q)) in self.k.iter().zip(self.q).enumerate() {
-            let s = sixteens::<N>(&mut state.row_mut(row)[c..]);
-            for i in 0..N {
-                let new = I::fma(I::splat(*k), delta[i], I::mul(I::load(&s[i]), decay));
-                I::store(new, &mut s[i]);
-                sum[i] = I::fma(new, I::splat(*q), sum[i]);
-            }
-        }
-        for (to, sum) in sixteens::<N>(&mut out[c..]).iter_mut().zip(sum) {
-            I::store(I::mul(sum, I::splat(self.scale)), to);
-        }
-    }
-
-    /// One column, by the same operations.
-    #[inline(always)]
-    fn column(&self, state: &mut ColumnsMut<'_>, c: usize, v: &[f32], out: &mut [f32]) {
-        let mut kv = 0.0;
-        for (row, k) in self.k.iter().enumerate() {
-            kv = (state.row_mut(row)[c] * self.decay).mul_add(*k, kv);
-        }
-        let delta = self.beta * (v[c] - kv);
-        let mut sum = 0.0;
-        for (row, (k, q)) in self.k.iter().zip(self.q).enumerate() {
-            let s = &mut state.row_mut(row)[c];
-            *s = k.mul_add(delta, *s * self.decay);
-            sum = s.mul_add(*q, sum);
-        }
-        out[c] = sum * self.scale;
-    }
-}
-
-/// The first `16 · N` values.
+/// `row = row · decay`; the new row's product with `k`.
 #[inline(always)]
-fn sixteens<const N: usize>(values: &mut [f32]) -> &mut [[f32; 16]] {
-    &mut values.as_chunks_mut::<16>().0[..N]
+fn decayed<I: Isa>(row: &mut [f32], decay: f32, k: &[f32]) -> f32 {
+    let n = row.len();
+    let wide = I::splat(decay);
+    let mut acc = [I::splat(0.0); 4];
+    let (chunks, tail) = row.as_chunks_mut::<16>();
+    for (turn, k) in chunks.chunks_mut(4).zip(k.chunks(64)) {
+        for (g, (s, k)) in turn.iter_mut().zip(k.as_chunks::<16>().0).enumerate() {
+            let new = I::mul(I::load(s), wide);
+            I::store(new, s);
+            acc[g] = I::fma(new, I::load(k), acc[g]);
+        }
+    }
+    let mut lanes = add_groups::<I>(acc);
+    for ((lane, s), k) in lanes.iter_mut().zip(tail).zip(&k[n / 16 * 16..]) {
+        *s *= decay;
+        *lane = s.mul_add(*k, *lane);
+    }
+    add_lanes(lanes)
+}
+
+/// `row = row + k · delta`; the new row's product with `q`.
+#[inline(always)]
+fn corrected<I: Isa>(row: &mut [f32], k: &[f32], delta: f32, q: &[f32]) -> f32 {
+    let n = row.len();
+    let wide = I::splat(delta);
+    let mut acc = [I::splat(0.0); 4];
+    let (chunks, tail) = row.as_chunks_mut::<16>();
+    for ((turn, k), q) in chunks.chunks_mut(4).zip(k.chunks(64)).zip(q.chunks(64)) {
+        let (k, q) = (k.as_chunks::<16>().0, q.as_chunks::<16>().0);
+        for (g, ((s, k), q)) in turn.iter_mut().zip(k).zip(q).enumerate() {
+            let new = I::fma(I::load(k), wide, I::load(s));
+            I::store(new, s);
+            acc[g] = I::fma(new, I::load(q), acc[g]);
+        }
+    }
+    let mut lanes = add_groups::<I>(acc);
+    let at = n / 16 * 16;
+    for (((lane, s), k), q) in lanes.iter_mut().zip(tail).zip(&k[at..]).zip(&q[at..]) {
+        *s = k.mul_add(delta, *s);
+        *lane = s.mul_add(*q, *lane);
+    }
+    add_lanes(lanes)
 }
 
 #[cfg(test)]
@@ -167,11 +130,7 @@ mod tests {
             beta: &[0.5],
             gate_stride: 1,
         };
-        gdn_scan(
-            tokens,
-            &mut ColumnsMut::new(&mut state, 1, 1),
-            &mut ColumnsMut::new(&mut out, 1, 1),
-        );
+        gdn_scan(tokens, 2, &mut state, &mut ColumnsMut::new(&mut out, 1, 1));
         // kv = 1, δ = 0.5·(3 − 1) = 1, S = [2, 2], out = 4 / √2.
         assert_eq!(state, [2.0, 2.0]);
         assert_eq!(out, [4.0 * (1.0 / 2.0f32.sqrt())]);

@@ -82,7 +82,7 @@ impl Kernel for GdnScan {
         let place = head * d + column;
         // SAFETY: operands; these columns of the head's matrix and of the result belong to this
         // chunk, and effects keep other ops off the state.
-        let (tokens, mut matrix, mut y) = unsafe {
+        let (tokens, matrix, mut y) = unsafe {
             let tokens = Tokens {
                 q: &run.read(&self.q)[k_head * d..],
                 k: &run.read(&self.k)[k_head * d..],
@@ -93,8 +93,8 @@ impl Kernel for GdnScan {
                 beta: &run.read(&self.beta)[head..],
                 gate_stride: heads,
             };
-            let at = (head * d * d + column) * size_of::<f32>();
-            let matrix = matrix.columns(at, d, columns, d);
+            let at = (head * d + column) * d * size_of::<f32>();
+            let matrix: &mut [f32] = matrix.slice_mut(at, columns * d);
             let at = self.y.offset + place * size_of::<f32>();
             (
                 tokens,
@@ -102,6 +102,6 @@ impl Kernel for GdnScan {
                 run.arena.columns(at, run.tokens, columns, heads * d),
             )
         };
-        gdn_scan(tokens, &mut matrix, &mut y);
+        gdn_scan(tokens, d, matrix, &mut y);
     }
 }
