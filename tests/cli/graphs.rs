@@ -3,6 +3,8 @@
 use std::fs;
 
 use serde_json::Value;
+use sharpi_compile::gguf::write::Writer;
+use sharpi_compile::gguf::{Array, Gguf};
 use tempfile::tempdir;
 
 use crate::{fails, json, sharpi, stdout};
@@ -35,6 +37,50 @@ fn equal_layers_are_folded_unless_all_are_wanted() {
             assert!(whole.contains(&format!("@blk.{block}.")), "{whole}");
         }
     }
+}
+
+/// The small model, its two DeltaNet blocks and its attention block standing there four times.
+fn tall() -> Vec<u8> {
+    let gguf = Gguf::open("fixtures/models/micro-dense-IQ4_XS.gguf").unwrap();
+    let mut writer = Writer::new();
+    for (key, value) in gguf.metadata() {
+        writer.metadata(key, value.clone());
+    }
+    writer.metadata("qwen35.block_count", 13u32);
+    let recurrent: Vec<bool> = (0..13).map(|block| block < 12 && block % 3 < 2).collect();
+    writer.metadata("qwen35.attention.recurrent_layers", Array::from(recurrent));
+    for (name, info) in gguf.tensors() {
+        let mut add = |name: String| {
+            writer.tensor(name, info.ty, &info.dims, gguf.data(info));
+        };
+        let block = name.strip_prefix("blk.").and_then(|n| n.split_once('.'));
+        match block.map(|(block, rest)| (block.parse::<usize>().unwrap(), rest)) {
+            None => add(name.clone()),
+            Some((3, rest)) => add(format!("blk.12.{rest}")),
+            Some((block, rest)) => {
+                (0..4).for_each(|i| add(format!("blk.{}.{rest}", block + 3 * i)))
+            }
+        }
+    }
+    let mut bytes = Vec::new();
+    writer.write(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn groups_of_layers_are_folded_from_the_outside_in() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("tall.gguf");
+    fs::write(&path, tall()).unwrap();
+    let mut command = sharpi("dump-graph --graph trunk --stage planned -m");
+    command.arg(path);
+    let dump = stdout(command);
+    let folds: Vec<&str> = dump.lines().filter(|l| l.contains("the same as")).collect();
+    let expected = [
+        "    ; blk.1: the same as blk.0, 1 more time",
+        "    ; blk.3-11: the same as blk.0-2, 3 more times",
+    ];
+    assert_eq!(folds, expected, "{dump}");
 }
 
 #[test]
