@@ -16,6 +16,9 @@ const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 const UNSUPPORTED: u8 = 4;
 
+/// What to do when only the program can be at fault.
+const FAULT: &str = "this is a fault of the program: report it with the model's name; --skip-pass may lead around it";
+
 /// Why a command did not do what was asked for.
 pub(super) enum Failure {
     /// Whoever read the output has had enough: nothing to complain about.
@@ -97,7 +100,7 @@ impl From<CompileError> for Failure {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Failure {
-        let help = "see whether memory is short: a smaller -c or -b needs less of it";
+        let help = run_help(&error);
         Failure::plain(error, help)
     }
 }
@@ -113,7 +116,8 @@ impl From<GenerateError> for Failure {
             GenerateError::NoChoice { .. } => {
                 "the weights are damaged: try another copy of the file"
             }
-            _ => "see whether memory is short: a smaller -c or -b needs less of it",
+            GenerateError::Run(error) => run_help(error),
+            _ => FAULT,
         };
         Failure::plain(error, help)
     }
@@ -128,7 +132,8 @@ fn help(error: &Error) -> &'static str {
              convert_hf_to_gguf.py"
         }
         Error::Compile(error) => compile_help(error),
-        _ => "the file does not hold what its header promises: try another copy",
+        Error::Run(error) => run_help(error),
+        _ => FAULT,
     }
 }
 
@@ -181,9 +186,14 @@ fn compile_help(error: &CompileError) -> &'static str {
         CompileError::Verify { .. }
         | CompileError::Pass { .. }
         | CompileError::Stage { .. }
-        | CompileError::Unfinished { .. } => {
-            "this is a fault of the compiler: report it with the model's name; --skip-pass may lead \
-             around it"
-        }
+        | CompileError::Unfinished { .. } => FAULT,
+    }
+}
+
+fn run_help(error: &RunError) -> &'static str {
+    match error {
+        RunError::Threads { .. } => "ask for fewer threads with -t N",
+        RunError::Context { .. } => "ask for a larger context with -c N",
+        _ => FAULT,
     }
 }

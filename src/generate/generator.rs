@@ -46,8 +46,8 @@ impl Default for GenerateOptions {
 pub struct Token {
     /// The token.
     pub id: u32,
-    /// The best logits it was chosen from, before any is excluded or penalised: the best first,
-    /// the lower id first on a tie.
+    /// The best logits that the trunk gave, those of tokens never to be chosen left out: the best
+    /// first, the lower id first on a tie.
     pub top: Vec<(u32, f32)>,
 }
 
@@ -186,8 +186,13 @@ impl Generator {
         if !self.pending.is_empty() {
             return Ok(Err(StopReason::Cancelled));
         }
+        if self.options.ignore_eos {
+            self.exclude_end_of_text();
+        }
         let top = best::top(&self.logits, self.options.logits_top);
-        let id = self.choose()?;
+        let position = self.session.position(TRUNK);
+        let id = self.sampler.pick(&mut self.logits);
+        let id = id.ok_or(GenerateError::NoChoice { position })?;
         if !self.options.ignore_eos && self.options.end_of_text.contains(&id) {
             return Ok(Err(StopReason::EndOfText(id)));
         }
@@ -197,17 +202,13 @@ impl Generator {
         Ok(Ok(Token { id, top }))
     }
 
-    fn choose(&mut self) -> Result<u32, GenerateError> {
-        if self.options.ignore_eos {
-            for id in &self.options.end_of_text {
-                if let Some(x) = self.logits.get_mut(*id as usize) {
-                    *x = f32::NEG_INFINITY;
-                }
+    /// Excludes the tokens that end a text, as the reference does: before anything is ranked.
+    fn exclude_end_of_text(&mut self) {
+        for id in &self.options.end_of_text {
+            if let Some(x) = self.logits.get_mut(*id as usize) {
+                *x = f32::NEG_INFINITY;
             }
         }
-        let choice = self.sampler.pick(&mut self.logits);
-        let position = self.session.position(TRUNK);
-        choice.ok_or(GenerateError::NoChoice { position })
     }
 }
 

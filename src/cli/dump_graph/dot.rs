@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 
-use sharpi_ir::{NodeId, NodeKind};
+use sharpi_ir::{NodeId, NodeKind, Value};
 
+use super::blocks::symbol_name;
 use super::fold::{Piece, shown_instead};
 use super::picture::{Picture, Row, Section, Shown};
 
@@ -16,19 +17,24 @@ pub(super) fn write(picture: &Picture<'_>, out: &mut impl Write) -> io::Result<(
         writeln!(out, "  subgraph \"cluster_{}\" {{", shown.name)?;
         writeln!(out, "    label=\"@{}\";", shown.name)?;
         for &input in shown.graph.inputs() {
-            write_box(shown, input, "ellipse", out)?;
+            write_box(picture, shown, input, out)?;
         }
-        write_pieces(shown, &shown.pieces, out)?;
+        write_pieces(picture, shown, &shown.pieces, out)?;
         write_edges(shown, out)?;
         writeln!(out, "  }}")?;
     }
     writeln!(out, "}}")
 }
 
-fn write_pieces(shown: &Shown<'_>, pieces: &[Piece], out: &mut impl Write) -> io::Result<()> {
+fn write_pieces(
+    picture: &Picture<'_>,
+    shown: &Shown<'_>,
+    pieces: &[Piece],
+    out: &mut impl Write,
+) -> io::Result<()> {
     for piece in pieces {
         match piece {
-            Piece::One(i) => write_section(shown, *i, out)?,
+            Piece::One(i) => write_section(picture, shown, *i, out)?,
             Piece::Repeat { body, all, period } => {
                 let names = shown.block_names(&shown.sections[all.clone()]);
                 let times = all.len() / period;
@@ -38,7 +44,7 @@ fn write_pieces(shown: &Shown<'_>, pieces: &[Piece], out: &mut impl Write) -> io
                     shown.name, all.start, all.end
                 )?;
                 writeln!(out, "    label=\"{times} times: {names}\"; style=dashed;")?;
-                write_pieces(shown, body, out)?;
+                write_pieces(picture, shown, body, out)?;
                 writeln!(out, "    }}")?;
             }
         }
@@ -46,7 +52,12 @@ fn write_pieces(shown: &Shown<'_>, pieces: &[Piece], out: &mut impl Write) -> io
     Ok(())
 }
 
-fn write_section(shown: &Shown<'_>, index: usize, out: &mut impl Write) -> io::Result<()> {
+fn write_section(
+    picture: &Picture<'_>,
+    shown: &Shown<'_>,
+    index: usize,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let section = &shown.sections[index];
     if let Some(block) = section.block {
         writeln!(
@@ -56,7 +67,7 @@ fn write_section(shown: &Shown<'_>, index: usize, out: &mut impl Write) -> io::R
         )?;
     }
     for row in &section.rows {
-        write_box(shown, row.node, "box", out)?;
+        write_box(picture, shown, row.node, out)?;
     }
     match section.block {
         Some(_) => writeln!(out, "    }}"),
@@ -64,38 +75,53 @@ fn write_section(shown: &Shown<'_>, index: usize, out: &mut impl Write) -> io::R
     }
 }
 
-fn write_box(shown: &Shown<'_>, node: NodeId, shape: &str, out: &mut impl Write) -> io::Result<()> {
-    let title = match shown.graph.kind(node) {
-        NodeKind::Input(name) => name.as_str(),
-        NodeKind::Op(op) => op.mnemonic(),
+/// What it is, the weights and states it uses, and what comes out.
+fn write_box(
+    picture: &Picture<'_>,
+    shown: &Shown<'_>,
+    node: NodeId,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let (title, shape) = match shown.graph.kind(node) {
+        NodeKind::Input(name) => (name.as_str(), "ellipse"),
+        NodeKind::Op(op) => (op.mnemonic(), "box"),
     };
     let mut label = escaped(title);
+    let symbols = &picture.snapshot.module.symbols;
+    let operands = shown.graph.operands(node).into_iter();
+    for name in operands.filter_map(|o| symbol_name(symbols, o)) {
+        label += &format!("\\n@{}", escaped(name));
+    }
     for result in shown.graph.results(node) {
         let name = result.name.as_deref().unwrap_or_default();
         label += &format!("\\n{} {}", escaped(name), result.ty);
     }
-    writeln!(
-        out,
-        "      {} [label=\"{label}\", shape={shape}];",
-        id(shown, node)
-    )
+    let id = id(shown, node);
+    writeln!(out, "      {id} [label=\"{label}\", shape={shape}];")
 }
 
-/// Edges between what is shown; one that ends at a hidden op is led to the op shown in its place.
+/// Edges between what is shown, dashed where only a state orders two ops; one that ends at a hidden
+/// op is led to the op shown in its place.
 fn write_edges(shown: &Shown<'_>, out: &mut impl Write) -> io::Result<()> {
     let instead = instead(shown);
     let mut edges = BTreeSet::new();
+    let mut edge = |from: NodeId, to: NodeId, style: &'static str| {
+        let is_input = matches!(shown.graph.kind(from), NodeKind::Input(_));
+        let from = instead.get(&from).copied().or(is_input.then_some(from));
+        if let Some(from) = from {
+            edges.insert((id(shown, from), id(shown, to), style));
+        }
+    };
     for row in shown.rows() {
         for v in shown.graph.value_operands(row.node) {
-            let is_input = matches!(shown.graph.kind(v.node), NodeKind::Input(_));
-            let from = instead.get(&v.node).copied();
-            if let Some(from) = from.or(is_input.then_some(v.node)) {
-                edges.insert((id(shown, from), id(shown, row.node)));
-            }
+            edge(v.node, row.node, "");
+        }
+        for before in shown.graph.effect_predecessors(row.node) {
+            edge(before, row.node, " [style=dashed]");
         }
     }
-    for (from, to) in edges {
-        writeln!(out, "    {from} -> {to};")?;
+    for (from, to, style) in edges {
+        writeln!(out, "    {from} -> {to}{style};")?;
     }
     Ok(())
 }
@@ -115,11 +141,22 @@ fn instead(shown: &Shown<'_>) -> HashMap<NodeId, NodeId> {
     pairs.collect()
 }
 
-/// Named after the op's first value, so that a picture of the same graph is the same text.
+/// Named after the op's first value, or one without values after its operands, so that a picture
+/// of the same graph is the same text.
 fn id(shown: &Shown<'_>, node: NodeId) -> String {
-    let value = shown.graph.values(node).next();
-    let number = value.map_or("%?", |v| shown.numbers.of(v));
-    format!("\"{}{}\"", shown.name, escaped(number))
+    let numbers = |values: &[Value]| {
+        let numbers = values.iter().map(|v| shown.numbers.of(*v));
+        escaped(&numbers.collect::<String>())
+    };
+    let own: Vec<Value> = shown.graph.values(node).take(1).collect();
+    let name = match own.is_empty() {
+        true => format!(
+            "!{}",
+            numbers(&shown.graph.value_operands(node).collect::<Vec<_>>())
+        ),
+        false => numbers(&own),
+    };
+    format!("\"{}{name}\"", shown.name)
 }
 
 fn escaped(text: &str) -> String {
