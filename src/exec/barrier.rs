@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Spins before a waiting worker offers its core to others, on machines that are shared.
-const SPINS: usize = 1 << 14;
+const SPINS: usize = 1 << 9;
 
 /// Where the workers of a region meet between steps.
 pub(super) struct Barrier {

@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 
 use super::activation::{round_bf16, round_f16};
-use super::dot::dot;
+use super::dot::dot_64;
 use super::isa::Isa;
 use super::math;
 use super::quant::{Bf16, Element, F16, F32};
@@ -127,7 +127,7 @@ multiversion! {
 #[inline(always)]
 fn score_body<I: Isa, E: Element>(q: &[f32], k: CacheRows<'_>, scale: f32, scores: &mut [f32]) {
     for (p, score) in scores.iter_mut().enumerate() {
-        *score = dot::<I, E>(&k.bytes[p * k.stride..], q) * scale;
+        *score = dot_64::<I, E>(&k.bytes[p * k.stride..], q) * scale;
     }
 }
 

@@ -1,10 +1,9 @@
 //! Dot products of float rows, and the matmul kernel made of them.
 //!
-//! A dot product is defined in ggml's order, because its last bit can decide a rounding further
-//! on: four groups of 16 lanes, 64 elements a turn, of which group `g` takes elements `16g ..`,
-//! each with one fused multiply-add. Sixteens that are left fill the groups in order. The groups
-//! are added 0 + 2 and 1 + 3, then both; single elements that are left go to the first lanes; the
-//! lanes are added as a tree, `j` with `j + 8`, then `j + 4`, `j + 2`, `j + 1`.
+//! A dot product of `n` values is defined as 16 lanes: lane `j` takes elements `j`,
+//! `j + 16`, … in order, each with one fused multiply-add; a remainder fills the first
+//! lanes once more. The lanes are then added pairwise, `j` with `j + 8`, then `j + 4`,
+//! `j + 2`, `j + 1`.
 
 use super::columns::ColumnsMut;
 use super::isa::Isa;
@@ -27,7 +26,43 @@ pub(crate) fn add_lanes(mut lanes: [f32; 16]) -> f32 {
     lanes[0]
 }
 
-/// The sums of four groups, lane by lane.
+/// The dot products of `R` rows with `T` tokens, all of the same length.
+#[inline(always)]
+fn tile<I: Isa, E: Element, const R: usize, const T: usize>(
+    rows: [&[u8]; R],
+    tokens: [&[f32]; T],
+) -> [[f32; T]; R] {
+    let n = tokens[0].len();
+    let rows = rows.map(|row| &row[..n * E::BYTES]);
+    let tokens = tokens.map(|token| &token[..n]);
+    let mut acc = [[I::splat(0.0); T]; R];
+    for i in (0..n / 16).map(|i| 16 * i) {
+        let mut a = [I::splat(0.0); T];
+        for t in 0..T {
+            a[t] = I::load(tokens[t][i..i + 16].try_into().expect("16 values"));
+        }
+        for r in 0..R {
+            let w = E::sixteen::<I>(&rows[r][i * E::BYTES..(i + 16) * E::BYTES]);
+            for t in 0..T {
+                acc[r][t] = I::fma(w, a[t], acc[r][t]);
+            }
+        }
+    }
+    let mut dots = [[0.0; T]; R];
+    for r in 0..R {
+        for t in 0..T {
+            let mut lanes = [0.0; 16];
+            I::store(acc[r][t], &mut lanes);
+            for (lane, i) in lanes.iter_mut().zip(n / 16 * 16..n) {
+                *lane = E::one::<I>(&rows[r][i * E::BYTES..]).mul_add(tokens[t][i], *lane);
+            }
+            dots[r][t] = add_lanes(lanes);
+        }
+    }
+    dots
+}
+
+/// The sums of four groups, 0 + 2 and 1 + 3, then both, lane by lane.
 #[inline(always)]
 pub(crate) fn add_groups<I: Isa>(groups: [I::F; 4]) -> [f32; 16] {
     let mut stored = [[0.0; 16]; 4];
@@ -42,49 +77,25 @@ pub(crate) fn add_groups<I: Isa>(groups: [I::F; 4]) -> [f32; 16] {
     lanes
 }
 
-/// The dot products of `R` rows with `T` tokens, all of the same length.
+/// The dot product of a stored row with `a` in ggml's order for single vectors, which attention
+/// and the delta rule follow because its last bit can decide a rounding to f16: 64 elements a
+/// turn, of which group `g` of four takes elements `16g ..`; the groups are added, then the lanes.
 #[inline(always)]
-fn tile<I: Isa, E: Element, const R: usize, const T: usize>(
-    rows: [&[u8]; R],
-    tokens: [&[f32]; T],
-) -> [[f32; T]; R] {
-    let n = tokens[0].len();
-    let rows = rows.map(|row| &row[..n * E::BYTES]);
-    let tokens = tokens.map(|token| &token[..n]);
-    let mut acc = [[[I::splat(0.0); 4]; T]; R];
-    let mut turn = |at: usize, groups: usize| {
-        for g in 0..groups {
-            let i = at + 16 * g;
-            for r in 0..R {
-                let w = E::sixteen::<I>(&rows[r][i * E::BYTES..(i + 16) * E::BYTES]);
-                for t in 0..T {
-                    let a = I::load(tokens[t][i..i + 16].try_into().expect("16 values"));
-                    acc[r][t][g] = I::fma(w, a, acc[r][t][g]);
-                }
-            }
-        }
-    };
-    for turns in 0..n / 64 {
-        turn(64 * turns, 4);
-    }
-    turn(n / 64 * 64, n % 64 / 16);
-    let mut dots = [[0.0; T]; R];
-    for r in 0..R {
-        for t in 0..T {
-            let mut lanes = add_groups::<I>(acc[r][t]);
-            for (lane, i) in lanes.iter_mut().zip(n / 16 * 16..n) {
-                *lane = E::one::<I>(&rows[r][i * E::BYTES..]).mul_add(tokens[t][i], *lane);
-            }
-            dots[r][t] = add_lanes(lanes);
+pub(crate) fn dot_64<I: Isa, E: Element>(row: &[u8], a: &[f32]) -> f32 {
+    let row = &row[..a.len() * E::BYTES];
+    let (chunks, tail) = a.as_chunks::<16>();
+    let mut acc = [I::splat(0.0); 4];
+    for (turn, row) in chunks.chunks(4).zip(row.chunks(64 * E::BYTES)) {
+        for (g, (a, w)) in turn.iter().zip(row.chunks_exact(16 * E::BYTES)).enumerate() {
+            acc[g] = I::fma(E::sixteen::<I>(w), I::load(a), acc[g]);
         }
     }
-    dots
-}
-
-/// The dot product of a stored row with `a`.
-#[inline(always)]
-pub(crate) fn dot<I: Isa, E: Element>(row: &[u8], a: &[f32]) -> f32 {
-    tile::<I, E, 1, 1>([row], [a])[0][0]
+    let mut lanes = add_groups::<I>(acc);
+    let left = &row[16 * chunks.len() * E::BYTES..];
+    for ((lane, a), w) in lanes.iter_mut().zip(tail).zip(left.chunks_exact(E::BYTES)) {
+        *lane = E::one::<I>(w).mul_add(*a, *lane);
+    }
+    add_lanes(lanes)
 }
 
 multiversion! {
@@ -101,11 +112,11 @@ fn floats<I: Isa, E: Element>(
     acts: &Prepared,
     out: &mut ColumnsMut<'_>,
 ) {
-    // Four groups each: 16 of 32 wide registers; two narrow ones make one vector.
+    // 4 × 4 accumulators fill half of 32 wide registers; two narrow ones make one vector.
     if I::TOKEN_GROUPS > 1 {
-        blocked::<I, E, 2, 2>(weights, rows, acts, out);
+        blocked::<I, E, 4, 4>(weights, rows, acts, out);
     } else {
-        blocked::<I, E, 1, 1>(weights, rows, acts, out);
+        blocked::<I, E, 2, 2>(weights, rows, acts, out);
     }
 }
 

@@ -38,7 +38,7 @@ multiversion! {
     /// S[j] = S[j] + k · δ;  out[j] = (S[j]·q) · 1/√D
     /// ```
     ///
-    /// Dot products are in the order of `dot`, the rank-1 update is fused: ggml's
+    /// Dot products are in the order of `dot_64`, the rank-1 update is fused: ggml's
     /// `gated_delta_net` to the bit. Columns do not meet, so threads may split them.
     ///
     /// # Panics
