@@ -6,22 +6,22 @@ use sharpi_compile::generate::SamplerOptions;
 #[command(next_help_heading = "Sampling (llama.cpp's defaults, once --temp is above 0)")]
 pub(super) struct SamplingArgs {
     /// Temperature; 0 always takes the most likely token
-    #[arg(long, value_name = "F", default_value_t = 0.0, value_parser = number(|x| x >= 0.0, "0 or more"))]
+    #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true, value_parser = number(|x| x >= 0.0, "0 or more"))]
     temp: f32,
     /// Draw among the N most likely tokens; 0 among all
     #[arg(long, value_name = "N", default_value_t = 40)]
     top_k: usize,
     /// Draw among the fewest tokens that have this probability together; 1 among all
-    #[arg(long, value_name = "F", default_value_t = 0.95, value_parser = number(|x| (0.0..=1.0).contains(&x), "0 to 1"))]
+    #[arg(long, value_name = "F", default_value_t = 0.95, allow_negative_numbers = true, value_parser = number(|x| (0.0..=1.0).contains(&x), "0 to 1"))]
     top_p: f32,
     /// Drop tokens less likely than this fraction of the most likely one; 0 drops none
-    #[arg(long, value_name = "F", default_value_t = 0.05, value_parser = number(|x| (0.0..=1.0).contains(&x), "0 to 1"))]
+    #[arg(long, value_name = "F", default_value_t = 0.05, allow_negative_numbers = true, value_parser = number(|x| (0.0..=1.0).contains(&x), "0 to 1"))]
     min_p: f32,
     /// Seed of the random numbers; -1 draws one
     #[arg(short, long, value_name = "SEED", default_value_t = -1, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
     seed: i64,
     /// Makes the tokens of the last 64 less likely; 1 leaves them alone
-    #[arg(long, value_name = "F", default_value_t = 1.0, value_parser = number(|x| x > 0.0, "above 0"))]
+    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true, value_parser = number(|x| x > 0.0, "above 0"))]
     repeat_penalty: f32,
 }
 

@@ -25,6 +25,7 @@ fn a_value_out_of_range_is_a_usage_error_that_says_what_is_accepted() {
     fails(sharpi("run -p x -t 0"), 2, &["--threads"]);
     fails(sharpi("run -p x -s -2"), 2, &["--seed"]);
     fails(sharpi("run -p x --temp warm"), 2, &["a number, 0 or more"]);
+    fails(sharpi("run -p x --temp -1"), 2, &["a number, 0 or more"]);
     fails(sharpi("run -p x --top-p 1.5"), 2, &["a number, 0 to 1"]);
     fails(
         sharpi("run -p x --repeat-penalty 0"),
