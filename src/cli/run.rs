@@ -121,6 +121,8 @@ impl Run {
     fn load(&self) -> Result<(Model, Tokenizer), Failure> {
         let _progress = Progress::spinner("loading the model");
         let model = self.model.open()?;
+        // Of a model of another kind the vocabulary is another too; the kind is what to tell.
+        model.hparams()?;
         let tokenizer = model.tokenizer()?;
         Ok((model, tokenizer))
     }

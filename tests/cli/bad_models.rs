@@ -29,7 +29,7 @@ fn model(folder: &TempDir) -> impl AsRef<Path> + AsRef<std::ffi::OsStr> {
     folder.path().join("model.gguf")
 }
 
-/// The model with another architecture, or with one tensor of another type.
+/// The model with another architecture and the vocabulary that goes with it, or with one tensor of another type.
 fn changed(architecture: Option<&str>, tensor: Option<(&str, GgmlType)>) -> TempDir {
     let gguf = Gguf::open(MODEL).unwrap();
     let mut writer = Writer::new();
@@ -38,6 +38,7 @@ fn changed(architecture: Option<&str>, tensor: Option<(&str, GgmlType)>) -> Temp
     }
     if let Some(name) = architecture {
         writer.metadata("general.architecture", name);
+        writer.metadata("tokenizer.ggml.pre", name);
     }
     for (name, info) in gguf.tensors() {
         match tensor {
@@ -63,6 +64,14 @@ fn a_file_that_is_not_there_is_named() {
         &["no/such.gguf", "path"],
     );
     fails(sharpi("inspect no/such.gguf"), 1, &["no/such.gguf", "path"]);
+}
+
+#[test]
+fn a_folder_is_no_model() {
+    let folder = tempdir().unwrap();
+    let mut inspect = sharpi("inspect");
+    inspect.arg(folder.path());
+    fails(inspect, 1, &["not a regular file"]);
 }
 
 #[test]
