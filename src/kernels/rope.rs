@@ -28,7 +28,7 @@ pub fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) {
     let (low, high) = x[..2 * half].split_at_mut(half);
     for (((low, high), cos), sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
         let (a, b) = (*low, *high);
-        // The first product is fused, as the reference is compiled.
+        // One product is fused. No capture tells which one the reference fuses, if any.
         *low = a.mul_add(*cos, -(b * sin));
         *high = a.mul_add(*sin, b * cos);
     }
