@@ -67,6 +67,9 @@ pub(crate) trait Isa: Copy {
     fn madd_pair(acc: Self::I, a: [i16; 2], b: &[i16; 32]) -> Self::I;
     /// The sum of all lanes, of each of four vectors.
     fn sums(x: [Self::I; 4]) -> [i32; 4];
+    /// `x[2j] + x[2j+1]` and `y[2j] + y[2j+1]`: for each even `j`, its sum and the next one's,
+    /// first of `x`, then of `y`.
+    fn pair_sums(x: Self::I, y: Self::I) -> Self::I;
     /// `Σ a[r][j]·b[j]` for each `r`.
     fn dots16(a: &[[i16; 16]; 4], b: &[i16; 16]) -> [i32; 4];
     /// Each lane rounded to f32.
@@ -161,6 +164,13 @@ impl Isa for Scalar {
     #[inline(always)]
     fn sums(x: [Self::I; 4]) -> [i32; 4] {
         x.map(|x| x.iter().sum())
+    }
+    #[inline(always)]
+    fn pair_sums(x: Self::I, y: Self::I) -> Self::I {
+        std::array::from_fn(|j| {
+            let (from, at) = (if j % 4 < 2 { &x } else { &y }, j / 4 * 4 + j % 2 * 2);
+            from[at] + from[at + 1]
+        })
     }
     #[inline(always)]
     fn dots16(a: &[[i16; 16]; 4], b: &[i16; 16]) -> [i32; 4] {

@@ -4,8 +4,14 @@
 //! block, `isum = Σ scale·q · a` exactly in i32, then `acc = fma(isum, d_w·d_a, acc)`. With
 //! sub-block minimums, `imin = Σ min · Σa` exactly in i32 and
 //! `accm = fma(imin, dmin·d_a, accm)`; with a block offset `m` (Q4_1, Q5_1),
-//! `accm = fma(−m, s_a, accm)`. The result is `acc − accm`. Float rows are
-//! dot products of 16 lanes (see `dot`).
+//! `accm = fma(−m, s_a, accm)`. The result is `acc − accm`.
+//!
+//! Formats which ggml repacks on x86 (Q4_0, IQ4_NL, Q2_K, Q4_K) have one such `acc`. The
+//! others follow its `vec_dot`: `acc[j]` for `j < 8`, made of elements `4j .. 4j + 4` of each
+//! 32, and added at the end: `j` with `j + 4`, then `j + 2`, then `j + 1`. A rounding more or
+//! less here can flip a quant of the next activation, so this decides tokens.
+//!
+//! Float rows are dot products of 16 lanes (see `dot`).
 
 use super::activation::ActivationType;
 use super::columns::ColumnsMut;
@@ -133,7 +139,7 @@ fn four_rows<I: Isa, F: Format, const M: usize>(
 ) {
     let blocks = acts.n / F::LEN;
     let lanes = F::LEN / 32;
-    let mut acc = [[0.0f32; 4]; M];
+    let mut acc = [RowSums::<I>::new(); M];
     let mut accm = [[0.0f32; 4]; M];
     for b in 0..blocks {
         let mut isums = [[I::izero(); 4]; M];
@@ -157,7 +163,7 @@ fn four_rows<I: Isa, F: Format, const M: usize>(
         }
         for t in 0..M {
             let at = (first + t) * blocks + b;
-            add_scaled(&mut acc[t], I::sums(isums[t]), d, acts.d[at]);
+            acc[t].add::<F>(isums[t], d, acts.d[at]);
             match F::OFFSET {
                 Offset::None => {}
                 Offset::Mins => {
@@ -174,10 +180,68 @@ fn four_rows<I: Isa, F: Format, const M: usize>(
         }
     }
     for t in 0..M {
-        for (out, (acc, accm)) in out.row_mut(t).iter_mut().zip(acc[t].iter().zip(accm[t])) {
+        let acc = acc[t].total::<F>();
+        for (out, (acc, accm)) in out.row_mut(t).iter_mut().zip(acc.iter().zip(accm[t])) {
             *out = acc - accm;
         }
     }
+}
+
+/// The float sums of four rows.
+#[derive(Clone, Copy)]
+struct RowSums<I: Isa> {
+    /// Formats with one sum a row.
+    one: [f32; 4],
+    /// Formats with eight: rows 0 and 1, then 2 and 3, in the order of [`Isa::pair_sums`].
+    eight: [I::F; 2],
+}
+
+impl<I: Isa> RowSums<I> {
+    #[inline(always)]
+    fn new() -> Self {
+        Self {
+            one: [0.0; 4],
+            eight: [I::splat(0.0); 2],
+        }
+    }
+
+    /// Adds a block's integer sums, scaled.
+    #[inline(always)]
+    fn add<F: Format>(&mut self, isums: [I::I; 4], dw: [f32; 4], da: f32) {
+        if F::SUMS == 1 {
+            return add_scaled(&mut self.one, I::sums(isums), dw, da);
+        }
+        for (i, eight) in self.eight.iter_mut().enumerate() {
+            let isum = I::pair_sums(isums[2 * i], isums[2 * i + 1]);
+            let (x, y) = (dw[2 * i] * da, dw[2 * i + 1] * da);
+            let d = I::load(&[x, x, y, y, x, x, y, y, x, x, y, y, x, x, y, y]);
+            *eight = I::fma(I::to_f32(isum), d, *eight);
+        }
+    }
+
+    #[inline(always)]
+    fn total<F: Format>(&self) -> [f32; 4] {
+        if F::SUMS == 1 {
+            return self.one;
+        }
+        let mut total = [0.0; 4];
+        for (i, eight) in self.eight.iter().enumerate() {
+            let mut lanes = [0.0; 16];
+            I::store(*eight, &mut lanes);
+            for row in 0..2 {
+                total[2 * i + row] =
+                    add_eight(std::array::from_fn(|j| lanes[j / 2 * 4 + 2 * row + j % 2]));
+            }
+        }
+        total
+    }
+}
+
+/// The sum of eight lanes, as a tree.
+#[inline(always)]
+pub(crate) fn add_eight(x: [f32; 8]) -> f32 {
+    let four: [f32; 4] = std::array::from_fn(|j| x[j] + x[j + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 /// Fetches what lies under the block at `at`, four rows on: the next rows to be read.
@@ -227,7 +291,7 @@ mod tests {
     fn by_definition<F: Format>(ty: ActivationType, weights: &[u8], acts: &[u8]) -> f32 {
         let f16 = |bytes: &[u8]| half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
         let mut block = Block::<Scalar>::new();
-        let (mut acc, mut accm) = (0.0f32, 0.0f32);
+        let (mut acc, mut accm) = ([0.0f32; 8], 0.0f32);
         for (w, a) in weights
             .chunks_exact(F::BYTES)
             .zip(acts.chunks_exact(ty.block_bytes()))
@@ -238,23 +302,26 @@ mod tests {
                 ActivationType::Q8_1 => (f16(a), &a[4..]),
                 _ => (f32::from_le_bytes(a[..4].try_into().unwrap()), &a[4..260]),
             };
-            let (mut isum, mut imin) = (0i32, 0i32);
+            let (mut isum, mut imin) = ([0i32; 8], 0i32);
             for (i, a) in q.iter().map(|a| i32::from(*a as i8)).enumerate() {
                 let scale = if F::SCALED {
                     i32::from(block.scale[at(i / 16)])
                 } else {
                     1
                 };
-                isum += scale * i32::from(block.q[i / 32][i % 32] as i8) * a;
+                isum[i % 32 / 4 % F::SUMS] += scale * i32::from(block.q[i / 32][i % 32] as i8) * a;
                 imin += i32::from(block.min[at(i / 16)]) * a;
             }
-            acc = (isum as f32).mul_add(block.d * d, acc);
+            for (acc, isum) in acc.iter_mut().zip(isum) {
+                *acc = (isum as f32).mul_add(block.d * d, *acc);
+            }
             match F::OFFSET {
                 Offset::None => {}
                 Offset::Mins => accm = (imin as f32).mul_add(block.dmin * d, accm),
                 Offset::Added => accm = (-block.dmin).mul_add(f16(&a[2..]), accm),
             }
         }
+        let acc = ((acc[0] + acc[4]) + (acc[2] + acc[6])) + ((acc[1] + acc[5]) + (acc[3] + acc[7]));
         if F::OFFSET == Offset::Added {
             acc + accm
         } else {

@@ -6,7 +6,7 @@
 
 use super::columns::ColumnsMut;
 use super::isa::Isa;
-use super::matmul::scaled_quants;
+use super::matmul::{add_eight, scaled_quants};
 use super::prepared::{Lanes, Prepared};
 use super::quant::{Block, Format, Offset};
 use super::simd::multiversion;
@@ -76,12 +76,13 @@ impl Quad {
 /// Accumulators of four rows for one group of 16 tokens.
 #[derive(Clone, Copy)]
 struct Sums {
-    acc: [[f32; 16]; QUAD],
+    /// The first [`Format::SUMS`] of them.
+    acc: [[[f32; 16]; QUAD]; 8],
     accm: [[f32; 16]; QUAD],
 }
 
 const ZERO: Sums = Sums {
-    acc: [[0.0; 16]; QUAD],
+    acc: [[[0.0; 16]; QUAD]; 8],
     accm: [[0.0; 16]; QUAD],
 };
 
@@ -117,7 +118,7 @@ fn panels<I: Isa, F: Format>(
             let quads = &quads[..count.div_ceil(QUAD)];
             all_groups::<I, F>(quads, &chunk, acts, &mut sums);
         }
-        store(&sums, acts.m, first - rows.start, count, out);
+        store::<F>(&sums, acts.m, first - rows.start, count, out);
     }
 }
 
@@ -152,66 +153,116 @@ fn add_chunk<I: Isa, F: Format, const G: usize>(
     chunk: &Range<usize>,
     acts: &Prepared,
     group: usize,
-    sums: [&mut Sums; G],
+    mut sums: [&mut Sums; G],
+) {
+    // Sum after sum, so that one of them, for all rows and groups, stays in registers.
+    for j in 0..F::SUMS {
+        add_products::<I, F, G>(quad, chunk, acts, group, j, &mut sums);
+    }
+    if F::OFFSET != Offset::None {
+        add_offsets::<I, F, G>(quad, chunk, acts, group, &mut sums);
+    }
+}
+
+/// Adds a chunk of blocks to the `j`-th sums.
+#[inline(always)]
+fn add_products<I: Isa, F: Format, const G: usize>(
+    quad: &Quad,
+    chunk: &Range<usize>,
+    acts: &Prepared,
+    group: usize,
+    j: usize,
+    sums: &mut [&mut Sums; G],
 ) {
     let blocks = acts.n / F::LEN;
     let mut acc = [[I::splat(0.0); QUAD]; G];
+    for g in 0..G {
+        for r in 0..QUAD {
+            acc[g][r] = I::load(&sums[g].acc[j][r]);
+        }
+    }
+    for (i, b) in chunk.clone().enumerate() {
+        let at: [usize; G] = std::array::from_fn(|g| (group + g) * blocks + b);
+        let pairs = &quad.pairs[i * F::LEN / 2..(i + 1) * F::LEN / 2];
+        let tokens = at.map(|at| &acts.q[at * F::LEN / 2..(at + 1) * F::LEN / 2]);
+        let mut isum = [[I::izero(); QUAD]; G];
+        if F::SUMS == 1 {
+            add_pairs::<I, G>(pairs, tokens, &mut isum);
+        } else {
+            for k in 0..F::LEN / 32 {
+                let own = 16 * k + 2 * j..16 * k + 2 * j + 2;
+                let tokens = tokens.map(|tokens| &tokens[own.clone()]);
+                add_pairs::<I, G>(&pairs[own.clone()], tokens, &mut isum);
+            }
+        }
+        let d = vectors::<I, G>(&acts.d, at);
+        scaled_add::<I, G>(isum, &quad.d[i], d, &mut acc);
+    }
+    for (acc, sums) in acc.into_iter().zip(sums) {
+        for r in 0..QUAD {
+            I::store(acc[r], &mut sums.acc[j][r]);
+        }
+    }
+}
+
+/// Adds what a chunk of blocks subtracts.
+#[inline(always)]
+fn add_offsets<I: Isa, F: Format, const G: usize>(
+    quad: &Quad,
+    chunk: &Range<usize>,
+    acts: &Prepared,
+    group: usize,
+    sums: &mut [&mut Sums; G],
+) {
+    let blocks = acts.n / F::LEN;
     let mut accm = [[I::splat(0.0); QUAD]; G];
     for g in 0..G {
         for r in 0..QUAD {
-            acc[g][r] = I::load(&sums[g].acc[r]);
             accm[g][r] = I::load(&sums[g].accm[r]);
         }
     }
     for (i, b) in chunk.clone().enumerate() {
         let at: [usize; G] = std::array::from_fn(|g| (group + g) * blocks + b);
-        let isum = products::<I, G>(
-            &quad.pairs[i * F::LEN / 2..(i + 1) * F::LEN / 2],
-            at.map(|at| &acts.q[at * F::LEN / 2..(at + 1) * F::LEN / 2]),
-        );
-        let mut d = [I::splat(0.0); G];
-        for g in 0..G {
-            d[g] = vector::<I>(&acts.d, at[g]);
-        }
-        scaled_add::<I, G>(isum, &quad.d[i], d, &mut acc);
-        match F::OFFSET {
-            Offset::None => {}
-            Offset::Mins => {
-                let mins = &quad.mins[i * 8..(i + 1) * 8];
-                let imin = products::<I, G>(mins, at.map(|at| &acts.sums[at * 8..(at + 1) * 8]));
-                scaled_add::<I, G>(imin, &quad.dmin[i], d, &mut accm);
-            }
-            Offset::Added => {
-                for g in 0..G {
-                    let s = vector::<I>(&acts.s, at[g]);
-                    for r in 0..QUAD {
-                        accm[g][r] = I::fma(I::splat(quad.dmin[i][r]), s, accm[g][r]);
-                    }
+        if F::OFFSET == Offset::Mins {
+            let mut imin = [[I::izero(); QUAD]; G];
+            let tokens = at.map(|at| &acts.sums[at * 8..(at + 1) * 8]);
+            add_pairs::<I, G>(&quad.mins[i * 8..(i + 1) * 8], tokens, &mut imin);
+            let d = vectors::<I, G>(&acts.d, at);
+            scaled_add::<I, G>(imin, &quad.dmin[i], d, &mut accm);
+        } else {
+            let s = vectors::<I, G>(&acts.s, at);
+            for g in 0..G {
+                for r in 0..QUAD {
+                    accm[g][r] = I::fma(I::splat(quad.dmin[i][r]), s[g], accm[g][r]);
                 }
             }
         }
     }
-    for (g, sums) in sums.into_iter().enumerate() {
+    for (accm, sums) in accm.into_iter().zip(sums) {
         for r in 0..QUAD {
-            I::store(acc[g][r], &mut sums.acc[r]);
-            I::store(accm[g][r], &mut sums.accm[r]);
+            I::store(accm[r], &mut sums.accm[r]);
         }
     }
 }
 
-/// The `at`-th 16 values.
+/// The 16 values of each group.
 #[inline(always)]
-fn vector<I: Isa>(values: &[f32], at: usize) -> I::F {
-    I::load(values[at * 16..at * 16 + 16].try_into().expect("16 values"))
+fn vectors<I: Isa, const G: usize>(values: &[f32], at: [usize; G]) -> [I::F; G] {
+    let mut vectors = [I::splat(0.0); G];
+    for g in 0..G {
+        let values = &values[at[g] * 16..at[g] * 16 + 16];
+        vectors[g] = I::load(values.try_into().expect("16 values"));
+    }
+    vectors
 }
 
-/// The integer dot products of four rows with `G` groups of 16 tokens.
+/// Adds the integer dot products of four rows with `G` groups of 16 tokens.
 #[inline(always)]
-fn products<I: Isa, const G: usize>(
+fn add_pairs<I: Isa, const G: usize>(
     pairs: &[PairOfQuad],
     tokens: [&[Lanes]; G],
-) -> [[I::I; QUAD]; G] {
-    let mut sums = [[I::izero(); QUAD]; G];
+    sums: &mut [[I::I; QUAD]; G],
+) {
     let tokens = tokens.map(|lanes| &lanes[..pairs.len()]);
     for (p, pair) in pairs.iter().enumerate() {
         for g in 0..G {
@@ -220,7 +271,6 @@ fn products<I: Isa, const G: usize>(
             }
         }
     }
-    sums
 }
 
 /// `acc = fma(isum, d_w · d_a, acc)` in every lane.
@@ -240,12 +290,14 @@ fn scaled_add<I: Isa, const G: usize>(
 }
 
 /// Writes `count` columns from `first` on, for every token.
-fn store(sums: &[Sums], m: usize, first: usize, count: usize, out: &mut ColumnsMut<'_>) {
+fn store<F: Format>(sums: &[Sums], m: usize, first: usize, count: usize, out: &mut ColumnsMut<'_>) {
     for t in 0..m {
         let sums = &sums[t / 16 * QUADS..];
         for (r, out) in out.row_mut(t)[first..first + count].iter_mut().enumerate() {
             let quad = &sums[r / QUAD];
-            *out = quad.acc[r % QUAD][t % 16] - quad.accm[r % QUAD][t % 16];
+            let acc: [f32; 8] = std::array::from_fn(|j| quad.acc[j][r % QUAD][t % 16]);
+            let acc = if F::SUMS == 1 { acc[0] } else { add_eight(acc) };
+            *out = acc - quad.accm[r % QUAD][t % 16];
         }
     }
 }

@@ -134,6 +134,10 @@ impl Isa for Avx2 {
         intrinsic!(sums_of_8(eight))
     }
     #[inline(always)]
+    fn pair_sums(x: Self::I, y: Self::I) -> Self::I {
+        intrinsic!([_mm256_hadd_epi32(x[0], y[0]), _mm256_hadd_epi32(x[1], y[1])])
+    }
+    #[inline(always)]
     fn dots16(a: &[[i16; 16]; 4], b: &[i16; 16]) -> [i32; 4] {
         let mut eight = [Self::izero()[0]; 4];
         for (eight, a) in eight.iter_mut().zip(a) {
@@ -315,6 +319,16 @@ impl Isa for Avx512 {
             ));
         }
         intrinsic!(sums_of_8(eight))
+    }
+    #[inline(always)]
+    fn pair_sums(x: Self::I, y: Self::I) -> Self::I {
+        intrinsic!({
+            let (x, y) = (_mm512_castsi512_ps(x), _mm512_castsi512_ps(y));
+            _mm512_add_epi32(
+                _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(x, y)),
+                _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(x, y)),
+            )
+        })
     }
     #[inline(always)]
     fn dots16(a: &[[i16; 16]; 4], b: &[i16; 16]) -> [i32; 4] {

@@ -57,6 +57,8 @@ pub(crate) trait Format {
     /// Whether sub-blocks have integer scales; else `scale` stays 1.
     const SCALED: bool;
     const OFFSET: Offset;
+    /// Float sums that one row keeps, 1 or 8 (see `matmul`).
+    const SUMS: usize;
 
     /// Reads the block in `bytes`, exactly [`Format::BYTES`] long.
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>);

@@ -16,6 +16,7 @@ impl Format for Iq4Nl {
     const BYTES: usize = 18;
     const SCALED: bool = false;
     const OFFSET: Offset = Offset::None;
+    const SUMS: usize = 1;
 
     #[inline(always)]
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
@@ -33,6 +34,7 @@ impl Format for Iq4Xs {
     const BYTES: usize = 136;
     const SCALED: bool = true;
     const OFFSET: Offset = Offset::None;
+    const SUMS: usize = 8;
 
     #[inline(always)]
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {

@@ -57,6 +57,7 @@ impl Format for Q2K {
     const BYTES: usize = 84;
     const SCALED: bool = true;
     const OFFSET: Offset = Offset::Mins;
+    const SUMS: usize = 1;
 
     #[inline(always)]
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
@@ -79,6 +80,7 @@ impl Format for Q3K {
     const BYTES: usize = 110;
     const SCALED: bool = true;
     const OFFSET: Offset = Offset::None;
+    const SUMS: usize = 8;
 
     #[inline(always)]
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
@@ -110,6 +112,7 @@ impl Format for Q4K {
     const BYTES: usize = 144;
     const SCALED: bool = true;
     const OFFSET: Offset = Offset::Mins;
+    const SUMS: usize = 1;
 
     #[inline(always)]
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
@@ -129,6 +132,7 @@ impl Format for Q5K {
     const BYTES: usize = 176;
     const SCALED: bool = true;
     const OFFSET: Offset = Offset::Mins;
+    const SUMS: usize = 8;
 
     #[inline(always)]
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
@@ -151,6 +155,7 @@ impl Format for Q6K {
     const BYTES: usize = 210;
     const SCALED: bool = true;
     const OFFSET: Offset = Offset::None;
+    const SUMS: usize = 8;
 
     #[inline(always)]
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {

@@ -21,6 +21,7 @@ impl Format for Q8_0 {
     const BYTES: usize = 34;
     const SCALED: bool = false;
     const OFFSET: Offset = Offset::None;
+    const SUMS: usize = 8;
 
     #[inline(always)]
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
@@ -37,6 +38,7 @@ impl Format for Q4_0 {
     const BYTES: usize = 18;
     const SCALED: bool = false;
     const OFFSET: Offset = Offset::None;
+    const SUMS: usize = 1;
 
     #[inline(always)]
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
@@ -53,6 +55,7 @@ impl Format for Q4_1 {
     const BYTES: usize = 20;
     const SCALED: bool = false;
     const OFFSET: Offset = Offset::Added;
+    const SUMS: usize = 8;
 
     #[inline(always)]
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
@@ -71,6 +74,7 @@ impl Format for Q5_0 {
     const BYTES: usize = 22;
     const SCALED: bool = false;
     const OFFSET: Offset = Offset::None;
+    const SUMS: usize = 8;
 
     #[inline(always)]
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
@@ -87,6 +91,7 @@ impl Format for Q5_1 {
     const BYTES: usize = 24;
     const SCALED: bool = false;
     const OFFSET: Offset = Offset::Added;
+    const SUMS: usize = 8;
 
     #[inline(always)]
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
