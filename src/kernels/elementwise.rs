@@ -3,9 +3,9 @@
 //! Every function works on one row. The right-hand side of an operator is a row of the same
 //! length or one value for the row ([`Rhs`]).
 
+use super::dot::add_lanes;
 use super::isa::Isa;
 use super::math;
-use super::norm::add_lanes;
 use super::simd::multiversion;
 
 /// A right-hand side.
@@ -111,25 +111,24 @@ fn softmax_body<I: Isa>(x: &mut [f32]) {
     x.iter_mut().for_each(|x| *x *= factor);
 }
 
-/// Replaces x by `e^(x − max)` and returns the sum: element `j` goes to f64 lane `j % 8`,
-/// lanes are added as a tree.
+/// Replaces x by `e^(x − max)` and returns the sum: of each whole 16 in f32 as a tree, of these
+/// in f64. What is left over goes through the C library's exp, as in ggml.
 #[inline(always)]
-pub(super) fn exponentials(x: &mut [f32]) -> f64 {
-    let mut largest = [f32::NEG_INFINITY; 16];
-    for chunk in x.chunks(16) {
-        for (largest, x) in largest.iter_mut().zip(chunk) {
-            *largest = if *x > *largest { *x } else { *largest };
-        }
+fn exponentials(x: &mut [f32]) -> f64 {
+    let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let (chunks, rest) = x.as_chunks_mut::<16>();
+    let mut sum = 0.0;
+    for chunk in chunks {
+        chunk
+            .iter_mut()
+            .for_each(|x| *x = math::exp_f32(*x - largest));
+        sum += f64::from(add_lanes(*chunk));
     }
-    let largest = largest.into_iter().fold(f32::NEG_INFINITY, f32::max);
-    x.iter_mut().for_each(|x| *x = math::exp_f32(*x - largest));
-    let mut lanes = [0.0f64; 8];
-    for chunk in x.chunks(8) {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane += f64::from(*x);
-        }
+    for x in rest {
+        *x = math::exp(*x - largest);
+        sum += f64::from(*x);
     }
-    add_lanes(lanes)
+    sum
 }
 
 #[cfg(test)]

@@ -70,6 +70,8 @@ pub(crate) trait Isa: Copy {
     /// `x[2j] + x[2j+1]` and `y[2j] + y[2j+1]`: for each even `j`, its sum and the next one's,
     /// first of `x`, then of `y`.
     fn pair_sums(x: Self::I, y: Self::I) -> Self::I;
+    /// Lane `2j` is `−32 · (scale[j]·sums[j] + scale[j + 8]·sums[j + 8])`, odd lanes are 0.
+    fn unbiased(scale: &[i16; 16], sums: &[i16; 16]) -> Self::I;
     /// `Σ a[r][j]·b[j]` for each `r`.
     fn dots16(a: &[[i16; 16]; 4], b: &[i16; 16]) -> [i32; 4];
     /// Each lane rounded to f32.
@@ -170,6 +172,14 @@ impl Isa for Scalar {
         std::array::from_fn(|j| {
             let (from, at) = (if j % 4 < 2 { &x } else { &y }, j / 4 * 4 + j % 2 * 2);
             from[at] + from[at + 1]
+        })
+    }
+    #[inline(always)]
+    fn unbiased(scale: &[i16; 16], sums: &[i16; 16]) -> Self::I {
+        let product = |j: usize| i32::from(scale[j]) * i32::from(sums[j]);
+        std::array::from_fn(|j| match j % 2 {
+            0 => -32 * (product(j / 2) + product(j / 2 + 8)),
+            _ => 0,
         })
     }
     #[inline(always)]

@@ -1,12 +1,14 @@
-//! Scalar functions: a vectorisable exp, and libm-quality ones for few values.
+//! Scalar functions: a vectorisable exp, and those of the system's C library for few values.
 //!
-//! [`exp_f32`] is for loops over whole rows. The others go through f64 `libm` and are
-//! rounded at each step, which equals a correctly rounded f32 libm.
+//! [`exp_f32`] is for loops over whole rows. The others call what the reference calls, so that
+//! both have the same bits on one machine; another C library may round a last bit differently.
 
-/// eˣ within 1 ulp, for every x: subnormal results, 0, infinity and NaN included.
+/// eˣ within 2.5 ulp, for every x: subnormal results, 0, infinity and NaN included.
 ///
-/// Cody–Waite reduction `x = n·ln 2 + r`, `|r| ≤ ln 2 / 2`, the Taylor polynomial of degree 8
-/// and two exact powers of two. It has no branch, so loops over it vectorise.
+/// Cody–Waite reduction `x = n·ln 2 + r`, `|r| ≤ ln 2 / 2`, the minimax polynomial of degree 5
+/// of the Arm Optimized Routines and two exact powers of two. ggml's vector exp has the same
+/// steps, so a SiLU has the same bits there and here. It has no branch, so loops over it
+/// vectorise.
 #[inline(always)]
 pub fn exp_f32(x: f32) -> f32 {
     // Outside of these eˣ is 0 or infinite; NaN passes both comparisons.
@@ -15,20 +17,20 @@ pub fn exp_f32(x: f32) -> f32 {
     const MAGIC: f32 = 12_582_912.0;
     let shifted = x.mul_add(std::f32::consts::LOG2_E, MAGIC);
     let n = shifted - MAGIC;
+    // ln 2 in two parts, the first with 17 bits, so that its product with n is exact.
     let r = n.mul_add(-0.693_145_75, x);
     let r = n.mul_add(-1.428_606_8e-6, r);
-    let mut q = 1.0f32 / 40320.0;
-    for coefficient in [
-        1.0 / 5040.0,
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
-        0.5,
-    ] {
-        q = q.mul_add(r, coefficient);
-    }
-    let p = (r * r).mul_add(q, r) + 1.0;
+    let [c1, c2, c3, c4, c5] = [
+        0x3f7f_fff6,
+        0x3eff_fedb,
+        0x3e2a_af33,
+        0x3d2b_9f17,
+        0x3c07_2010,
+    ]
+    .map(f32::from_bits);
+    let rr = r * r;
+    let high = c5.mul_add(r, c4).mul_add(rr, c3.mul_add(r, c2));
+    let p = high.mul_add(rr, c1.mul_add(r, 1.0));
     // 2ⁿ as a product of two powers, so that neither over- nor underflows.
     let n = shifted.to_bits().wrapping_sub(MAGIC.to_bits()) as i32;
     let half = n >> 1;
@@ -42,9 +44,9 @@ pub fn silu(x: f32) -> f32 {
     x / (1.0 + exp_f32(-x))
 }
 
-/// eˣ, correctly rounded.
+/// eˣ by the C library.
 pub fn exp(x: f32) -> f32 {
-    libm::exp(f64::from(x)) as f32
+    x.exp()
 }
 
 /// `1 / (1 + e⁻ˣ)`, each step rounded to f32.
@@ -54,11 +56,7 @@ pub fn sigmoid(x: f32) -> f32 {
 
 /// `ln(1 + eˣ)`, each step rounded to f32; x itself above 20, as in ggml.
 pub fn softplus(x: f32) -> f32 {
-    if x > 20.0 {
-        x
-    } else {
-        libm::log(f64::from(1.0 + exp(x))) as f32
-    }
+    if x > 20.0 { x } else { (1.0 + exp(x)).ln() }
 }
 
 /// The index of the largest value: the lower of two equal ones, never a NaN's.
@@ -86,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn exp_is_within_one_ulp_over_the_whole_range() {
+    fn exp_is_within_two_and_a_half_ulp_over_the_whole_range() {
         let mut worst = (0.0, 0.0);
         for bits in (0..=u32::MAX).step_by(997) {
             let x = f32::from_bits(bits);
@@ -100,7 +98,7 @@ mod tests {
                 worst = if error > worst.0 { (error, x) } else { worst };
             }
         }
-        assert!(worst.0 <= 1.0, "{} ulp at {}", worst.0, worst.1);
+        assert!(worst.0 <= 2.5, "{} ulp at {}", worst.0, worst.1);
     }
 
     #[test]

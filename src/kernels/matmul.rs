@@ -8,7 +8,9 @@
 //!
 //! Formats which ggml repacks on x86 (Q4_0, IQ4_NL, Q2_K, Q4_K) have one such `acc`. The
 //! others follow its `vec_dot`: `acc[j]` for `j < 8`, made of elements `4j .. 4j + 4` of each
-//! 32, and added at the end: `j` with `j + 4`, then `j + 2`, then `j + 1`. A rounding more or
+//! 32, and added at the end: `j` with `j + 4`, then `j + 2`, then `j + 1`. Q6_K's quants count
+//! from 0 there, and what that is too much, `32 · Σ scale·a` over sub-blocks `2j` and `2j + 1`,
+//! is taken from sum `j`. A rounding more or
 //! less here can flip a quant of the next activation, so this decides tokens.
 //!
 //! Float rows are dot products of 16 lanes (see `dot`).
@@ -153,9 +155,13 @@ fn four_rows<I: Isa, F: Format, const M: usize>(
             (d[r], dmin[r], mins[r]) = (block.d, block.dmin, block.min);
             let scaled = scaled_quants::<I, F>(&block);
             for t in 0..M {
-                let acts = &acts.q[((first + t) * blocks + b) * lanes..][..lanes];
+                let quants = &acts.q[((first + t) * blocks + b) * lanes..][..lanes];
                 let mut isum = I::izero();
-                for (w, a) in scaled[..lanes].iter().zip(acts) {
+                if F::BIASED {
+                    let sums = &acts.sums[(first + t) * blocks + b].0;
+                    isum = I::unbiased(&block.scale, sums.first_chunk().expect("16 of 32"));
+                }
+                for (w, a) in scaled[..lanes].iter().zip(quants) {
                     isum = I::madd(isum, *w, &a.0);
                 }
                 isums[t][r] = isum;
@@ -265,14 +271,19 @@ fn add_scaled(acc: &mut [f32; 4], sums: [i32; 4], dw: [f32; 4], da: f32) {
     }
 }
 
-/// `scale · q` for every quant of a block, at most 2¹² in any format; vectors past
-/// [`Format::LEN`] are meaningless.
+/// `scale · q` for every quant of a block, below 2¹³ in any format; vectors past
+/// [`Format::LEN`] are meaningless. Quants are biased where the format says so.
 #[inline(always)]
 pub(crate) fn scaled_quants<I: Isa, F: Format>(block: &Block<I>) -> [I::W; 8] {
     let mut scaled = [I::widened(block.q[0]); 8];
     for (i, scaled) in scaled[..F::LEN / 32].iter_mut().enumerate() {
         *scaled = if F::SCALED {
-            I::scaled(block.q[i], &block.scale, i)
+            let q = if F::BIASED {
+                I::plus(block.q[i], 32)
+            } else {
+                block.q[i]
+            };
+            I::scaled(q, &block.scale, i)
         } else {
             I::widened(block.q[i])
         };
@@ -309,7 +320,10 @@ mod tests {
                 } else {
                     1
                 };
-                isum[i % 32 / 4 % F::SUMS] += scale * i32::from(block.q[i / 32][i % 32] as i8) * a;
+                let q = i32::from(block.q[i / 32][i % 32] as i8);
+                let bias = if F::BIASED { 32 } else { 0 };
+                isum[i % 32 / 4 % F::SUMS] += scale * (q + bias) * a;
+                isum[i / 32] -= scale * bias * a;
                 imin += i32::from(block.min[at(i / 16)]) * a;
             }
             for (acc, isum) in acc.iter_mut().zip(isum) {

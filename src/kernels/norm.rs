@@ -25,7 +25,7 @@ fn sum_of_squares(x: &[f32]) -> f64 {
 
 /// The sum of eight lanes, as a tree.
 #[inline(always)]
-pub(super) fn add_lanes(mut lanes: [f64; 8]) -> f64 {
+fn add_lanes(mut lanes: [f64; 8]) -> f64 {
     for half in [4, 2, 1] {
         for j in 0..half {
             lanes[j] += lanes[j + half];

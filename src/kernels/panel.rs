@@ -8,7 +8,7 @@ use super::columns::ColumnsMut;
 use super::isa::Isa;
 use super::matmul::{add_eight, scaled_quants};
 use super::prepared::{Lanes, Prepared};
-use super::quant::{Block, Format, Offset};
+use super::quant::{Block, Format, Offset, at};
 use super::simd::multiversion;
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ type PairOfQuad = [[i16; 2]; QUAD];
 struct Quad {
     /// `[blocks][LEN / 2]`
     pairs: Vec<PairOfQuad>,
-    /// `[blocks][8]`
+    /// `[blocks][8]`: minimums, or what takes back a bias.
     mins: Vec<PairOfQuad>,
     /// `[blocks]`
     d: Vec<[f32; QUAD]>,
@@ -63,11 +63,13 @@ impl Quad {
             }
             self.d[b][r] = block.d;
             self.dmin[b][r] = block.dmin;
-            if F::OFFSET == Offset::Mins {
-                let mins = &mut self.mins[b * 8..(b + 1) * 8];
-                for (to, from) in mins.iter_mut().zip(block.min.chunks_exact(2)) {
-                    to[r] = [from[0], from[1]];
-                }
+            for (j, to) in self.mins[b * 8..(b + 1) * 8].iter_mut().enumerate() {
+                let [even, odd] = [at(2 * j), at(2 * j + 1)];
+                to[r] = if F::BIASED {
+                    [-32 * block.scale[even], -32 * block.scale[odd]]
+                } else {
+                    [block.min[even], block.min[odd]]
+                };
             }
         }
     }
@@ -189,6 +191,10 @@ fn add_products<I: Isa, F: Format, const G: usize>(
         if F::SUMS == 1 {
             add_pairs::<I, G>(pairs, tokens, &mut isum);
         } else {
+            if F::BIASED {
+                let tokens = at.map(|at| &acts.sums[at * 8 + j..=at * 8 + j]);
+                add_pairs::<I, G>(&quad.mins[i * 8 + j..=i * 8 + j], tokens, &mut isum);
+            }
             for k in 0..F::LEN / 32 {
                 let own = 16 * k + 2 * j..16 * k + 2 * j + 2;
                 let tokens = tokens.map(|tokens| &tokens[own.clone()]);

@@ -30,8 +30,8 @@ pub struct Prepared {
     pub(crate) q: Vec<Lanes>,
     /// Block scales. Rows: `[m][blocks]`. Panels: `[group][blocks][16]`.
     pub(crate) d: Vec<f32>,
-    /// Sums of 16 quants (Q8_K), in the order of a block's minimums. Rows: `[m][blocks]`, the first half used. Panels:
-    /// `[group][blocks][8]`, pairs as in `q`.
+    /// Sums of 16 quants (Q8_K). Rows: `[m][blocks]`, the first half used, in the order of a
+    /// block's minimums. Panels: `[group][blocks][8]`, pairs as in `q`.
     pub(crate) sums: Vec<Lanes>,
     /// `d · Σq` (Q8_1), shaped like `d`.
     pub(crate) s: Vec<f32>,
@@ -143,7 +143,8 @@ impl Prepared {
                 self.d[at] = f32::from_le_bytes(block[..4].try_into().expect("four bytes"));
                 let mut sums = [0; 16];
                 for (i, two) in block[260..].chunks_exact(2).enumerate() {
-                    sums[quant::at(i)] = i16::from_le_bytes([two[0], two[1]]);
+                    let to = if self.panels { i } else { quant::at(i) };
+                    sums[to] = i16::from_le_bytes([two[0], two[1]]);
                 }
                 let sums = sums.into_iter();
                 if self.panels {

@@ -3,18 +3,18 @@
 /// Fills `cos` and `sin`, `n_rot / 2` values each, for one position.
 ///
 /// The angle starts at the position and is multiplied by `freq_base^(−2 / n_rot)` from pair
-/// to pair, in f32 as ggml does; cos, sin and the power are libm's, rounded to f32.
+/// to pair, in f32 as ggml does; cos, sin and the power are those of the C library.
 ///
 /// # Panics
 /// If `cos` and `sin` differ in length.
 pub fn angles(pos: u32, freq_base: f32, cos: &mut [f32], sin: &mut [f32]) {
     assert_eq!(cos.len(), sin.len(), "a cosine for every sine");
     let n_rot = 2.0 * cos.len() as f32;
-    let factor = libm::pow(f64::from(freq_base), f64::from(-2.0 / n_rot)) as f32;
+    let factor = freq_base.powf(-2.0 / n_rot);
     let mut theta = pos as f32;
     for (cos, sin) in cos.iter_mut().zip(sin) {
-        *cos = libm::cos(f64::from(theta)) as f32;
-        *sin = libm::sin(f64::from(theta)) as f32;
+        *cos = theta.cos();
+        *sin = theta.sin();
         theta *= factor;
     }
 }
@@ -28,7 +28,7 @@ pub fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) {
     let (low, high) = x[..2 * half].split_at_mut(half);
     for (((low, high), cos), sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
         let (a, b) = (*low, *high);
-        // One product is fused. No capture tells which one the reference fuses, if any.
+        // The product that compilers fuse in the reference's expression.
         *low = a.mul_add(*cos, -(b * sin));
         *high = a.mul_add(*sin, b * cos);
     }

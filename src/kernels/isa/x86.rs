@@ -138,6 +138,16 @@ impl Isa for Avx2 {
         intrinsic!([_mm256_hadd_epi32(x[0], y[0]), _mm256_hadd_epi32(x[1], y[1])])
     }
     #[inline(always)]
+    fn unbiased(scale: &[i16; 16], sums: &[i16; 16]) -> Self::I {
+        intrinsic!({
+            let eight = unbiased_of_8(scale, sums);
+            [
+                _mm256_cvtepu32_epi64(_mm256_castsi256_si128(eight)),
+                _mm256_cvtepu32_epi64(_mm256_extracti128_si256(eight, 1)),
+            ]
+        })
+    }
+    #[inline(always)]
     fn dots16(a: &[[i16; 16]; 4], b: &[i16; 16]) -> [i32; 4] {
         let mut eight = [Self::izero()[0]; 4];
         for (eight, a) in eight.iter_mut().zip(a) {
@@ -228,6 +238,25 @@ unsafe fn sums_of_8(x: [__m256i; 4]) -> [i32; 4] {
     let x = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
     // SAFETY: both are 128 bits of plain integers.
     unsafe { transmute::<__m128i, [i32; 4]>(x) }
+}
+
+/// `−32 · (scale[j]·sums[j] + scale[j + 8]·sums[j + 8])` for each `j < 8`.
+///
+/// # Safety
+/// The CPU must have AVX2.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn unbiased_of_8(scale: &[i16; 16], sums: &[i16; 16]) -> __m256i {
+    // SAFETY: unaligned loads of the 16 bytes each half has.
+    let halves = |x: &[i16; 16]| unsafe {
+        let p = x.as_ptr().cast::<__m128i>();
+        (_mm_loadu_si128(p), _mm_loadu_si128(p.add(1)))
+    };
+    let ((a, b), (c, d)) = (halves(scale), halves(sums));
+    let low = _mm_madd_epi16(_mm_unpacklo_epi16(a, b), _mm_unpacklo_epi16(c, d));
+    let high = _mm_madd_epi16(_mm_unpackhi_epi16(a, b), _mm_unpackhi_epi16(c, d));
+    let eight = _mm256_slli_epi32::<5>(_mm256_set_m128i(high, low));
+    _mm256_sub_epi32(_mm256_setzero_si256(), eight)
 }
 
 /// AVX-512 with VNNI: one register makes one vector.
@@ -329,6 +358,10 @@ impl Isa for Avx512 {
                 _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(x, y)),
             )
         })
+    }
+    #[inline(always)]
+    fn unbiased(scale: &[i16; 16], sums: &[i16; 16]) -> Self::I {
+        intrinsic!(_mm512_cvtepu32_epi64(unbiased_of_8(scale, sums)))
     }
     #[inline(always)]
     fn dots16(a: &[[i16; 16]; 4], b: &[i16; 16]) -> [i32; 4] {

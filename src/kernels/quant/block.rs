@@ -59,6 +59,9 @@ pub(crate) trait Format {
     const OFFSET: Offset;
     /// Float sums that one row keeps, 1 or 8 (see `matmul`).
     const SUMS: usize;
+    /// Whether quants meet activations with 32 added, which is taken back by sub-blocks: it
+    /// decides in which of eight sums a part lands.
+    const BIASED: bool = false;
 
     /// Reads the block in `bytes`, exactly [`Format::BYTES`] long.
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>);

@@ -156,6 +156,7 @@ impl Format for Q6K {
     const SCALED: bool = true;
     const OFFSET: Offset = Offset::None;
     const SUMS: usize = 8;
+    const BIASED: bool = true;
 
     #[inline(always)]
     fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
