@@ -14,7 +14,7 @@ mod model;
 pub mod tokenizer;
 
 pub use error::Error;
-pub use exec::{Executable, Input, Outputs, RunError, Session, SessionOptions};
+pub use exec::{Executable, Input, Outputs, RunError, SavedSession, Session, SessionOptions};
 pub use model::{CompileOptions, Model};
 pub use sharpi_ir as ir;
 pub use sharpi_passes as passes;

@@ -227,9 +227,10 @@ proptest! {
         let v = seed.units(tokens * columns);
         let (g, beta) = (seed.units(tokens), seed.units(tokens));
         let start = seed.units(d * columns);
-        // Ranges of tokens and of columns, one scan each.
+        // Ranges of tokens and of columns, one scan each; the updates once more from their δ.
         let run = |pieces: &[(std::ops::Range<usize>, std::ops::Range<usize>)]| {
             let (mut state, mut out) = (start.clone(), vec![0.0; tokens * columns]);
+            let mut again = start.clone();
             for (t, c) in pieces.iter().filter(|(_, c)| !c.is_empty()) {
                 let part = gdn::Tokens {
                     q: &q[t.start * d..], k: &k[t.start * d..], qk_stride: d,
@@ -238,7 +239,15 @@ proptest! {
                 };
                 let mut out = ColumnsMut::new(&mut out, columns, columns);
                 let state = &mut state[c.start * d..c.end * d];
-                gdn::gdn_scan(part, d, state, &mut out.part(t.clone(), c.clone()));
+                let mut deltas = vec![0.0; t.len() * c.len()];
+                let mut deltas = ColumnsMut::new(&mut deltas, c.len(), c.len());
+                gdn::gdn_scan(part, d, state, &mut out.part(t.clone(), c.clone()), &mut deltas);
+                let updates = gdn::Updates {
+                    tokens: t.len(), k: part.k, k_stride: d, g: part.g, g_stride: 1,
+                };
+                let again = &mut again[c.start * d..c.end * d];
+                gdn::gdn_commit(updates, &mut deltas, d, again);
+                assert_eq!(bits(again), bits(state), "the state from its updates");
             }
             [state, out].concat()
         };
@@ -261,8 +270,10 @@ proptest! {
             for c in ranges {
                 let mut state = ColumnsMut::new(&mut state, channels, channels);
                 let mut y = ColumnsMut::new(&mut y, channels, channels);
+                let mut state = state.part(0..3, c.clone());
                 conv::causal_conv(&x, &taps, channels, c.start,
-                    &mut state.part(0..3, c.clone()), &mut y.part(0..tokens, c.clone()));
+                    &mut state, &mut y.part(0..tokens, c.clone()));
+                conv::advance(&x, channels, c.start, &mut state);
             }
             [state, y].concat()
         };

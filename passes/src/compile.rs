@@ -1,13 +1,14 @@
 //! From a module to something that can be run.
 
 use indexmap::IndexMap;
-use sharpi_ir::{Module, NodeId};
+use sharpi_ir::{Module, NodeId, StateId};
 
 use crate::error::CompileError;
 use crate::manager::{Snapshot, run};
 use crate::options::Options;
 use crate::plan_memory::MemoryPlan;
 use crate::report::Report;
+use crate::rollback::rollback_bytes;
 use crate::stage::Stage;
 
 /// A module whose graphs are ready to run.
@@ -28,6 +29,8 @@ pub struct Plan {
     pub steps: Vec<Vec<NodeId>>,
     /// Where the values lie.
     pub memory: MemoryPlan,
+    /// Bytes that each recurrent state takes for each token that may have to be taken back.
+    pub rollback: IndexMap<StateId, usize>,
 }
 
 /// Takes a module through the whole pipeline.
@@ -47,7 +50,13 @@ pub fn compile(module: Module, options: &Options) -> Result<Compiled, CompileErr
             return Err(CompileError::Unfinished { stage });
         };
         let steps = schedule.steps;
-        plans.insert(name, Plan { steps, memory });
+        let rollback = module.graphs.get(&name).map(rollback_bytes);
+        let plan = Plan {
+            steps,
+            memory,
+            rollback: rollback.unwrap_or_default(),
+        };
+        plans.insert(name, plan);
     }
     Ok(Compiled {
         module,

@@ -24,6 +24,7 @@ mod print;
 mod quantize_activations;
 mod report;
 pub mod rewrite;
+mod rollback;
 mod schedule;
 mod stage;
 
@@ -40,5 +41,6 @@ pub use plan_memory::{ALIGNMENT, MemoryPlan, Placement, PlanMemory};
 pub use print::{print_planned, print_snapshot};
 pub use quantize_activations::QuantizeActivations;
 pub use report::{PassReport, Report};
+pub use rollback::rollback_bytes;
 pub use schedule::{Schedule, ScheduleSteps};
 pub use stage::Stage;

@@ -32,7 +32,11 @@ pub fn print_snapshot(snapshot: &Snapshot) -> String {
 /// One graph in the order in which it runs, the views behind what they show, under a comment that
 /// says how many steps there are and how large the arena is.
 pub fn print_planned(name: &str, graph: &Graph, symbols: &Symbols, plan: &Plan) -> String {
-    let Plan { steps, memory } = plan;
+    let Plan {
+        steps,
+        memory,
+        rollback,
+    } = plan;
     let mut text = String::new();
     let (count, barriers) = (steps.len(), steps.len().saturating_sub(1));
     let _ = writeln!(text, "; steps: {count}, barriers: {barriers}");
@@ -41,6 +45,8 @@ pub fn print_planned(name: &str, graph: &Graph, symbols: &Symbols, plan: &Plan) 
         "; arena: {} bytes, {} without reuse, {} at the widest moment",
         memory.arena_bytes, memory.sum_bytes, memory.lower_bound_bytes
     );
+    let bytes: usize = rollback.values().sum();
+    let _ = writeln!(text, "; rollback: {bytes} bytes per token");
     let labels = Labels::new(graph);
     for v in graph.inputs().iter().flat_map(|n| graph.values(*n)) {
         let place = memory.placements.get(&v).map_or("nowhere".into(), place);

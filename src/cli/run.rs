@@ -147,7 +147,11 @@ impl Run {
         let threads = self.threads.map_or_else(available, NonZeroUsize::get);
         Ok(Session::new(
             executable,
-            &SessionOptions { context, threads },
+            &SessionOptions {
+                context,
+                threads,
+                rollback: 0,
+            },
         )?)
     }
 

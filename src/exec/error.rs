@@ -42,16 +42,35 @@ pub enum RunError {
         /// Positions that the caches hold.
         context: usize,
     },
-    /// A graph cannot go back.
+    /// A graph cannot go back there.
     #[error(
-        "graph `{graph}` cannot go back to {tokens} tokens: it has consumed fewer, or keeps a recurrent state"
+        "graph `{graph}` cannot go back to {tokens} tokens, only to none or {earliest} to {consumed}; save the session to come back to it"
     )]
     Truncate {
         /// The graph.
         graph: String,
         /// How many tokens were to stay.
         tokens: usize,
+        /// The fewest that can stay, but for none.
+        earliest: usize,
+        /// Tokens that it has consumed.
+        consumed: usize,
     },
+    /// A tentative run of too many tokens.
+    #[error(
+        "a run of {tokens} tokens cannot be taken back, at most {most}; open the session with a larger `rollback`"
+    )]
+    Tentative {
+        /// Tokens of the run.
+        tokens: usize,
+        /// Most that it may have.
+        most: usize,
+    },
+    /// A saved session of another kind.
+    #[error(
+        "the saved session does not fit: it is of another model, rollback or cache type, or longer than the context"
+    )]
+    Restore,
     /// The worker threads could not be started.
     #[error("cannot start {threads} threads: {message}")]
     Threads {

@@ -26,6 +26,8 @@ pub(super) struct BoundGraph {
     /// Named values that a step completes, views of them included.
     pub(super) names: Vec<Vec<(String, Slot)>>,
     pub(super) states: Vec<StateId>,
+    /// Bytes that a token takes in the log of a recurrent state.
+    pub(super) rollback: IndexMap<StateId, usize>,
     pub(super) arena_bytes: usize,
     pub(super) bounds: IndexMap<Symbol, RangeInclusive<usize>>,
     /// Least rows of the tables that the graph's ids index.
@@ -122,6 +124,7 @@ impl Binder<'_> {
             steps,
             names,
             states,
+            rollback: self.plan.rollback.clone(),
             arena_bytes: self.plan.memory.arena_bytes,
             bounds: graph.bounds().clone(),
             vocabulary: self.vocabulary(),

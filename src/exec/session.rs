@@ -10,7 +10,7 @@ use crate::kernels::ops::{Axis, Kernel, Run, Slot};
 use super::error::RunError;
 use super::executable::{BoundGraph, Executable};
 use super::region::Workers;
-use super::state::State;
+use super::state::{Saved, State};
 
 /// How large a session is and how many threads it uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +19,8 @@ pub struct SessionOptions {
     pub context: usize,
     /// Worker threads. The results do not depend on it.
     pub threads: usize,
+    /// Most tokens of a run that can be taken back ([`Session::run_tentative`]).
+    pub rollback: usize,
 }
 
 impl Default for SessionOptions {
@@ -26,6 +28,7 @@ impl Default for SessionOptions {
         SessionOptions {
             context: 4096,
             threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
+            rollback: 0,
         }
     }
 }
@@ -81,7 +84,20 @@ pub struct Session {
     workers: Workers,
     states: Vec<State>,
     arena: Arena,
-    context: usize,
+    options: SessionOptions,
+}
+
+/// A copy of a session's states ([`Session::save`]). Two are equal if they hold the same tokens'
+/// states bit for bit and neither has a tentative run behind it.
+#[derive(Clone, PartialEq)]
+pub struct SavedSession {
+    states: Vec<Saved>,
+}
+
+/// What a run does besides computing.
+struct Mode<'w> {
+    tentative: bool,
+    watch: Option<Watch<'w>>,
 }
 
 impl Session {
@@ -90,18 +106,60 @@ impl Session {
     /// # Errors
     /// A context that cannot be held, or threads that cannot be started.
     pub fn new(executable: Arc<Executable>, options: &SessionOptions) -> Result<Session, RunError> {
+        let log_bytes = |id| {
+            let logs = executable
+                .graphs
+                .values()
+                .filter_map(|g| g.rollback.get(&id));
+            logs.copied().max().unwrap_or(0)
+        };
         let types = executable.module().symbols.states();
         let states: Result<Vec<State>, RunError> = types
-            .map(|(_, _, ty)| State::new(ty, options.context))
+            .map(|(id, _, ty)| State::new(ty, options.context, options.rollback, log_bytes(id)))
             .collect();
         let arena_bytes = executable.graphs.values().map(|g| g.arena_bytes).max();
         Ok(Session {
             workers: Workers::new(options.threads)?,
             states: states?,
             arena: Arena::new(arena_bytes.unwrap_or(0)),
-            context: options.context,
+            options: *options,
             executable,
         })
+    }
+
+    /// A second session with the same tokens behind it.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn fork(&self) -> Result<Session, RunError> {
+        let mut fork = Session::new(self.executable.clone(), &self.options)?;
+        fork.restore(&self.save())?;
+        Ok(fork)
+    }
+
+    /// A copy of the states, to come back to: it takes the bytes of the recurrent states and of
+    /// the cache rows in use.
+    pub fn save(&self) -> SavedSession {
+        SavedSession {
+            states: self.states.iter().map(State::save).collect(),
+        }
+    }
+
+    /// Goes back to what was saved, by this session or another one of the same executable. What
+    /// follows has the same bits as it had then.
+    ///
+    /// # Errors
+    /// A copy from another model, from a session with another `rollback`, or with more tokens than
+    /// the context holds.
+    pub fn restore(&mut self, saved: &SavedSession) -> Result<(), RunError> {
+        let pairs = || self.states.iter().zip(&saved.states);
+        if self.states.len() != saved.states.len() || !pairs().all(|(s, saved)| s.takes(saved)) {
+            return Err(RunError::Restore);
+        }
+        for (state, saved) in self.states.iter_mut().zip(&saved.states) {
+            state.restore(saved);
+        }
+        Ok(())
     }
 
     /// The compiled model.
@@ -111,7 +169,12 @@ impl Session {
 
     /// Positions that the caches hold.
     pub fn context(&self) -> usize {
-        self.context
+        self.options.context
+    }
+
+    /// Most tokens of a run that can be taken back.
+    pub fn rollback(&self) -> usize {
+        self.options.rollback
     }
 
     /// Tokens that the states of a graph have consumed: the position of its next run.
@@ -129,24 +192,27 @@ impl Session {
         self.states.iter_mut().for_each(State::reset);
     }
 
-    /// Goes back to the first `tokens` tokens of a graph that keeps nothing but KV caches, as the
-    /// MTP head does.
+    /// Goes back to the first `tokens` tokens of a graph. KV caches can go back to any number of
+    /// them, recurrent states to none or into their last run if that was a tentative one; for
+    /// anything else there is [`Session::save`].
     ///
     /// # Errors
-    /// A graph with recurrent states, which cannot go back, or more tokens than there are.
+    /// More tokens than there are, or a place that a recurrent state cannot go back to.
     pub fn truncate(&mut self, graph: &str, tokens: usize) -> Result<(), RunError> {
-        let bound = self.graph(graph)?;
-        let states: Vec<usize> = bound.states.iter().map(|s| s.index()).collect();
-        let fits = |i: &usize| self.states[*i].is_cache() && self.states[*i].consumed >= tokens;
-        if !states.iter().all(fits) {
+        let states = self.graph(graph)?.states.clone();
+        let states = || states.iter().map(|s| s.index());
+        let consumed = self.position(graph);
+        let earliest = states().map(|i| self.states[i].earliest()).max();
+        let earliest = earliest.unwrap_or(0);
+        if tokens > consumed || (0 < tokens && tokens < earliest) {
             return Err(RunError::Truncate {
                 graph: graph.into(),
                 tokens,
+                earliest,
+                consumed,
             });
         }
-        states
-            .iter()
-            .for_each(|&i| self.states[i].consumed = tokens);
+        states().for_each(|i| self.states[i].truncate(tokens));
         Ok(())
     }
 
@@ -173,7 +239,29 @@ impl Session {
         graph: &str,
         inputs: &[(&str, Input<'_>)],
     ) -> Result<Outputs<'_>, RunError> {
-        self.run_watched(graph, inputs, None)
+        let mode = Mode {
+            tentative: false,
+            watch: None,
+        };
+        self.run_as(graph, inputs, mode)
+    }
+
+    /// [`Session::run`] of at most [`SessionOptions::rollback`] tokens, of which
+    /// [`Session::truncate`] can then take back any number, for nothing: recurrent states take the
+    /// tokens in only in the run that follows. The results are those of [`Session::run`].
+    ///
+    /// # Errors
+    /// As [`Session::run`]; besides, more tokens than can be taken back.
+    pub fn run_tentative(
+        &mut self,
+        graph: &str,
+        inputs: &[(&str, Input<'_>)],
+    ) -> Result<Outputs<'_>, RunError> {
+        let mode = Mode {
+            tentative: true,
+            watch: None,
+        };
+        self.run_as(graph, inputs, mode)
     }
 
     /// [`Session::run`], showing every named f32 value to `watch` as soon as it is made:
@@ -187,20 +275,24 @@ impl Session {
         inputs: &[(&str, Input<'_>)],
         watch: Watch<'_>,
     ) -> Result<Outputs<'_>, RunError> {
-        self.run_watched(graph, inputs, Some(watch))
+        let mode = Mode {
+            tentative: false,
+            watch: Some(watch),
+        };
+        self.run_as(graph, inputs, mode)
     }
 
-    fn run_watched(
+    fn run_as(
         &mut self,
         name: &str,
         inputs: &[(&str, Input<'_>)],
-        watch: Option<Watch<'_>>,
+        mode: Mode<'_>,
     ) -> Result<Outputs<'_>, RunError> {
         self.graph(name)?;
         let executable = self.executable.clone();
         let graph = &executable.graphs[name];
         let call = Call::check(name, graph, inputs)?;
-        let end = self.check_positions(&call)?;
+        let end = self.check_positions(&call, mode.tentative)?;
         for (slot, input) in &call.slots {
             match input {
                 Input::I32(x) => self
@@ -213,12 +305,12 @@ impl Session {
                     .copy_from_slice(x),
             }
         }
-        match watch {
-            None => self.execute(&graph.steps, &call),
+        match mode.watch {
+            None => self.execute(&graph.steps, &call, mode.tentative),
             Some(watch) => self.execute_watched(graph, &call, watch),
         }
         for state in &graph.states {
-            self.states[state.index()].consumed = end;
+            self.states[state.index()].advance(end, mode.tentative);
         }
         let (tokens, rows) = (call.tokens, call.rows);
         Ok(Outputs {
@@ -229,12 +321,13 @@ impl Session {
         })
     }
 
-    fn execute(&mut self, steps: &[Vec<Box<dyn Kernel>>], call: &Call<'_>) {
+    fn execute(&mut self, steps: &[Vec<Box<dyn Kernel>>], call: &Call<'_>, tentative: bool) {
         let run = Run {
             arena: self.arena.share(),
             states: self.states.iter_mut().map(State::view).collect(),
             tokens: call.tokens,
             rows: call.rows,
+            tentative,
         };
         self.workers.run(steps, &run);
     }
@@ -242,7 +335,7 @@ impl Session {
     /// A region for each step, so that values can be seen before they are overwritten.
     fn execute_watched(&mut self, graph: &BoundGraph, call: &Call<'_>, watch: Watch<'_>) {
         for (step, names) in graph.steps.chunks(1).zip(&graph.names) {
-            self.execute(step, call);
+            self.execute(step, call, false);
             for (name, slot) in names {
                 let data = values(&self.arena, slot, call.tokens, call.rows);
                 let count = data.len() / slot.width().max(1);
@@ -253,7 +346,7 @@ impl Session {
     }
 
     /// Positions go on from where the states stand and fit the context; the end is returned.
-    fn check_positions(&self, call: &Call<'_>) -> Result<usize, RunError> {
+    fn check_positions(&self, call: &Call<'_>, tentative: bool) -> Result<usize, RunError> {
         let start = call.start;
         let stands = |s: &sharpi_ir::StateId| self.states[s.index()].consumed;
         if let Some(state) = call.graph.states.iter().find(|s| stands(s) != start) {
@@ -264,10 +357,18 @@ impl Session {
             });
         }
         let end = start + call.tokens;
-        if end > self.context {
+        if end > self.options.context {
             return Err(RunError::Context {
                 position: end - 1,
-                context: self.context,
+                context: self.options.context,
+            });
+        }
+        let capacity = |s: &sharpi_ir::StateId| self.states[s.index()].capacity();
+        let most = call.graph.states.iter().map(capacity).min();
+        if let Some(most) = most.filter(|most| tentative && call.tokens > *most) {
+            return Err(RunError::Tentative {
+                tokens: call.tokens,
+                most,
             });
         }
         Ok(end)

@@ -3,7 +3,7 @@
 use sharpi_ir::{Dim, StateType};
 
 use crate::kernels::memory::Arena;
-use crate::kernels::ops::StateView;
+use crate::kernels::ops::{Recurrent, StateView};
 
 use super::error::RunError;
 
@@ -11,61 +11,195 @@ use super::error::RunError;
 pub(super) struct State {
     memory: Memory,
     pub(super) consumed: usize,
+    /// Tokens in `log` that the values have not taken in; they count as consumed.
+    pending: usize,
 }
 
 enum Memory {
-    Recurrent(Arena),
-    Kv { k: Arena, v: Arena },
+    Recurrent {
+        values: Arena,
+        log: Arena,
+        /// Most tokens that the log holds.
+        capacity: usize,
+        /// Which side of the log was written last.
+        side: usize,
+    },
+    Kv {
+        k: Arena,
+        v: Arena,
+        /// Bytes of a position.
+        row: [usize; 2],
+    },
+}
+
+/// A copy of a state.
+#[derive(Clone, PartialEq)]
+pub(super) struct Saved {
+    bytes: [Vec<u8>; 2],
+    consumed: usize,
+    pending: usize,
+    side: usize,
 }
 
 impl State {
-    /// A fresh state, for `context` positions.
-    pub(super) fn new(ty: &StateType, context: usize) -> Result<State, RunError> {
+    /// A fresh state, for `context` positions, of which the last `capacity` tokens of a run can be
+    /// taken back; a token takes `log_bytes` in the log.
+    pub(super) fn new(
+        ty: &StateType,
+        context: usize,
+        capacity: usize,
+        log_bytes: usize,
+    ) -> Result<State, RunError> {
         let memory = match ty {
             StateType::Recurrent(t) => {
                 let sizes = t.shape.iter().map(|d| match d {
                     Dim::Fixed(n) => *n as u128,
                     Dim::Sym(_) => 1,
                 });
-                Memory::Recurrent(allocate(sizes.product::<u128>() * 4)?)
+                Memory::Recurrent {
+                    values: allocate(sizes.product::<u128>() * 4)?,
+                    log: allocate(capacity as u128 * log_bytes as u128)?,
+                    capacity,
+                    side: 0,
+                }
             }
             StateType::Kv { k, v, heads, dim } => {
-                let elements = context as u128 * *heads as u128 * *dim as u128;
+                let row = [k, v].map(|ty| heads * dim / ty.block_len() * ty.block_bytes());
                 Memory::Kv {
-                    k: allocate(elements * k.block_bytes() as u128)?,
-                    v: allocate(elements * v.block_bytes() as u128)?,
+                    k: allocate(context as u128 * row[0] as u128)?,
+                    v: allocate(context as u128 * row[1] as u128)?,
+                    row,
                 }
             }
         };
         Ok(State {
             memory,
             consumed: 0,
+            pending: 0,
         })
     }
 
     /// As before the first token.
     pub(super) fn reset(&mut self) {
-        self.consumed = 0;
+        (self.consumed, self.pending) = (0, 0);
         match &mut self.memory {
-            Memory::Recurrent(arena) => arena.clear(),
+            Memory::Recurrent { values, .. } => values.clear(),
             // Rows beyond `consumed` are never read.
             Memory::Kv { .. } => {}
         }
     }
 
-    /// Whether the state is a cache by position, which can go back.
-    pub(super) fn is_cache(&self) -> bool {
-        matches!(self.memory, Memory::Kv { .. })
+    /// The fewest tokens, but for none, to which the state can go back.
+    pub(super) fn earliest(&self) -> usize {
+        match self.memory {
+            Memory::Recurrent { .. } => self.consumed - self.pending,
+            Memory::Kv { .. } => 0,
+        }
+    }
+
+    /// Goes back to `tokens`, at least [`State::earliest`], or to none.
+    pub(super) fn truncate(&mut self, tokens: usize) {
+        if tokens == 0 {
+            return self.reset();
+        }
+        match self.memory {
+            Memory::Recurrent { .. } => self.pending -= self.consumed - tokens,
+            Memory::Kv { .. } => {}
+        }
+        self.consumed = tokens;
+    }
+
+    /// Tokens that a tentative run may have.
+    pub(super) fn capacity(&self) -> usize {
+        match self.memory {
+            Memory::Recurrent { capacity, .. } => capacity,
+            Memory::Kv { .. } => usize::MAX,
+        }
+    }
+
+    /// Takes note of a run that has taken the state on to `end`.
+    pub(super) fn advance(&mut self, end: usize, tentative: bool) {
+        let tokens = end - self.consumed;
+        self.consumed = end;
+        if let Memory::Recurrent { side, .. } = &mut self.memory {
+            self.pending = if tentative { tokens } else { 0 };
+            *side = if tentative { 1 - *side } else { *side };
+        }
     }
 
     pub(super) fn view(&mut self) -> StateView<'_> {
         match &mut self.memory {
-            Memory::Recurrent(arena) => StateView::Recurrent(arena.share()),
-            Memory::Kv { k, v } => StateView::Kv {
+            Memory::Recurrent {
+                values,
+                log,
+                capacity,
+                side,
+            } => StateView::Recurrent(Recurrent {
+                values: values.share(),
+                log: log.share(),
+                pending: self.pending,
+                capacity: *capacity,
+                side: *side,
+            }),
+            Memory::Kv { k, v, .. } => StateView::Kv {
                 k: k.share(),
                 v: v.share(),
             },
         }
+    }
+
+    pub(super) fn save(&self) -> Saved {
+        let (bytes, side) = match &self.memory {
+            Memory::Recurrent {
+                values, log, side, ..
+            } => {
+                // A log that nobody is going to read need not be kept.
+                let (logged, side) = match self.pending {
+                    0 => (0, 0),
+                    _ => (log.len(), *side),
+                };
+                let log = log.slice(0, logged);
+                ([values.slice(0, values.len()).to_vec(), log.to_vec()], side)
+            }
+            Memory::Kv { k, v, row } => {
+                let rows = |cache: &Arena, row| cache.slice(0, self.consumed * row).to_vec();
+                ([rows(k, row[0]), rows(v, row[1])], 0)
+            }
+        };
+        Saved {
+            bytes,
+            consumed: self.consumed,
+            pending: self.pending,
+            side,
+        }
+    }
+
+    /// Whether a copy has this state's shape and its tokens fit.
+    pub(super) fn takes(&self, saved: &Saved) -> bool {
+        let [first, second] = saved.bytes.each_ref().map(Vec::len);
+        match &self.memory {
+            Memory::Recurrent { values, log, .. } => {
+                first == values.len() && (second == 0 || second == log.len())
+            }
+            Memory::Kv { k, v, .. } => first <= k.len() && second <= v.len(),
+        }
+    }
+
+    /// Becomes what was saved, which it [`takes`](State::takes).
+    pub(super) fn restore(&mut self, saved: &Saved) {
+        let [first, second] = &saved.bytes;
+        let (a, b) = match &mut self.memory {
+            Memory::Recurrent {
+                values, log, side, ..
+            } => {
+                *side = saved.side;
+                (values, log)
+            }
+            Memory::Kv { k, v, .. } => (k, v),
+        };
+        a.slice_mut(0, first.len()).copy_from_slice(first);
+        b.slice_mut(0, second.len()).copy_from_slice(second);
+        (self.consumed, self.pending) = (saved.consumed, saved.pending);
     }
 }
 

@@ -13,7 +13,7 @@ pub fn taps(kernel: &[f32], k: usize) -> Vec<f32> {
 }
 
 multiversion! {
-    /// Convolves the channels `first..first + y.cols()` of T tokens and moves the state on.
+    /// Convolves the channels `first..first + y.cols()` of T tokens.
     ///
     /// - `x`: `[T, C]` inputs, oldest first, of which rows are `channels` (C) long;
     /// - `taps`: `[K, C]`, the last tap meets the newest token;
@@ -66,7 +66,16 @@ fn body<I: Isa>(
             }
         }
     }
-    // The next state is the last rows of (state, x): row i comes from row i + tokens.
+}
+
+/// Moves the state on by the T tokens of `x`: its rows become the last K − 1 of (state, x).
+/// Shapes as in [`causal_conv`].
+///
+/// # Panics
+/// If the shapes do not agree.
+pub fn advance(x: &[f32], channels: usize, first: usize, state: &mut ColumnsMut<'_>) {
+    let (kept, count) = (state.rows(), state.cols());
+    let tokens = x.len() / channels;
     for i in 0..kept {
         if i + tokens < kept {
             for c in 0..count {
@@ -74,7 +83,8 @@ fn body<I: Isa>(
                 state.row_mut(i)[c] = value;
             }
         } else {
-            state.row_mut(i).copy_from_slice(input(i + tokens - kept));
+            let input = &x[(i + tokens - kept) * channels + first..][..count];
+            state.row_mut(i).copy_from_slice(input);
         }
     }
 }
@@ -95,14 +105,11 @@ mod tests {
             for piece in pieces {
                 let from = out.len();
                 let mut y = vec![0.0; piece * channels];
-                causal_conv(
-                    &x[from..from + y.len()],
-                    &taps,
-                    channels,
-                    0,
-                    &mut ColumnsMut::new(&mut state, channels, channels),
-                    &mut ColumnsMut::new(&mut y, channels, channels),
-                );
+                let x = &x[from..from + y.len()];
+                let mut state = ColumnsMut::new(&mut state, channels, channels);
+                let mut columns = ColumnsMut::new(&mut y, channels, channels);
+                causal_conv(x, &taps, channels, 0, &mut state, &mut columns);
+                advance(x, channels, 0, &mut state);
                 out.extend(y);
             }
             (out, state)

@@ -27,11 +27,55 @@ pub struct Tokens<'a> {
     pub gate_stride: usize,
 }
 
+/// Updates of a state that its tokens' scan has computed but not stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Updates<'a> {
+    /// How many tokens.
+    pub tokens: usize,
+    /// Normalised keys; token t's start at `t · k_stride`.
+    pub k: &'a [f32],
+    /// From one token's k to the next.
+    pub k_stride: usize,
+    /// Logarithms of the decay; token t's is at `t · g_stride`.
+    pub g: &'a [f32],
+    /// From one token's g to the next.
+    pub g_stride: usize,
+}
+
+multiversion! {
+    /// Takes tokens into the state: `S[j] = S[j] · e^g + k · δ[j]` for each column j and token in
+    /// order, with the roundings of [`gdn_scan`], whose `deltas: [T, columns]` these are.
+    ///
+    /// # Panics
+    /// If a slice is too short or the shapes do not agree.
+    pub fn gdn_commit(
+        updates: Updates<'_>, deltas: &mut ColumnsMut<'_>, d: usize, state: &mut [f32],
+    ) = commit;
+}
+
+#[inline(always)]
+fn commit<I: Isa>(updates: Updates<'_>, deltas: &mut ColumnsMut<'_>, d: usize, state: &mut [f32]) {
+    assert_eq!(
+        state.len(),
+        deltas.cols() * d,
+        "a state row for every column"
+    );
+    for t in 0..updates.tokens {
+        let k = &updates.k[t * updates.k_stride..][..d];
+        let decay = math::exp(updates.g[t * updates.g_stride]);
+        for (row, delta) in state.chunks_exact_mut(d).zip(deltas.row_mut(t)) {
+            for (s, k) in row.iter_mut().zip(k) {
+                *s = k.mul_add(*delta, *s * decay);
+            }
+        }
+    }
+}
+
 multiversion! {
     /// Runs one v-head over its tokens, in order, for some of its value columns.
     ///
     /// `state` is `[columns, D]`: for each value column j its D elements over k, contiguous;
-    /// `out` is `[T, columns]`. Per token, for each column:
+    /// `out` is `[T, columns]`, and so is `deltas`, which takes every δ if it has rows. Per token, for each column:
     ///
     /// ```text
     /// S[j] = S[j] · e^g;  δ = (v[j] − S[j]·k) · β
@@ -43,11 +87,20 @@ multiversion! {
     ///
     /// # Panics
     /// If a slice is too short or the shapes do not agree.
-    pub fn gdn_scan(tokens: Tokens<'_>, d: usize, state: &mut [f32], out: &mut ColumnsMut<'_>) = body;
+    pub fn gdn_scan(
+        tokens: Tokens<'_>, d: usize, state: &mut [f32],
+        out: &mut ColumnsMut<'_>, deltas: &mut ColumnsMut<'_>,
+    ) = body;
 }
 
 #[inline(always)]
-fn body<I: Isa>(tokens: Tokens<'_>, d: usize, state: &mut [f32], out: &mut ColumnsMut<'_>) {
+fn body<I: Isa>(
+    tokens: Tokens<'_>,
+    d: usize,
+    state: &mut [f32],
+    out: &mut ColumnsMut<'_>,
+    deltas: &mut ColumnsMut<'_>,
+) {
     assert_eq!(state.len(), out.cols() * d, "a state row for every column");
     let scale = 1.0 / (d as f32).sqrt();
     for t in 0..out.rows() {
@@ -61,6 +114,9 @@ fn body<I: Isa>(tokens: Tokens<'_>, d: usize, state: &mut [f32], out: &mut Colum
             let seen = decayed::<I>(row, decay, k);
             let delta = (v[j] - seen) * beta;
             out[j] = corrected::<I>(row, k, delta, q) * scale;
+            if deltas.rows() > 0 {
+                deltas.row_mut(t)[j] = delta;
+            }
         }
     }
 }
@@ -130,9 +186,17 @@ mod tests {
             beta: &[0.5],
             gate_stride: 1,
         };
-        gdn_scan(tokens, 2, &mut state, &mut ColumnsMut::new(&mut out, 1, 1));
+        let mut deltas = [0.0];
+        gdn_scan(
+            tokens,
+            2,
+            &mut state,
+            &mut ColumnsMut::new(&mut out, 1, 1),
+            &mut ColumnsMut::new(&mut deltas, 1, 1),
+        );
         // kv = 1, δ = 0.5·(3 − 1) = 1, S = [2, 2], out = 4 / √2.
         assert_eq!(state, [2.0, 2.0]);
         assert_eq!(out, [4.0 * (1.0 / 2.0f32.sqrt())]);
+        assert_eq!(deltas, [1.0]);
     }
 }

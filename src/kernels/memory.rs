@@ -145,10 +145,10 @@ impl<'a> Shared<'a> {
         cols: usize,
         stride: usize,
     ) -> super::columns::ColumnsMut<'a> {
-        let span = if rows == 0 {
-            0
-        } else {
-            (rows - 1) * stride + cols
+        // A view without rows may stand anywhere.
+        let (offset, span) = match rows {
+            0 => (0, 0),
+            _ => (offset, (rows - 1) * stride + cols),
         };
         let start = check::<f32>(self.len, offset, span);
         // SAFETY: every row lies in bounds; the caller keeps everybody else out.

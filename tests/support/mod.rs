@@ -104,6 +104,7 @@ pub fn session(executable: &Arc<Executable>, threads: usize) -> Session {
     let options = SessionOptions {
         context: 512,
         threads,
+        rollback: 16,
     };
     Session::new(executable.clone(), &options).expect("a session")
 }

@@ -91,7 +91,7 @@ impl WeightData {
 #[derive(Clone, Copy)]
 pub enum StateView<'a> {
     /// f32 values, read and overwritten.
-    Recurrent(Shared<'a>),
+    Recurrent(Recurrent<'a>),
     /// Keys and values, position after position.
     Kv {
         /// Key rows.
@@ -99,6 +99,21 @@ pub enum StateView<'a> {
         /// Value rows.
         v: Shared<'a>,
     },
+}
+
+/// A recurrent state during a run.
+#[derive(Clone, Copy)]
+pub struct Recurrent<'a> {
+    /// The values, without the tokens that are pending.
+    pub values: Shared<'a>,
+    /// What tokens would do to the values, written by tentative runs in the way of the op.
+    pub log: Shared<'a>,
+    /// How many logged tokens this run has to take in, from the first on.
+    pub pending: usize,
+    /// Most tokens that the log holds.
+    pub capacity: usize,
+    /// Which of two sides of the log to read, 0 or 1; the other one is there to be written.
+    pub side: usize,
 }
 
 /// Format of a KV cache.
@@ -124,6 +139,8 @@ pub struct Run<'a> {
     pub tokens: usize,
     /// Rows of logits asked for.
     pub rows: usize,
+    /// Whether recurrent states stay as they were and the tokens are logged.
+    pub tentative: bool,
 }
 
 impl<'a> Run<'a> {
@@ -186,6 +203,8 @@ pub struct Scratch {
     /// An attention query, rounded as the cache's keys are, and its scores.
     query: Vec<f32>,
     scores: Vec<f32>,
+    /// A part of a recurrent state that is not to be stored.
+    matrix: Vec<f32>,
     /// RoPE cosines and sines.
     angles: (Vec<f32>, Vec<f32>),
     /// Activations in the layout of the matmul kernels, and whose they are.
