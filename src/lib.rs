@@ -11,6 +11,7 @@ pub mod gguf;
 pub mod kernels;
 pub mod lower;
 mod model;
+pub mod parity;
 pub mod tokenizer;
 
 pub use error::Error;

@@ -2,41 +2,9 @@
 
 mod support;
 
-use std::path::Path;
-
-use serde::Deserialize;
+use sharpi_compile::parity::golden::{Dump, Tensor};
 use sharpi_compile::{Input, Session};
-use support::{cache_dtype, compile, fixtures, model, session};
-
-#[derive(Deserialize)]
-struct Dump {
-    model: String,
-    prompt_ids: Vec<i32>,
-    cache_type: String,
-    rounds: Vec<Round>,
-    passes: Vec<Pass>,
-}
-
-#[derive(Deserialize)]
-struct Round {
-    draft: Vec<i32>,
-}
-
-#[derive(Deserialize)]
-struct Pass {
-    graph: String,
-    width: usize,
-    tensors: Vec<Tensor>,
-}
-
-#[derive(Deserialize)]
-struct Tensor {
-    name: String,
-    ne: Vec<usize>,
-    l2: f64,
-    first: Vec<f32>,
-    last: Vec<f32>,
-}
+use support::{compile, fixtures, model, session};
 
 type Made = Vec<(String, Vec<f32>)>;
 
@@ -57,10 +25,12 @@ fn value<'a>(made: &'a Made, name: &str) -> &'a [f32] {
 
 /// The runs of the dump: prompt, catch-up, two draft steps, verification, its catch-up.
 fn replay(dump: &Dump) -> Vec<Made> {
-    let executable = compile(&model(&dump.model), cache_dtype(&dump.cache_type));
+    let executable = compile(&model(&dump.model), dump.cache_type);
     let mut session = session(&executable, 1);
-    let (prompt, last) = dump.prompt_ids.split_at(dump.prompt_ids.len() - 1);
-    let drafts = &dump.rounds[0].draft;
+    let signed = |ids: &[u32]| -> Vec<i32> { ids.iter().map(|id| *id as i32).collect() };
+    let ids = signed(&dump.prompt_ids);
+    let (prompt, last) = ids.split_at(ids.len() - 1);
+    let drafts = signed(&dump.rounds[0].draft);
     let n = prompt.len() as i32;
 
     let trunk = |session: &mut Session, ids: &[i32], rows: &[i32]| {
@@ -156,8 +126,7 @@ fn check(name: &str, known: &[(usize, &str)]) {
     let file = fixtures()
         .join("golden")
         .join(format!("{name}.tensors.json"));
-    let text = std::fs::read_to_string(Path::new(&file)).expect("a dump");
-    let dump: Dump = serde_json::from_str(&text).expect("a dump");
+    let dump = Dump::read(&file).unwrap_or_else(|e| panic!("{e}"));
     let runs = replay(&dump);
     assert_eq!(runs.len(), dump.passes.len());
     let (mut compared, mut differing): (usize, Vec<(usize, String)>) = (0, Vec::new());

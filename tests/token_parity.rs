@@ -3,10 +3,10 @@
 
 mod support;
 
-use support::{Capture, argmax, cache_dtype, captured_models, compile, feed, session};
-
 use sharpi_compile::Model;
 use sharpi_compile::ir::{DType, Module};
+use sharpi_compile::parity::Capture;
+use support::{argmax, captured_models, compile, feed, session};
 
 /// How far apart the reference's own two best may lie for a different choice to mean nothing.
 fn epsilon(module: &Module) -> f32 {
@@ -34,7 +34,7 @@ fn stable_captures_are_generated_id_by_id() {
     let mut forks = 0;
     for (name, model, entries) in captured_models() {
         for capture in entries.iter().filter(|c| c.n_draft_max == 0 && c.stable) {
-            let executable = compile(&model, cache_dtype(&capture.cache_type));
+            let executable = compile(&model, capture.cache_type);
             let mut session = session(&executable, 1);
             let without = end_of_text(&model, capture);
             let mut logits = feed_prompt(&mut session, &capture.prompt_ids);
@@ -67,7 +67,7 @@ fn teacher_forced_choices_differ_only_where_the_reference_hesitates() {
     let mut failures = Vec::new();
     for (name, model, entries) in captured_models() {
         for capture in entries.iter().filter(|c| c.n_draft_max == 0) {
-            let executable = compile(&model, cache_dtype(&capture.cache_type));
+            let executable = compile(&model, capture.cache_type);
             let epsilon = epsilon(executable.module());
             let mut session = session(&executable, 1);
             let without = end_of_text(&model, capture);
@@ -114,7 +114,7 @@ fn teacher_forced_choices_differ_only_where_the_reference_hesitates() {
     );
 }
 
-fn feed_prompt(session: &mut sharpi_compile::Session, ids: &[i32]) -> Vec<f32> {
+fn feed_prompt(session: &mut sharpi_compile::Session, ids: &[u32]) -> Vec<f32> {
     let mut last = Vec::new();
     for piece in ids.chunks(16) {
         last = feed(session, piece).pop().expect("a row");

@@ -6,25 +6,10 @@ pub mod requantise;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Deserialize;
 use sharpi_compile::ir::DType;
 use sharpi_compile::lower::LowerOptions;
+use sharpi_compile::parity::Capture;
 use sharpi_compile::{CompileOptions, Executable, Input, Model, Session, SessionOptions};
-
-/// One capture of the reference.
-#[derive(Deserialize, Clone)]
-pub struct Capture {
-    pub prompt: String,
-    pub prompt_ids: Vec<i32>,
-    pub cache_type: String,
-    pub n_draft_max: usize,
-    pub ids: Vec<i32>,
-    pub text: String,
-    pub ignore_eos: bool,
-    pub stable: bool,
-    #[serde(default)]
-    pub top5: Vec<Vec<(i32, f32)>>,
-}
 
 pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
@@ -50,16 +35,12 @@ pub fn captured_models() -> Vec<(String, Model, Vec<Capture>)> {
                 continue;
             }
             if let Some(model) = open(&dir, &stem) {
-                models.push((stem, model, captures(&file)));
+                let captures = Capture::read_all(&file).unwrap_or_else(|e| panic!("{e}"));
+                models.push((stem, model, captures));
             }
         }
     }
     models
-}
-
-fn captures(file: &Path) -> Vec<Capture> {
-    let text = std::fs::read_to_string(file).expect("a golden file");
-    serde_json::from_str(&text).expect("a list of captures")
 }
 
 /// The model of that name: a file, or a simple type derived from the f32 file. `None` where the
@@ -84,10 +65,6 @@ pub fn model(name: &str) -> Model {
     open(&fixtures(), name).expect("a supported model")
 }
 
-pub fn cache_dtype(name: &str) -> DType {
-    DType::from_name(name).expect("a cache type")
-}
-
 pub fn compile(model: &Model, cache: DType) -> Arc<Executable> {
     let options = CompileOptions {
         lower: LowerOptions {
@@ -110,9 +87,10 @@ pub fn session(executable: &Arc<Executable>, threads: usize) -> Session {
 }
 
 /// Feeds tokens in one run; logits of every token, one row each.
-pub fn feed(session: &mut Session, ids: &[i32]) -> Vec<Vec<f32>> {
+pub fn feed(session: &mut Session, ids: &[u32]) -> Vec<Vec<f32>> {
     let start = session.position("trunk") as i32;
     let pos: Vec<i32> = (start..start + ids.len() as i32).collect();
+    let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
     let most = session.executable().max_rows();
     let rows: Vec<i32> = (0..ids.len() as i32).collect();
     assert!(rows.len() <= most, "feed at most {most} tokens at once");
@@ -120,7 +98,7 @@ pub fn feed(session: &mut Session, ids: &[i32]) -> Vec<Vec<f32>> {
         .run(
             "trunk",
             &[
-                ("ids", Input::I32(ids)),
+                ("ids", Input::I32(&ids)),
                 ("pos", Input::I32(&pos)),
                 ("rows", Input::I32(&rows)),
             ],
@@ -134,11 +112,11 @@ pub fn feed(session: &mut Session, ids: &[i32]) -> Vec<Vec<f32>> {
 }
 
 /// The best id, the lower one on a tie, but for those left out.
-pub fn argmax(logits: &[f32], without: &[u32]) -> i32 {
+pub fn argmax(logits: &[f32], without: &[u32]) -> u32 {
     let mut best = None;
-    for (id, &x) in logits.iter().enumerate() {
-        if !without.contains(&(id as u32)) && best.is_none_or(|(_, b)| x > b) {
-            best = Some((id as i32, x));
+    for (id, &x) in (0..).zip(logits) {
+        if !without.contains(&id) && best.is_none_or(|(_, b)| x > b) {
+            best = Some((id, x));
         }
     }
     best.expect("a logit").0

@@ -1,0 +1,245 @@
+//! What the reference did: captures of generation and dumps of tensors, as JSON files.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sharpi_ir::DType;
+
+/// One greedy continuation of a prompt. A golden file is a list of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Capture {
+    /// The text continued.
+    pub prompt: String,
+    /// Its ids.
+    pub prompt_ids: Vec<u32>,
+    /// Type of the cached keys and values: f16, bf16 or f32.
+    #[serde(serialize_with = "write_type", deserialize_with = "read_cache_type")]
+    pub cache_type: DType,
+    /// Most tokens drafted in a round; 0 without drafting.
+    pub n_draft_max: usize,
+    /// The ids that followed.
+    pub ids: Vec<u32>,
+    /// Their text.
+    pub text: String,
+    /// Whether ids that end a text were never chosen.
+    pub ignore_eos: bool,
+    /// Whether the reference gives these ids at each of its batch widths.
+    pub stable: bool,
+    /// For each step, or the first few, ids with their logits, the best first. Of runs without
+    /// drafting.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top5: Vec<Vec<(u32, f32)>>,
+    /// Rounds of drafting; the first starts from the last id of the prompt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<Round>,
+    /// Ids drafted in all rounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drafted: Option<usize>,
+    /// Drafted ids that held in all rounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<usize>,
+}
+
+/// One round of drafting. It emits the accepted ids and one more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    /// The ids drafted.
+    pub draft: Vec<u32>,
+    /// How many of them, from the first, the trunk chose too.
+    pub accepted: usize,
+}
+
+/// The named tensors of one short run with drafting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dump {
+    /// Name of the model.
+    pub model: String,
+    /// The text continued.
+    pub prompt: String,
+    /// Its ids.
+    pub prompt_ids: Vec<u32>,
+    /// The ids that followed.
+    pub ids: Vec<u32>,
+    /// Rounds of drafting; the passes show the first.
+    pub rounds: Vec<Round>,
+    /// Type of the cached keys and values: f16, bf16 or f32.
+    #[serde(serialize_with = "write_type", deserialize_with = "read_cache_type")]
+    pub cache_type: DType,
+    /// Runs of a graph, in the order they were made.
+    pub passes: Vec<Pass>,
+}
+
+/// One run of a graph.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pass {
+    /// `trunk` or `mtp`.
+    pub graph: String,
+    /// Tokens of the run.
+    pub width: usize,
+    /// What the run made, in order. A name may stand more than once.
+    pub tensors: Vec<Tensor>,
+}
+
+/// What is known of a tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tensor {
+    /// Its name; `name-N` belongs to block N.
+    pub name: String,
+    /// The reference's op that made it.
+    pub op: String,
+    /// Dimensions, fastest-varying first.
+    pub ne: Vec<usize>,
+    /// Sum of its elements.
+    pub sum: f64,
+    /// Euclidean norm of its elements.
+    pub l2: f64,
+    /// The first eight elements, or all.
+    pub first: Vec<f32>,
+    /// The last eight elements, or all.
+    pub last: Vec<f32>,
+}
+
+impl Tensor {
+    /// How many elements it has.
+    pub fn elements(&self) -> usize {
+        self.ne.iter().product()
+    }
+}
+
+/// Why a file of the reference cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GoldenError {
+    /// The file cannot be read.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The file is not of the form expected.
+    #[error("{}: {}{message}", path.display(), located(place))]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The entry and its field, such as `[3].rounds[0].draft`; `.` for the whole file.
+        place: String,
+        /// What was found and what was expected.
+        message: String,
+    },
+}
+
+fn located(place: &str) -> String {
+    match place {
+        "." => String::new(),
+        place => format!("{place}: "),
+    }
+}
+
+impl Capture {
+    /// Reads a golden file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or an entry that is malformed or contradicts itself.
+    pub fn read_all(path: &Path) -> Result<Vec<Capture>, GoldenError> {
+        let captures: Vec<Capture> = read(path)?;
+        if captures.is_empty() {
+            return Err(malformed(path, ".", "holds no captures"));
+        }
+        for (i, capture) in captures.iter().enumerate() {
+            let fault = |(field, message): (String, &str)| {
+                malformed(path, format!("[{i}].{field}"), message)
+            };
+            capture.check().map_err(fault)?;
+        }
+        Ok(captures)
+    }
+
+    /// The field that contradicts another, and how.
+    fn check(&self) -> Result<(), (String, &'static str)> {
+        let fault = |field: &str, message| Err((field.to_string(), message));
+        if self.prompt_ids.is_empty() {
+            return fault("prompt_ids", "is empty, expected the ids of the prompt");
+        }
+        if self.ids.is_empty() {
+            return fault("ids", "is empty, expected the ids that followed");
+        }
+        if self.top5.len() > self.ids.len() {
+            return fault("top5", "has more steps than there are ids");
+        }
+        if let Some(i) = self.top5.iter().position(|top| top.len() < 2) {
+            return fault(&format!("top5[{i}]"), "holds fewer than two logits");
+        }
+        if self.rounds.is_empty() != (self.n_draft_max == 0) {
+            return fault(
+                "rounds",
+                "are given where n_draft_max is above 0, only there",
+            );
+        }
+        let over = |round: &Round| round.accepted > round.draft.len();
+        match self.rounds.iter().position(over) {
+            Some(i) => fault(&format!("rounds[{i}].accepted"), "is more than was drafted"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Dump {
+    /// Reads a dump of tensors.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is malformed.
+    pub fn read(path: &Path) -> Result<Dump, GoldenError> {
+        let dump: Dump = read(path)?;
+        for (i, pass) in dump.passes.iter().enumerate() {
+            let over = |t: &Tensor| t.first.len().max(t.last.len()) > t.elements();
+            if let Some(j) = pass.tensors.iter().position(over) {
+                let place = format!("passes[{i}].tensors[{j}]");
+                return Err(malformed(
+                    path,
+                    place,
+                    "shows more elements than `ne` holds",
+                ));
+            }
+        }
+        Ok(dump)
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T, GoldenError> {
+    let io = |error| GoldenError::Io {
+        path: path.into(),
+        error,
+    };
+    let text = fs::read_to_string(path).map_err(io)?;
+    let mut json = serde_json::Deserializer::from_str(&text);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let place = error.path().to_string();
+        malformed(path, place, error.into_inner().to_string())
+    })?;
+    let end = json.end();
+    end.map_err(|error| malformed(path, ".", error.to_string()))?;
+    Ok(value)
+}
+
+fn malformed(path: &Path, place: impl Into<String>, message: impl Into<String>) -> GoldenError {
+    GoldenError::Malformed {
+        path: path.into(),
+        place: place.into(),
+        message: message.into(),
+    }
+}
+
+fn write_type<S: Serializer>(ty: &DType, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(ty.name())
+}
+
+fn read_cache_type<'de, D: Deserializer<'de>>(from: D) -> Result<DType, D::Error> {
+    let name = String::deserialize(from)?;
+    let known = [DType::F16, DType::BF16, DType::F32];
+    let found = known.into_iter().find(|ty| ty.name() == name);
+    found.ok_or_else(|| D::Error::unknown_variant(&name, &["f16", "bf16", "f32"]))
+}
