@@ -8,7 +8,6 @@ fn inspect_tells_what_is_in_a_file() {
         "inspect --json fixtures/models/tiny-dense-Q4_K_M.gguf",
     ));
     assert_eq!(found["version"], 3);
-    assert_eq!(found["metadata"]["general.architecture"], "\"qwen35\"");
     assert_eq!(found["mtp_head"], true);
     assert_eq!(found["unsupported"], serde_json::json!([]));
     let tensors = found["tensors"].as_array().unwrap();
@@ -21,6 +20,27 @@ fn inspect_tells_what_is_in_a_file() {
     let types = found["types"].as_object().unwrap();
     let counted: u64 = types.values().map(|t| t["tensors"].as_u64().unwrap()).sum();
     assert_eq!(counted as usize, tensors.len());
+}
+
+#[test]
+fn inspect_gives_metadata_as_json_values() {
+    let found = json(sharpi(
+        "inspect --json fixtures/models/tiny-dense-Q4_K_M.gguf",
+    ));
+    let metadata = &found["metadata"];
+    assert_eq!(metadata["general.architecture"], "qwen35");
+    assert_eq!(metadata["qwen35.block_count"], 5);
+    assert_eq!(metadata["qwen35.attention.layer_norm_rms_epsilon"], 1e-6);
+    let sections = &metadata["qwen35.rope.dimension_sections"];
+    assert_eq!(*sections, serde_json::json!([6, 5, 5, 0]));
+    let recurrent = &metadata["qwen35.attention.recurrent_layers"];
+    assert_eq!(recurrent[0], true);
+    let tokens = &metadata["tokenizer.ggml.tokens"];
+    assert_eq!(
+        (&tokens["type"], &tokens["len"]),
+        (&"string".into(), &2048.into())
+    );
+    assert_eq!(tokens["first"].as_array().unwrap().len(), 8);
 }
 
 #[test]

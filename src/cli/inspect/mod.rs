@@ -1,18 +1,21 @@
 //! `inspect`: what is in a model file, and whether it can be run.
 
+mod metadata;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sharpi_compile::Model;
-use sharpi_compile::gguf::{Gguf, TensorInfo};
+use sharpi_compile::gguf::{Gguf, TensorInfo, Value};
 use sharpi_compile::lower::LowerOptions;
 use sharpi_ir::DType;
 
 use super::failure::Failure;
 use super::write_json;
+use metadata::Json;
 
 #[derive(clap::Args)]
 pub(super) struct Inspect {
@@ -26,11 +29,11 @@ pub(super) struct Inspect {
 
 /// What there is to know about a file.
 #[derive(Serialize)]
-struct Findings {
+struct Findings<'a> {
     version: u32,
     file_bytes: u64,
-    /// Values as text, long ones cut short.
-    metadata: IndexMap<String, String>,
+    #[serde(serialize_with = "as_json")]
+    metadata: &'a IndexMap<String, Value>,
     tensors: Vec<Tensor>,
     types: BTreeMap<&'static str, TypeCount>,
     /// Whether the file has a multi-token-prediction head, which drafts tokens.
@@ -59,7 +62,8 @@ struct TypeCount {
 
 impl Inspect {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let findings = Findings::new(&Model::open(&self.file)?);
+        let model = Model::open(&self.file)?;
+        let findings = Findings::new(&model);
         match self.json {
             true => write_json(out, &findings),
             false => Ok(findings.write(out)?),
@@ -67,10 +71,9 @@ impl Inspect {
     }
 }
 
-impl Findings {
-    fn new(model: &Model) -> Findings {
+impl Findings<'_> {
+    fn new(model: &Model) -> Findings<'_> {
         let gguf = model.gguf();
-        let metadata = gguf.metadata().iter();
         let mut types: BTreeMap<_, TypeCount> = BTreeMap::new();
         for tensor in gguf.tensors().values() {
             let count = types.entry(tensor.ty.name()).or_default();
@@ -80,9 +83,7 @@ impl Findings {
         Findings {
             version: gguf.version(),
             file_bytes: gguf.file_bytes(),
-            metadata: metadata
-                .map(|(key, value)| (key.clone(), value.to_string()))
-                .collect(),
+            metadata: gguf.metadata(),
             tensors: gguf.tensors().values().map(Tensor::new).collect(),
             types,
             mtp_head: has_mtp_head(gguf),
@@ -97,7 +98,7 @@ impl Findings {
             self.version, self.file_bytes
         )?;
         writeln!(out, "\nmetadata ({} keys)", self.metadata.len())?;
-        for (key, value) in &self.metadata {
+        for (key, value) in self.metadata {
             writeln!(out, "  {key} = {value}")?;
         }
         writeln!(
@@ -143,6 +144,10 @@ impl Findings {
             false => "multi-token-prediction head: no; tokens come one by one",
         }
     }
+}
+
+fn as_json<S: Serializer>(metadata: &IndexMap<String, Value>, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_map(metadata.iter().map(|(key, value)| (key, Json(value))))
 }
 
 impl Tensor {
