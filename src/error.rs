@@ -35,6 +35,11 @@ pub enum Error {
 impl Error {
     /// Whether the file is sound but of a kind that is not supported.
     pub fn is_unsupported(&self) -> bool {
-        matches!(self, Error::Lower(e) if e.is_unsupported())
+        match self {
+            Error::Gguf(e) => e.is_unsupported(),
+            Error::Lower(e) => e.is_unsupported(),
+            Error::Tokenizer(e) => e.is_unsupported(),
+            Error::Compile(_) | Error::Bind(_) | Error::Run(_) => false,
+        }
     }
 }

@@ -7,7 +7,7 @@ use sharpi_ir::Module;
 
 use crate::error::Error;
 use crate::exec::Executable;
-use crate::gguf::{Gguf, Value};
+use crate::gguf::Gguf;
 use crate::lower::{Hparams, LowerOptions, lower};
 use crate::tokenizer::{Tokenizer, Vocabulary};
 
@@ -71,7 +71,7 @@ impl Model {
     /// # Errors
     /// A vocabulary that is missing, inconsistent, or of an unknown kind.
     pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
-        Ok(Tokenizer::new(self.vocabulary())?)
+        Ok(Tokenizer::new(Vocabulary::read(&self.gguf)?)?)
     }
 
     /// The graphs as imported, before any pass.
@@ -90,46 +90,5 @@ impl Model {
         let module = self.lower(&options.lower)?;
         let compiled = sharpi_passes::compile(module, &options.passes)?;
         Ok(Executable::new(compiled, &self.gguf)?)
-    }
-
-    fn vocabulary(&self) -> Vocabulary {
-        let get = |key: &str| self.gguf.get(&format!("tokenizer.ggml.{key}"));
-        let text = |key: &str| {
-            get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_string()
-        };
-        let texts = |key: &str| {
-            let array = get(key).and_then(Value::as_array);
-            array.and_then(|a| a.as_strs()).unwrap_or_default().to_vec()
-        };
-        let id = |key: &str| {
-            get(key)
-                .and_then(Value::as_u64)
-                .and_then(|n| u32::try_from(n).ok())
-        };
-        let types = get("token_type")
-            .and_then(Value::as_array)
-            .and_then(|a| a.to_u64s());
-        Vocabulary {
-            model: text("model"),
-            pre: text("pre"),
-            tokens: texts("tokens"),
-            token_types: types
-                .unwrap_or_default()
-                .into_iter()
-                .map(|t| t as i32)
-                .collect(),
-            merges: texts("merges"),
-            bos: id("bos_token_id"),
-            eos: id("eos_token_id"),
-            eot: id("eot_token_id"),
-            eom: id("eom_token_id"),
-            pad: id("padding_token_id"),
-            add_bos: get("add_bos_token")
-                .and_then(Value::as_bool)
-                .unwrap_or(false),
-        }
     }
 }

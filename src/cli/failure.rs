@@ -127,6 +127,10 @@ fn help(error: &Error) -> &'static str {
     match error {
         Error::Gguf(error) => gguf_help(error),
         Error::Lower(error) => lower_help(error),
+        Error::Tokenizer(error) if error.is_unsupported() => {
+            "this program knows the tokenizers of Qwen3.5 and Qwen3.6 models; llama.cpp may run \
+             this one"
+        }
         Error::Tokenizer(_) => {
             "the vocabulary is not one of Qwen3.5: convert the model again with llama.cpp's \
              convert_hf_to_gguf.py"

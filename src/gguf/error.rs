@@ -117,6 +117,14 @@ impl GgufError {
             _ => None,
         }
     }
+
+    /// Whether the file may be sound but has tensors of a type that is not known here.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(
+            self.fault(),
+            Some(Fault::TensorType { .. } | Fault::RemovedTensorType { .. })
+        )
+    }
 }
 
 fn prefix(path: Option<&Path>) -> String {

@@ -3,6 +3,24 @@
 /// A vocabulary that cannot be used, and what would have been accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenizerError {
+    /// A metadata key without which there is no vocabulary is not there.
+    #[error("`{key}` is missing; expected {expected}")]
+    MissingKey {
+        /// The GGUF key.
+        key: &'static str,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A metadata key holds a value of another type.
+    #[error("`{key}` is {found}; expected {expected}")]
+    BadKey {
+        /// The GGUF key.
+        key: &'static str,
+        /// What it holds.
+        found: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
     /// `tokenizer.ggml.model` names an algorithm there is no code for.
     #[error("unknown tokenizer model `{model}`; accepted is `gpt2` (byte-level BPE)")]
     UnknownModel {
@@ -95,4 +113,14 @@ pub enum TokenizerError {
         "`tokenizer.ggml.add_bos_token` is true; it needs a `tokenizer.ggml.bos_token_id` as well"
     )]
     MissingBos,
+}
+
+impl TokenizerError {
+    /// Whether the vocabulary is sound but of a kind that is not supported.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(
+            self,
+            TokenizerError::UnknownModel { .. } | TokenizerError::UnknownPreTokenizer { .. }
+        )
+    }
 }

@@ -16,6 +16,7 @@
 mod alphabet;
 mod end_of_text;
 mod error;
+mod from_gguf;
 mod merges;
 mod pieces;
 mod special;

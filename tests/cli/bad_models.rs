@@ -29,16 +29,15 @@ fn model(folder: &TempDir) -> impl AsRef<Path> + AsRef<std::ffi::OsStr> {
     folder.path().join("model.gguf")
 }
 
-/// The model with another architecture and the vocabulary that goes with it, or with one tensor of another type.
-fn changed(architecture: Option<&str>, tensor: Option<(&str, GgmlType)>) -> TempDir {
+/// The model with other texts for some keys, or with one tensor of another type.
+fn changed(texts: &[(&str, &str)], tensor: Option<(&str, GgmlType)>) -> TempDir {
     let gguf = Gguf::open(MODEL).unwrap();
     let mut writer = Writer::new();
     for (key, value) in gguf.metadata() {
         writer.metadata(key, value.clone());
     }
-    if let Some(name) = architecture {
-        writer.metadata("general.architecture", name);
-        writer.metadata("tokenizer.ggml.pre", name);
+    for (key, text) in texts {
+        writer.metadata(*key, *text);
     }
     for (name, info) in gguf.tensors() {
         match tensor {
@@ -98,7 +97,13 @@ fn a_truncated_file_is_incomplete() {
 
 #[test]
 fn an_architecture_that_is_not_supported_is_named() {
-    let llama = changed(Some("llama"), None);
+    let llama = changed(
+        &[
+            ("general.architecture", "llama"),
+            ("tokenizer.ggml.pre", "llama"),
+        ],
+        None,
+    );
     fails(run(&llama), 4, &["`llama`", "`qwen35` or `qwen35moe`"]);
     let mut dump = sharpi("dump-graph -m");
     dump.arg(model(&llama));
@@ -107,13 +112,52 @@ fn an_architecture_that_is_not_supported_is_named() {
 
 #[test]
 fn a_tensor_type_without_a_kernel_is_named_with_its_tensor() {
-    let ternary = changed(None, Some(("blk.0.ffn_up.weight", GgmlType::TQ1_0)));
+    let ternary = changed(&[], Some(("blk.0.ffn_up.weight", GgmlType::TQ1_0)));
     fails(run(&ternary), 4, &["blk.0.ffn_up.weight", "TQ1_0", "Q4_K"]);
 }
 
 #[test]
+fn a_tensor_type_that_nobody_knows_is_unsupported() {
+    let mut bytes = fs::read(MODEL).unwrap();
+    let name = b"blk.0.ffn_up.weight";
+    let at = bytes.windows(name.len()).position(|w| w == name).unwrap();
+    // Behind the name stand the number of dimensions, the two of them, and the type.
+    let ty = at + name.len() + 4 + 2 * 8;
+    for (id, words) in [(99u32, "type 99 is not known"), (4, "type 4 (Q4_2)")] {
+        bytes[ty..ty + 4].copy_from_slice(&id.to_le_bytes());
+        let unknown = folder(&bytes);
+        let all = ["blk.0.ffn_up.weight", words, "quantise"];
+        fails(run(&unknown), 4, &all);
+        let mut inspect = sharpi("inspect");
+        inspect.arg(model(&unknown));
+        fails(inspect, 4, &all);
+    }
+}
+
+#[test]
+fn a_tokenizer_that_is_not_supported_is_named() {
+    for (key, expected) in [
+        ("tokenizer.ggml.pre", "`qwen2` and `qwen35`"),
+        ("tokenizer.ggml.model", "`gpt2`"),
+    ] {
+        let other = changed(&[(key, "another")], None);
+        fails(run(&other), 4, &["`another`", expected]);
+        let mut tokenize = sharpi("tokenize x -m");
+        tokenize.arg(model(&other));
+        fails(tokenize, 4, &["`another`", expected]);
+    }
+}
+
+#[test]
+fn a_vocabulary_key_of_another_type_is_named() {
+    let text = changed(&[("tokenizer.ggml.eos_token_id", "last")], None);
+    let words = ["`tokenizer.ggml.eos_token_id`", "\"last\"", "a token id"];
+    fails(run(&text), 1, &words);
+}
+
+#[test]
 fn what_cannot_be_run_can_be_inspected() {
-    let ternary = changed(None, Some(("blk.0.ffn_up.weight", GgmlType::TQ1_0)));
+    let ternary = changed(&[], Some(("blk.0.ffn_up.weight", GgmlType::TQ1_0)));
     let inspect = |flags: &str| {
         let mut command = sharpi(&format!("inspect {flags}"));
         command.arg(model(&ternary));
