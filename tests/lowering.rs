@@ -108,10 +108,14 @@ fn a_missing_tensor_of_the_head_is_named_with_its_dimensions() {
 }
 
 #[test]
-fn a_missing_embedding_table_is_named() {
-    let (message, unsupported) = refusal(&without("token_embd.weight"));
-    assert!(message.starts_with("tensor `token_embd.weight` is missing, expected "));
-    assert!(!unsupported);
+fn a_missing_embedding_table_is_named_with_its_width() {
+    let width = dims("token_embd.weight")[0];
+    assert_refused(
+        &without("token_embd.weight"),
+        &format!(
+            "tensor `token_embd.weight` is missing, expected dimensions [{width}, number of tokens] (fastest first)"
+        ),
+    );
 }
 
 #[test]

@@ -77,8 +77,10 @@ impl Context<'_, '_> {
     ) -> Result<WeightId, LowerError> {
         let expected: Vec<u64> = dims.iter().rev().map(|&n| n as u64).collect();
         let Some(info) = self.gguf.tensor(tensor) else {
-            let name = tensor.into();
-            return Err(LowerError::MissingTensor { name, expected });
+            return Err(LowerError::MissingTensor {
+                name: tensor.into(),
+                expected: format!("{expected:?}"),
+            });
         };
         // GGUF may leave out or write trailing dimensions of 1.
         let significant = |dims: &[u64]| {
@@ -89,7 +91,7 @@ impl Context<'_, '_> {
             return Err(LowerError::TensorShape {
                 name: tensor.into(),
                 found: info.dims.clone(),
-                expected,
+                expected: format!("{expected:?}"),
             });
         }
         let accepted: Vec<DType> = (DType::ALL.into_iter())

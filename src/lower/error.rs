@@ -31,16 +31,16 @@ pub enum LowerError {
         expected: String,
     },
     /// A tensor is not there.
-    #[error("tensor `{name}` is missing, expected dimensions {expected:?} (fastest first)")]
+    #[error("tensor `{name}` is missing, expected dimensions {expected} (fastest first)")]
     MissingTensor {
         /// The tensor.
         name: String,
         /// Dimensions as GGUF lists them.
-        expected: Vec<u64>,
+        expected: String,
     },
     /// A tensor has other dimensions.
     #[error(
-        "tensor `{name}` has dimensions {found:?}, expected {expected:?} (fastest first, from the metadata)"
+        "tensor `{name}` has dimensions {found:?}, expected {expected} (fastest first, from the metadata)"
     )]
     TensorShape {
         /// The tensor.
@@ -48,7 +48,7 @@ pub enum LowerError {
         /// Dimensions in the file.
         found: Vec<u64>,
         /// Dimensions that follow from the metadata.
-        expected: Vec<u64>,
+        expected: String,
     },
     /// A tensor has a type for which there is no kernel.
     #[error("tensor `{name}` has type {found}, which has no kernel; supported here: {supported}")]

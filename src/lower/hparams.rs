@@ -187,13 +187,14 @@ impl Hparams {
         let block_count = keys.size("block_count")?;
         let mtp_blocks = mtp_blocks(&keys, block_count)?;
         let (heads, kv_heads, head_dim) = attention_heads(&keys)?;
+        let embedding = keys.size("embedding_length")?;
         Ok(Hparams {
             arch,
             blocks: block_kinds(&keys, block_count - mtp_blocks)?,
             mtp_blocks,
             context_length: keys.size("context_length")?,
-            embedding: keys.size("embedding_length")?,
-            vocabulary: vocabulary(gguf)?,
+            embedding,
+            vocabulary: vocabulary(gguf, embedding)?,
             heads,
             kv_heads,
             head_dim,
@@ -326,19 +327,19 @@ fn experts(keys: &Keys) -> Result<Experts, LowerError> {
 }
 
 /// Rows of `token_embd.weight`: the vocabulary has no key of its own.
-fn vocabulary(gguf: &Gguf) -> Result<usize, LowerError> {
+fn vocabulary(gguf: &Gguf, embedding: usize) -> Result<usize, LowerError> {
     let name = "token_embd.weight";
-    let missing = || LowerError::MissingTensor {
+    let expected = || format!("[{embedding}, number of tokens]");
+    let tensor = (gguf.tensor(name)).ok_or_else(|| LowerError::MissingTensor {
         name: name.into(),
-        expected: Vec::new(),
-    };
-    let tensor = gguf.tensor(name).ok_or_else(missing)?;
+        expected: expected(),
+    })?;
     match tensor.dims[..] {
-        [_, rows] => Ok(rows as usize),
+        [width, rows] if width == embedding as u64 => Ok(rows as usize),
         _ => Err(LowerError::TensorShape {
             name: name.into(),
             found: tensor.dims.clone(),
-            expected: Vec::new(),
+            expected: expected(),
         }),
     }
 }
