@@ -1,0 +1,79 @@
+//! Control, user-defined, unused and byte tokens.
+
+use sharpi_compile::tokenizer::{Tokenizer, Vocabulary};
+
+use crate::{bytes_and, micro};
+
+#[test]
+fn control_tokens_are_recognised_only_on_request() {
+    let tokenizer = micro();
+    let text = "<|im_start|>O<|im_end|>";
+    assert_eq!(tokenizer.encode(text, true), [510, 46, 511]);
+    let plain = tokenizer.encode(text, false);
+    assert!(plain.iter().all(|&id| id < 509), "{plain:?}");
+    assert_eq!(tokenizer.decode(&plain, false), text);
+}
+
+#[test]
+fn control_tokens_are_printed_only_on_request() {
+    let tokenizer = micro();
+    let ids = [510, 46, 511];
+    assert_eq!(tokenizer.decode(&ids, false), "O");
+    assert_eq!(tokenizer.decode(&ids, true), "<|im_start|>O<|im_end|>");
+}
+
+#[test]
+fn user_defined_tokens_are_always_recognised_and_printed() {
+    let tokenizer = Tokenizer::new(bytes_and(&[("<tool>", 4), ("<mark>", 3)])).unwrap();
+    for parse_special in [false, true] {
+        assert_eq!(tokenizer.encode("<tool>", parse_special), [256]);
+    }
+    assert_eq!(tokenizer.encode("<mark>", false).len(), 6);
+    assert_eq!(tokenizer.decode(&[256, 257], false), "<tool>");
+}
+
+#[test]
+fn fill_in_the_middle_marks_are_control_tokens_even_if_called_user_defined() {
+    let tokenizer = Tokenizer::new(bytes_and(&[("<|fim_prefix|>", 4)])).unwrap();
+    assert_eq!(tokenizer.encode("<|fim_prefix|>", true), [256]);
+    assert_eq!(tokenizer.encode("<|fim_prefix|>", false).len(), 14);
+    assert_eq!(tokenizer.decode(&[256], false), "");
+}
+
+#[test]
+fn the_longest_of_overlapping_tokens_wins() {
+    let added = [("ab", 4), ("abc", 4), ("cdef", 4)];
+    let tokenizer = Tokenizer::new(bytes_and(&added)).unwrap();
+    assert_eq!(tokenizer.encode("abcab", false), [257, 256]);
+    assert_eq!(tokenizer.encode("abcdef", false), [256, 258]);
+}
+
+#[test]
+fn unused_tokens_are_neither_printed_nor_recognised() {
+    let tokenizer = Tokenizer::new(bytes_and(&[("[PAD256]", 5)])).unwrap();
+    assert_eq!(tokenizer.encode("[PAD256]", true).len(), 8);
+    assert_eq!(tokenizer.decode(&[256], true), "");
+    assert_eq!(tokenizer.token_text(256), Some("[PAD256]"));
+}
+
+#[test]
+fn byte_tokens_print_their_byte() {
+    let tokenizer = Tokenizer::new(bytes_and(&[("<0x41>", 6)])).unwrap();
+    assert_eq!(tokenizer.token_bytes(256), Some(&b"A"[..]));
+}
+
+#[test]
+fn texts_end_at_the_tokens_of_the_keys_and_those_known_by_text() {
+    assert_eq!(micro().end_of_text_ids(), [509, 511]);
+    let tokenizer = Tokenizer::new(Vocabulary {
+        eos: Some(3),
+        eot: Some(2),
+        eom: Some(3),
+        ..bytes_and(&[("<|im_start|>", 3), ("<|fim_pad|>", 4)])
+    })
+    .unwrap();
+    assert_eq!(tokenizer.end_of_text_ids(), [2, 3, 257]);
+    assert!(tokenizer.is_end_of_text(3) && !tokenizer.is_end_of_text(256));
+    // A token that only a key names is still printed.
+    assert_eq!(tokenizer.decode(&[3], false), "$");
+}

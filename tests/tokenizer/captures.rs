@@ -1,0 +1,58 @@
+//! Prompts and answers as the reference captured them.
+
+use sharpi_compile::tokenizer::Tokenizer;
+
+use crate::{fixtures, vocabulary};
+
+/// The captures were printed with control tokens shown.
+const SPECIAL: bool = true;
+
+#[derive(serde::Deserialize)]
+struct Capture {
+    prompt: String,
+    prompt_ids: Vec<u32>,
+    ids: Vec<u32>,
+    text: String,
+}
+
+/// Every capture file with the tokenizer of its model. All `micro-dense`
+/// models have one vocabulary, so one of them stands in for the rest.
+fn captures() -> Vec<(String, Tokenizer, Vec<Capture>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(fixtures("golden")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if name.ends_with(".tensors") {
+            continue;
+        }
+        let mut model = fixtures("models").join(format!("{name}.gguf"));
+        if !model.exists() {
+            assert!(name.starts_with("micro-dense"), "no model for {name}");
+            model.set_file_name("micro-dense-f32.gguf");
+        }
+        let tokenizer = Tokenizer::new(vocabulary(&model)).unwrap();
+        let captures = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        found.push((name, tokenizer, captures));
+    }
+    assert!(found.len() >= 10, "{} capture files", found.len());
+    found
+}
+
+#[test]
+fn prompts_encode_to_the_captured_ids() {
+    for (name, tokenizer, captures) in captures() {
+        for c in captures {
+            let ids = tokenizer.encode(&c.prompt, true);
+            assert_eq!(ids, c.prompt_ids, "{name}: {:?}", c.prompt);
+        }
+    }
+}
+
+#[test]
+fn generated_ids_decode_to_the_captured_text() {
+    for (name, tokenizer, captures) in captures() {
+        for c in captures {
+            assert_eq!(tokenizer.decode(&c.ids, SPECIAL), c.text, "{name}");
+        }
+    }
+}

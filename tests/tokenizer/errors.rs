@@ -1,0 +1,107 @@
+//! Vocabularies that cannot be used.
+
+use proptest::prelude::*;
+use sharpi_compile::tokenizer::{Tokenizer, TokenizerError, Vocabulary};
+
+use crate::bytes_and;
+
+#[track_caller]
+fn check(message: &str, change: fn(&mut Vocabulary)) {
+    let mut v = bytes_and(&[("<|im_end|>", 3)]);
+    change(&mut v);
+    let error: TokenizerError = Tokenizer::new(v).unwrap_err();
+    assert_eq!(error.to_string(), message);
+}
+
+#[test]
+fn an_unknown_model_or_word_rule_is_answered_with_the_known_ones() {
+    check(
+        "unknown tokenizer model `llama`; accepted is `gpt2` (byte-level BPE)",
+        |v| v.model = "llama".into(),
+    );
+    check(
+        "unknown pre-tokenizer `llama-bpe`; accepted are `qwen2` and `qwen35`",
+        |v| v.pre = "llama-bpe".into(),
+    );
+}
+
+#[test]
+fn every_token_needs_a_known_type() {
+    check(
+        "256 token types for 257 tokens; accepted is one type for each token, or no types",
+        |v| v.token_types.truncate(256),
+    );
+    check(
+        "token 7 has type 9; accepted are 0 undefined, 1 normal, 2 unknown, 3 control, \
+         4 user-defined, 5 unused, 6 byte",
+        |v| v.token_types[7] = 9,
+    );
+    check(
+        "byte token 256 is `<0x+1>`; accepted are `<0x00>` to `<0xFF>`",
+        |v| (v.tokens[256], v.token_types[256]) = ("<0x+1>".into(), 6),
+    );
+}
+
+#[test]
+fn every_token_needs_a_text_of_its_own_and_every_byte_a_token() {
+    check(
+        "tokens 0 and 256 are both `!`; every token needs a text of its own",
+        |v| v.tokens[256] = "!".into(),
+    );
+    check(
+        "no token for byte 0x20 (`Ġ`); every one of the 256 bytes needs one",
+        |v| v.tokens[220] = "space".into(),
+    );
+}
+
+#[test]
+fn merges_are_two_tokens_that_make_a_third() {
+    check(
+        "merge 0 is `ab`; accepted are two tokens with a space between them",
+        |v| v.merges = vec!["ab".into()],
+    );
+    check(
+        "merge 0 is `é `; accepted are two tokens with a space between them",
+        |v| v.merges = vec!["é ".into()],
+    );
+    check(
+        "merge 0 `a bc` needs the token `bc`, which the vocabulary does not have",
+        |v| v.merges = vec!["a bc".into()],
+    );
+    check(
+        "merge 0 `a b` needs the token `ab`, which the vocabulary does not have",
+        |v| v.merges = vec!["a b".into()],
+    );
+}
+
+#[test]
+fn keys_must_point_into_the_vocabulary() {
+    check(
+        "`tokenizer.ggml.eos_token_id` is 257; the vocabulary has ids below 257",
+        |v| v.eos = Some(257),
+    );
+    check(
+        "`tokenizer.ggml.add_bos_token` is true; it needs a `tokenizer.ggml.bos_token_id` \
+         as well",
+        |v| v.add_bos = true,
+    );
+}
+
+#[test]
+fn no_vocabulary_makes_the_tokenizer_panic() {
+    let whole = bytes_and(&[]);
+    proptest!(|(
+        tokens in prop::collection::vec(".{0,4}", 0..4),
+        token_types in prop::collection::vec(0i32..6, 256..260),
+        merges in prop::collection::vec("[ab é]{0,5}", 0..4),
+        eos in prop::option::of(250u32..260),
+        keep in 255usize..=256,
+    )| {
+        let mut v = Vocabulary { token_types, merges, eos, ..whole.clone() };
+        v.tokens.truncate(keep);
+        v.tokens.extend(tokens);
+        if let Ok(tokenizer) = Tokenizer::new(v) {
+            tokenizer.decode(&tokenizer.encode("ab é", true), true);
+        }
+    });
+}

@@ -1,0 +1,60 @@
+//! Where words are cut and how their bytes are merged.
+
+use std::time::{Duration, Instant};
+
+use sharpi_compile::tokenizer::{Tokenizer, Vocabulary};
+
+use crate::{bytes_and, micro};
+
+#[test]
+fn combining_marks_join_letters_in_qwen35_only() {
+    // The mark is CC 81. A merge of the letter with its first byte shows
+    // whether there is a border between them.
+    let mut v = bytes_and(&[("eÌ", 1)]);
+    v.merges = vec!["e Ì".into()];
+    let ids = |pre: &str| {
+        let pre = pre.to_owned();
+        let tokenizer = Tokenizer::new(Vocabulary { pre, ..v.clone() }).unwrap();
+        tokenizer.encode("e\u{301}", false)
+    };
+    assert_eq!(ids("qwen35").len(), 2);
+    assert_eq!(ids("qwen2").len(), 3);
+}
+
+#[test]
+fn long_words_take_less_than_quadratic_time() {
+    let mut v = bytes_and(&[("aa", 1), ("aaaa", 1), ("aaaaaaaa", 1)]);
+    v.merges = ["a a", "aa aa", "aaaa aaaa"].map(String::from).into();
+    let tokenizer = Tokenizer::new(v).unwrap();
+    for letter in ["a", " ", "\n", "!", "\u{301}"] {
+        let text = letter.repeat(100_000);
+        let start = Instant::now();
+        let ids = tokenizer.encode(&text, true);
+        let taken = start.elapsed();
+        assert!(taken < Duration::from_secs(1), "{letter:?} took {taken:?}");
+        assert_eq!(tokenizer.decode(&ids, true), text);
+    }
+    assert_eq!(tokenizer.encode(&"a".repeat(100_000), true).len(), 12_500);
+}
+
+#[test]
+fn the_more_urgent_merge_is_made_first() {
+    let mut v = bytes_and(&[("ab", 1), ("bc", 1)]);
+    v.merges = ["b c", "a b"].map(String::from).into();
+    let tokenizer = Tokenizer::new(v).unwrap();
+    assert_eq!(tokenizer.encode("abc", false), [64, 257]);
+}
+
+#[test]
+fn the_first_of_two_equal_merges_counts() {
+    let mut v = bytes_and(&[("ab", 1), ("bc", 1)]);
+    v.merges = ["b c", "a b", "b c"].map(String::from).into();
+    let tokenizer = Tokenizer::new(v).unwrap();
+    assert_eq!(tokenizer.encode("abc", false), [64, 257]);
+}
+
+#[test]
+fn nothing_is_encoded_as_nothing() {
+    assert_eq!(micro().encode("", true), [0u32; 0]);
+    assert_eq!(micro().decode(&[], true), "");
+}
