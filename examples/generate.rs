@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = SessionOptions {
         context: 512,
         threads: 2,
+        ..SessionOptions::default()
     };
     let session = Session::new(executable, &options)?;
     let sampler = Sampler::new(SamplerOptions::default());

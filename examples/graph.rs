@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = SessionOptions {
         context: 64,
         threads: 2,
+        rollback: 0,
     };
     let mut session = Session::new(executable, &options)?;
     let inputs = [

@@ -16,12 +16,13 @@ const MODELS: [&str; 4] = [
 ];
 
 /// Feeds tokens in a run that can be taken back; logits of every token.
-fn try_out(session: &mut Session, ids: &[i32]) -> Vec<Vec<f32>> {
+fn try_out(session: &mut Session, ids: &[u32]) -> Vec<Vec<f32>> {
     let start = session.position("trunk") as i32;
     let pos: Vec<i32> = (start..start + ids.len() as i32).collect();
     let rows: Vec<i32> = (0..ids.len() as i32).collect();
+    let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
     let inputs = [
-        ("ids", Input::I32(ids)),
+        ("ids", Input::I32(&ids)),
         ("pos", Input::I32(&pos)),
         ("rows", Input::I32(&rows)),
     ];
@@ -36,8 +37,8 @@ fn bits(rows: &[Vec<f32>]) -> Vec<Vec<u32>> {
     rows.iter().map(row).collect()
 }
 
-fn id(seed: usize) -> i32 {
-    (seed * 7919 % 500) as i32
+fn id(seed: usize) -> u32 {
+    (seed * 7919 % 500) as u32
 }
 
 /// Rounds as drafting makes them, some tokens kept and some taken back, against a session that
@@ -45,11 +46,11 @@ fn id(seed: usize) -> i32 {
 fn rounds(name: &str, rounds: &[(usize, usize)]) {
     let executable = compile(&model(name), DType::F16);
     let (mut drafting, mut plain) = (session(&executable, 1), session(&executable, 1));
-    let prompt: Vec<i32> = (0..5).map(id).collect();
+    let prompt: Vec<u32> = (0..5).map(id).collect();
     feed(&mut drafting, &prompt);
     feed(&mut plain, &prompt);
     for (round, &(width, kept)) in rounds.iter().enumerate() {
-        let ids: Vec<i32> = (0..width).map(|i| id(round * 17 + i + 3)).collect();
+        let ids: Vec<u32> = (0..width).map(|i| id(round * 17 + i + 3)).collect();
         let kept = kept.min(width);
         let tried = try_out(&mut drafting, &ids);
         let position = drafting.position("trunk") - (width - kept);
@@ -90,7 +91,7 @@ proptest! {
 #[test]
 fn a_tentative_run_may_follow_and_be_followed_by_runs_of_any_kind() {
     let executable = compile(&model("micro-dense-f32"), DType::F32);
-    let ids: Vec<i32> = (0..40).map(id).collect();
+    let ids: Vec<u32> = (0..40).map(id).collect();
     let mut plain = session(&executable, 1);
     let whole: Vec<_> = ids.chunks(8).flat_map(|c| feed(&mut plain, c)).collect();
     let mut mixed = session(&executable, 2);

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use sharpi_ir::Module;
 use sharpi_ir::text::parse;
 use sharpi_passes::{
-    Pass, Plan, Snapshot, check_plan, passes, print_planned, print_snapshot, run_exactly,
+    Pass, Plan, Snapshot, check_plan, passes, print_planned, print_snapshot, rollback_bytes,
+    run_exactly,
 };
 
 const SEPARATOR: &str = "; ----\n";
@@ -121,6 +122,7 @@ fn planned(snapshot: &Snapshot) -> Result<String, String> {
         let plan = Plan {
             steps: decided.schedule.ok_or("no schedule")?.steps,
             memory: decided.memory.ok_or("no memory plan")?,
+            rollback: rollback_bytes(graph),
         };
         let faults = check_plan(graph, &plan);
         if !faults.is_empty() {

@@ -34,6 +34,12 @@ pub enum GenerateError {
     /// The executable has no graph `trunk` from ids to logits.
     #[error("the executable has no graph `trunk` with `logits` of a fixed width")]
     NoTrunk,
+    /// The model cannot draft.
+    #[error("the model has no MTP head to draft with")]
+    NoHead,
+    /// The drafter would lack the hidden states of tokens before it.
+    #[error("drafting starts with a session that has seen no token; reset it or open a new one")]
+    LateDrafter,
     /// A run failed.
     #[error(transparent)]
     Run(#[from] RunError),

@@ -1,82 +1,54 @@
 //! The generation loop: feed what is pending, choose, and the choice is pending.
+//!
+//! With a drafter, a round feeds the pending token and the drafted ones at once; the trunk's own
+//! choices say how many of them hold, and the rest is taken back.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use sharpi_ir::Dim;
 
-use super::{GenerateError, Sampler, best};
+use super::sampler::Verdict;
+use super::{
+    Drafter, GenerateError, GenerateOptions, Proposal, Round, Sampler, StopReason, TRUNK, Token,
+    best,
+};
 use crate::{Executable, Input, Session};
-
-/// The graph that is run.
-const TRUNK: &str = "trunk";
-
-/// When to stop, and what to tell about each token.
-#[derive(Clone, Debug)]
-pub struct GenerateOptions {
-    /// Tokens to generate; `None` for as many as the context holds.
-    pub max_tokens: Option<usize>,
-    /// Most tokens fed in one run; no more than the executable takes are fed either way.
-    pub batch: usize,
-    /// Tokens that end a text.
-    pub end_of_text: Vec<u32>,
-    /// Never choose a token that ends a text.
-    pub ignore_eos: bool,
-    /// How many of the best logits come with each token.
-    pub logits_top: usize,
-    /// Stops the generator when set, from another thread too.
-    pub cancel: Arc<AtomicBool>,
-}
-
-impl Default for GenerateOptions {
-    fn default() -> GenerateOptions {
-        GenerateOptions {
-            max_tokens: None,
-            batch: 512,
-            end_of_text: Vec::new(),
-            ignore_eos: false,
-            logits_top: 0,
-            cancel: Arc::default(),
-        }
-    }
-}
-
-/// A generated token.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Token {
-    /// The token.
-    pub id: u32,
-    /// The best logits that the trunk gave, those of tokens never to be chosen left out: the best
-    /// first, the lower id first on a tie.
-    pub top: Vec<(u32, f32)>,
-}
-
-/// Why there are no more tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopReason {
-    /// This token, which ends a text, was chosen; it is not among the tokens yielded.
-    EndOfText(u32),
-    /// As many tokens as asked for.
-    Length,
-    /// The session's context is full.
-    Context,
-    /// The cancel flag is set.
-    Cancelled,
-    /// A run failed; the error was yielded.
-    Failed,
-}
 
 /// Yields tokens until there is a reason to stop.
 pub struct Generator {
     session: Session,
     sampler: Sampler,
+    drafter: Option<Box<dyn Drafter>>,
     options: GenerateOptions,
-    /// Ids that the session has not seen yet: the prompt, then the token last chosen.
-    pending: Vec<u32>,
-    /// Logits after the last id that the session has seen.
-    logits: Vec<f32>,
+    /// Tokens from position `base` on. The session has not seen the last ones: the prompt, then
+    /// the token last chosen.
+    text: Vec<u32>,
+    base: usize,
+    /// Of the text's last token, where no draft goes with it.
+    outcome: Option<Outcome>,
+    /// Tokens that a round has made and nobody has taken.
+    ready: VecDeque<Token>,
+    rounds: Vec<Round>,
     generated: usize,
+    /// Why there will be no round after the tokens that are ready.
+    ending: Option<StopReason>,
     stopped: Option<StopReason>,
+}
+
+/// What the trunk gave for the rows asked for.
+struct Outcome {
+    logits: Vec<f32>,
+    /// Hidden states of all tokens, if there is a drafter to see them.
+    hidden: Vec<f32>,
+}
+
+/// What was chosen behind the pending token.
+struct Choice {
+    tokens: Vec<Token>,
+    accepted: usize,
+    ending: Option<StopReason>,
 }
 
 impl Generator {
@@ -91,27 +63,76 @@ impl Generator {
         options: GenerateOptions,
     ) -> Result<Generator, GenerateError> {
         let vocabulary = vocabulary(session.executable()).ok_or(GenerateError::NoTrunk)?;
-        let room = session.context() - session.position(TRUNK);
-        check_prompt(prompt, room, vocabulary)?;
+        let base = session.position(TRUNK);
+        check_prompt(prompt, session.context() - base, vocabulary)?;
         prompt.iter().for_each(|id| sampler.accept(*id));
         Ok(Generator {
             session,
             sampler,
+            drafter: None,
             options,
-            pending: prompt.to_vec(),
-            logits: Vec::new(),
+            text: prompt.to_vec(),
+            base,
+            outcome: None,
+            ready: VecDeque::new(),
+            rounds: Vec::new(),
             generated: 0,
+            ending: None,
             stopped: None,
         })
     }
 
-    /// Runs the prompt, so that the first token is only a choice away; otherwise the first call of
-    /// [`next`](Iterator::next) does. `progress` hears after each piece how many tokens are done.
+    /// [`Generator::new`], of a session without tokens, with drafting. Without temperature the
+    /// text is the same; with it, tokens have the same probabilities.
+    ///
+    /// Drafts are no longer than the session's `rollback` less one.
+    ///
+    /// # Errors
+    /// As [`Generator::new`]; besides, a session that holds tokens already.
+    pub fn with_drafter(
+        session: Session,
+        sampler: Sampler,
+        drafter: Box<dyn Drafter>,
+        prompt: &[u32],
+        options: GenerateOptions,
+    ) -> Result<Generator, GenerateError> {
+        let mut generator = Generator::new(session, sampler, prompt, options)?;
+        if generator.base > 0 {
+            return Err(GenerateError::LateDrafter);
+        }
+        generator.drafter = Some(drafter);
+        Ok(generator)
+    }
+
+    /// Runs the prompt, so that the first token is only a choice (with a drafter, a round) away;
+    /// otherwise the first call of [`next`](Iterator::next) does. `progress` hears after each piece
+    /// how many tokens are done.
     ///
     /// # Errors
     /// A run that fails. The cancel flag is no error: the rest stays pending.
-    pub fn prefill(&mut self, progress: impl FnMut(usize)) -> Result<(), GenerateError> {
-        self.feed(progress)
+    pub fn prefill(&mut self, mut progress: impl FnMut(usize)) -> Result<(), GenerateError> {
+        let widest = self.session.executable().max_tokens();
+        let batch = self.options.batch.min(widest).max(1);
+        let mut done = 0;
+        while self.pending() > self.held_back() && !self.cancelled() {
+            let piece = (self.pending() - self.held_back()).min(batch);
+            // Inside a prompt nobody reads the logits, and they are the dearest row there is.
+            let rows = match piece == self.pending() {
+                true => vec![piece as i32 - 1],
+                false => vec![],
+            };
+            let outcome = self.feed(piece, &[], &rows)?;
+            self.observe(&outcome.hidden)?;
+            self.outcome = (!rows.is_empty()).then_some(outcome);
+            done += piece;
+            progress(done);
+        }
+        Ok(())
+    }
+
+    /// Tokens that wait for drafts to go with them.
+    fn held_back(&self) -> usize {
+        usize::from(self.drafter.is_some())
     }
 
     /// Why there are no more tokens; `None` while there may be more.
@@ -119,7 +140,12 @@ impl Generator {
         self.stopped
     }
 
-    /// The session, which has seen all tokens but the last.
+    /// The rounds so far, those of tokens not yet yielded included; none without a drafter.
+    pub fn rounds(&self) -> &[Round] {
+        &self.rounds
+    }
+
+    /// The session. It has seen all tokens but the last of the last round.
     pub fn into_session(self) -> Session {
         self.session
     }
@@ -128,46 +154,57 @@ impl Generator {
         self.options.cancel.load(Ordering::Relaxed)
     }
 
-    /// Runs what is pending piece by piece; the last row's logits are kept.
-    fn feed(&mut self, mut progress: impl FnMut(usize)) -> Result<(), GenerateError> {
-        let widest = self.session.executable().max_tokens();
-        let batch = self.options.batch.min(widest).max(1);
-        let mut done = 0;
-        while !self.pending.is_empty() && !self.cancelled() {
-            let piece = self.pending.len().min(batch);
-            self.run(piece)?;
-            self.pending.drain(..piece);
-            done += piece;
-            progress(done);
-        }
-        Ok(())
+    /// How many of the text's tokens the session has seen.
+    fn seen(&self) -> usize {
+        self.session.position(TRUNK) - self.base
     }
 
-    /// Runs the first `count` pending ids.
-    fn run(&mut self, count: usize) -> Result<(), GenerateError> {
-        let ids: Vec<i32> = self.pending[..count].iter().map(|id| *id as i32).collect();
+    fn pending(&self) -> usize {
+        self.text.len() - self.seen()
+    }
+
+    /// Runs the next `count` tokens of the text and the drafts behind them.
+    fn feed(
+        &mut self,
+        count: usize,
+        drafts: &[Proposal],
+        rows: &[i32],
+    ) -> Result<Outcome, GenerateError> {
+        let seen = self.seen();
+        let known = self.text[seen..seen + count].iter().copied();
+        let ids = known.chain(drafts.iter().map(|d| d.id));
+        let ids: Vec<i32> = ids.map(|id| id as i32).collect();
         let first = self.session.position(TRUNK);
-        let pos: Vec<i32> = (first..first + count).map(|p| p as i32).collect();
-        // Inside a prompt nobody reads the logits, and they are the dearest row there is.
-        let rows = match count == self.pending.len() {
-            true => vec![count as i32 - 1],
-            false => vec![],
-        };
+        let pos: Vec<i32> = (first..first + ids.len()).map(|p| p as i32).collect();
         let inputs = [
             ("ids", Input::I32(&ids)),
             ("pos", Input::I32(&pos)),
-            ("rows", Input::I32(&rows)),
+            ("rows", Input::I32(rows)),
         ];
-        let outputs = self.session.run(TRUNK, &inputs)?;
-        let logits = outputs.get("logits").ok_or(GenerateError::NoTrunk)?;
-        self.logits.clear();
-        self.logits.extend_from_slice(logits);
-        Ok(())
+        let outputs = match drafts {
+            [] => self.session.run(TRUNK, &inputs)?,
+            _ => self.session.run_tentative(TRUNK, &inputs)?,
+        };
+        let copy = |name| outputs.get(name).map(<[f32]>::to_vec);
+        let logits = copy("logits").ok_or(GenerateError::NoTrunk)?;
+        let hidden = match self.drafter {
+            Some(_) => copy("h").ok_or(GenerateError::NoTrunk)?,
+            None => Vec::new(),
+        };
+        Ok(Outcome { logits, hidden })
+    }
+
+    /// Tells the drafter of the tokens that the session has just seen.
+    fn observe(&mut self, hidden: &[f32]) -> Result<(), GenerateError> {
+        match &mut self.drafter {
+            Some(drafter) => drafter.observe(&mut self.session, &self.text, hidden),
+            None => Ok(()),
+        }
     }
 
     /// What forbids another token before anything is run.
     fn limit(&self) -> Option<StopReason> {
-        let full = self.session.position(TRUNK) + self.pending.len() > self.session.context();
+        let full = self.session.position(TRUNK) + self.pending() > self.session.context();
         if self.cancelled() {
             Some(StopReason::Cancelled)
         } else if self.options.max_tokens == Some(self.generated) {
@@ -177,38 +214,99 @@ impl Generator {
         }
     }
 
-    /// The next token, or why there is none.
-    fn step(&mut self) -> Result<Result<Token, StopReason>, GenerateError> {
-        if let Some(reason) = self.limit() {
-            return Ok(Err(reason));
-        }
-        self.feed(|_| ())?;
-        if !self.pending.is_empty() {
-            return Ok(Err(StopReason::Cancelled));
-        }
-        if self.options.ignore_eos {
-            self.exclude_end_of_text();
-        }
-        let top = best::top(&self.logits, self.options.logits_top);
-        let position = self.session.position(TRUNK);
-        let id = self.sampler.pick(&mut self.logits);
-        let id = id.ok_or(GenerateError::NoChoice { position })?;
-        if !self.options.ignore_eos && self.options.end_of_text.contains(&id) {
-            return Ok(Err(StopReason::EndOfText(id)));
-        }
-        self.sampler.accept(id);
-        self.pending.push(id);
-        self.generated += 1;
-        Ok(Ok(Token { id, top }))
+    /// Most tokens that may be drafted now: the round adds one of its own.
+    fn room(&self) -> usize {
+        let budget = self.options.max_tokens.map(|most| most - self.generated);
+        let executable = self.session.executable();
+        let width = (self.session.rollback().min(executable.max_tokens()))
+            .min(executable.max_rows())
+            .min(self.session.context() - self.session.position(TRUNK));
+        width.min(budget.unwrap_or(usize::MAX)).saturating_sub(1)
     }
 
-    /// Excludes the tokens that end a text, as the reference does: before anything is ranked.
-    fn exclude_end_of_text(&mut self) {
-        for id in &self.options.end_of_text {
-            if let Some(x) = self.logits.get_mut(*id as usize) {
-                *x = f32::NEG_INFINITY;
+    /// One round: at least one token becomes ready, or there is a reason why not.
+    fn round(&mut self) -> Result<(), GenerateError> {
+        self.ending = self.limit();
+        if self.ending.is_some() {
+            return Ok(());
+        }
+        self.prefill(|_| ())?;
+        if self.pending() > self.held_back() {
+            self.ending = Some(StopReason::Cancelled);
+            return Ok(());
+        }
+        let position = self.session.position(TRUNK);
+        let (draft_time, drafts) = timed(|| self.draft())?;
+        let (verify_time, (choice, outcome)) = timed(|| {
+            let rows: Vec<i32> = (0..=drafts.len() as i32).collect();
+            let mut outcome = match self.outcome.take() {
+                Some(outcome) => outcome,
+                None => self.feed(1, &drafts, &rows)?,
+            };
+            let choice = self.choose(&mut outcome.logits, &drafts)?;
+            Ok((choice, outcome))
+        })?;
+        let kept = self.session.position(TRUNK) - (drafts.len() - choice.accepted);
+        let (rollback_time, ()) = timed(|| Ok(self.session.truncate(TRUNK, kept)?))?;
+        self.text.extend(choice.tokens.iter().map(|t| t.id));
+        if self.drafter.is_some() {
+            let width = outcome.hidden.len() / (1 + drafts.len());
+            self.observe(&outcome.hidden[..(1 + choice.accepted) * width])?;
+            self.rounds.push(Round {
+                position,
+                draft: drafts.iter().map(|d| (d.id, d.p)).collect(),
+                accepted: choice.accepted,
+                next: choice.tokens.get(choice.accepted).map(|t| t.id),
+                draft_time,
+                verify_time,
+                rollback_time,
+            });
+        }
+        self.generated += choice.tokens.len();
+        self.ready.extend(choice.tokens);
+        self.ending = choice.ending;
+        Ok(())
+    }
+
+    fn draft(&mut self) -> Result<Vec<Proposal>, GenerateError> {
+        let most = self.room();
+        let Some(drafter) = self.drafter.as_mut().filter(|_| most > 0) else {
+            return Ok(Vec::new());
+        };
+        let mut drafts = drafter.draft(&mut self.session, &self.text, most, &mut self.sampler)?;
+        drafts.truncate(most);
+        Ok(drafts)
+    }
+
+    /// Chooses a token for each row of logits as long as the drafts hold.
+    fn choose(&mut self, logits: &mut [f32], drafts: &[Proposal]) -> Result<Choice, GenerateError> {
+        let mut choice = Choice {
+            tokens: Vec::new(),
+            accepted: 0,
+            ending: None,
+        };
+        let next = self.session.position(TRUNK) - drafts.len();
+        let width = logits.len() / (1 + drafts.len());
+        for (i, logits) in logits.chunks_exact_mut(width).enumerate() {
+            if self.options.ignore_eos {
+                exclude(logits, &self.options.end_of_text);
+            }
+            let top = best::top(logits, self.options.logits_top);
+            let verdict = self.sampler.verify(logits, drafts.get(i));
+            let verdict = verdict.ok_or(GenerateError::NoChoice { position: next + i })?;
+            let id = verdict.id();
+            if !self.options.ignore_eos && self.options.end_of_text.contains(&id) {
+                choice.ending = Some(StopReason::EndOfText(id));
+                break;
+            }
+            self.sampler.accept(id);
+            choice.tokens.push(Token { id, top });
+            match verdict {
+                Verdict::Accepted(_) => choice.accepted += 1,
+                Verdict::Chosen(_) => break,
             }
         }
+        Ok(choice)
     }
 }
 
@@ -216,21 +314,37 @@ impl Iterator for Generator {
     type Item = Result<Token, GenerateError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.stopped.is_some() {
-            return None;
-        }
-        match self.step() {
-            Ok(Ok(token)) => Some(Ok(token)),
-            Ok(Err(reason)) => {
-                self.stopped = Some(reason);
-                None
+        loop {
+            if let Some(token) = self.ready.pop_front() {
+                return Some(Ok(token));
             }
-            Err(error) => {
+            self.stopped = self.stopped.or(self.ending);
+            if self.stopped.is_some() {
+                return None;
+            }
+            if let Err(error) = self.round() {
                 self.stopped = Some(StopReason::Failed);
-                Some(Err(error))
+                return Some(Err(error));
             }
         }
     }
+}
+
+/// Excludes tokens, as the reference does: before anything is ranked.
+fn exclude(logits: &mut [f32], ids: &[u32]) {
+    for id in ids {
+        if let Some(x) = logits.get_mut(*id as usize) {
+            *x = f32::NEG_INFINITY;
+        }
+    }
+}
+
+fn timed<T>(
+    work: impl FnOnce() -> Result<T, GenerateError>,
+) -> Result<(Duration, T), GenerateError> {
+    let start = Instant::now();
+    let done = work()?;
+    Ok((start.elapsed(), done))
 }
 
 /// Checks a prompt before anything expensive is done for it.

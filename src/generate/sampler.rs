@@ -5,6 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
+use super::Proposal;
 use super::best::{Candidate, candidates, keep_best};
 use crate::kernels::math::argmax;
 
@@ -70,11 +71,64 @@ impl Sampler {
     /// Chooses an id. The penalties are applied to the logits in place; an id whose logit is
     /// minus infinity is never chosen. `None` where no id has a chance.
     pub fn pick(&mut self, logits: &mut [f32]) -> Option<u32> {
+        self.verify(logits, None).map(Verdict::id)
+    }
+
+    /// [`Sampler::pick`], which a draft may anticipate: it is accepted with probability
+    /// `min(1, p / q)`, p the target's and q the drafter's, and otherwise a token is drawn from
+    /// what p has over q. So each token is chosen with its probability p, whatever was drafted
+    /// (Leviathan et al. 2023, "Fast inference from transformers via speculative decoding").
+    pub(super) fn verify(
+        &mut self,
+        logits: &mut [f32],
+        draft: Option<&Proposal>,
+    ) -> Option<Verdict> {
         self.penalise(logits);
         if self.options.temp <= 0.0 {
             let best = argmax(logits)?;
-            return (logits[best] > f32::NEG_INFINITY).then_some(best as u32);
+            let best = (logits[best] > f32::NEG_INFINITY).then_some(best as u32)?;
+            return Some(match draft {
+                Some(draft) if draft.id == best => Verdict::Accepted(best),
+                _ => Verdict::Chosen(best),
+            });
         }
+        let mut odds = self.odds(logits);
+        if let Some(draft) = draft {
+            let p = odds.iter().find(|(id, _)| *id == draft.id);
+            let p = p.map_or(0.0, |(_, p)| *p);
+            if self.random.random::<f64>() * draft.odds_of(draft.id) < p {
+                return Some(Verdict::Accepted(draft.id));
+            }
+            let over = |(id, p): (u32, f64)| (id, (p - draft.odds_of(id)).max(0.0));
+            let rest: Vec<_> = odds.iter().copied().map(over).collect();
+            // Rounding can leave nothing where p and q agree.
+            if rest.iter().any(|(_, p)| *p > 0.0) {
+                odds = rest;
+            }
+        }
+        self.draw(&odds).map(Verdict::Chosen)
+    }
+
+    /// What a drafter's logits propose: the best token without temperature, else one drawn among
+    /// the ten best. `None` where no id has a chance.
+    pub(super) fn propose(&mut self, logits: &[f32]) -> Option<Proposal> {
+        let mut left = candidates(logits);
+        keep_best(&mut left, DRAFTED_AMONG);
+        let best = left.first()?.0;
+        let p = normalised(&left, 1.0).first().map_or(0.0, |(_, p)| *p) as f32;
+        if self.options.temp <= 0.0 {
+            return Some(Proposal {
+                p,
+                ..Proposal::certain(best)
+            });
+        }
+        let odds = normalised(&left, self.options.temp);
+        let id = self.draw(&odds)?;
+        Some(Proposal { id, p, odds })
+    }
+
+    /// Probabilities at the temperature of the candidates that the filters leave, the best first.
+    fn odds(&self, logits: &[f32]) -> Vec<(u32, f64)> {
         let mut left = candidates(logits);
         let k = match self.options.top_k {
             0 => left.len(),
@@ -83,7 +137,7 @@ impl Sampler {
         keep_best(&mut left, k);
         keep_top_p(&mut left, self.options.top_p);
         keep_min_p(&mut left, self.options.min_p);
-        self.draw(&left)
+        normalised(&left, self.options.temp)
     }
 
     fn penalise(&self, logits: &mut [f32]) {
@@ -104,19 +158,46 @@ impl Sampler {
         }
     }
 
-    /// Draws one of the candidates, which are in order, at the temperature.
-    fn draw(&mut self, left: &[Candidate]) -> Option<u32> {
-        let weights = softmax(left, self.options.temp);
-        let mut at = self.random.random::<f64>() * weights.iter().sum::<f64>();
-        for ((id, _), weight) in left.iter().zip(&weights) {
-            at -= weight;
+    /// Draws one of the ids by its weight.
+    fn draw(&mut self, odds: &[(u32, f64)]) -> Option<u32> {
+        let mut at = self.random.random::<f64>() * odds.iter().map(|(_, p)| p).sum::<f64>();
+        for (id, p) in odds {
+            at -= p;
             if at < 0.0 {
                 return Some(*id);
             }
         }
         // Rounding can leave a last trace of the sum; the best token takes it.
-        left.first().map(|(id, _)| *id)
+        odds.first().map(|(id, _)| *id)
     }
+}
+
+/// A draft is one of this many best tokens, as llama.cpp's is.
+const DRAFTED_AMONG: usize = 10;
+
+/// What became of the place that a draft was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The draft's token.
+    Accepted(u32),
+    /// The trunk's.
+    Chosen(u32),
+}
+
+impl Verdict {
+    pub(super) fn id(self) -> u32 {
+        match self {
+            Verdict::Accepted(id) | Verdict::Chosen(id) => id,
+        }
+    }
+}
+
+/// Probabilities of candidates in order.
+fn normalised(left: &[Candidate], temp: f32) -> Vec<(u32, f64)> {
+    let weights = softmax(left, temp);
+    let sum: f64 = weights.iter().sum();
+    let ids = left.iter().map(|(id, _)| *id);
+    ids.zip(weights.into_iter().map(|w| w / sum)).collect()
 }
 
 /// Keeps the fewest candidates whose probabilities add up to `p`, at least one.

@@ -1,0 +1,59 @@
+//! What a generator is asked for and what it gives.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// When to stop, and what to tell about each token.
+#[derive(Clone, Debug)]
+pub struct GenerateOptions {
+    /// Tokens to generate; `None` for as many as the context holds.
+    pub max_tokens: Option<usize>,
+    /// Most tokens fed in one run; no more than the executable takes are fed either way.
+    pub batch: usize,
+    /// Tokens that end a text.
+    pub end_of_text: Vec<u32>,
+    /// Never choose a token that ends a text.
+    pub ignore_eos: bool,
+    /// How many of the best logits come with each token.
+    pub logits_top: usize,
+    /// Stops the generator when set, from another thread too.
+    pub cancel: Arc<AtomicBool>,
+}
+
+impl Default for GenerateOptions {
+    fn default() -> GenerateOptions {
+        GenerateOptions {
+            max_tokens: None,
+            batch: 512,
+            end_of_text: Vec::new(),
+            ignore_eos: false,
+            logits_top: 0,
+            cancel: Arc::default(),
+        }
+    }
+}
+
+/// A generated token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// The token.
+    pub id: u32,
+    /// The best logits that the trunk gave, those of tokens never to be chosen left out: the best
+    /// first, the lower id first on a tie.
+    pub top: Vec<(u32, f32)>,
+}
+
+/// Why there are no more tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// This token, which ends a text, was chosen; it is not among the tokens yielded.
+    EndOfText(u32),
+    /// As many tokens as asked for.
+    Length,
+    /// The session's context is full.
+    Context,
+    /// The cancel flag is set.
+    Cancelled,
+    /// A run failed; the error was yielded.
+    Failed,
+}

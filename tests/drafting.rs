@@ -1,0 +1,368 @@
+//! Drafting: the reference's drafts round by round, and not a bit of the text changed by them.
+
+mod support;
+
+use std::sync::Arc;
+
+use sharpi_compile::generate::{
+    DraftOptions, Drafter, GenerateError, GenerateOptions, Generator, MtpDrafter, Proposal, Round,
+    Sampler, SamplerOptions, StopReason, Token,
+};
+use sharpi_compile::ir::DType;
+use sharpi_compile::parity::Capture;
+use sharpi_compile::{Executable, Model, Session};
+use support::{captured_models, compile, feed, model, session};
+
+fn n_max(n_max: usize) -> DraftOptions {
+    DraftOptions {
+        n_max,
+        ..DraftOptions::default()
+    }
+}
+
+fn greedy() -> Sampler {
+    Sampler::new(SamplerOptions::default())
+}
+
+/// Continues a capture's prompt as the reference did.
+fn continued(model: &Model, capture: &Capture) -> (Vec<u32>, Vec<Round>) {
+    let session = session(&compile(model, capture.cache_type), 1);
+    let drafter = MtpDrafter::new(&session, n_max(capture.n_draft_max)).expect("a head");
+    let tokenizer = model.tokenizer().expect("a tokeniser");
+    let options = GenerateOptions {
+        max_tokens: Some(capture.ids.len()),
+        end_of_text: tokenizer.end_of_text_ids().to_vec(),
+        ignore_eos: capture.ignore_eos,
+        ..GenerateOptions::default()
+    };
+    let prompt = &capture.prompt_ids;
+    let mut generator =
+        Generator::with_drafter(session, greedy(), Box::new(drafter), prompt, options).unwrap();
+    let ids = generator.by_ref().map(|t| t.unwrap().id).collect();
+    (ids, generator.rounds().to_vec())
+}
+
+/// `(drafted, accepted)` at each place of the drafts.
+fn by_place(rounds: impl Iterator<Item = (usize, usize)>) -> Vec<(usize, usize)> {
+    let mut places = vec![(0, 0); 8];
+    for (drafted, accepted) in rounds {
+        places[..drafted].iter_mut().for_each(|p| p.0 += 1);
+        places[..accepted].iter_mut().for_each(|p| p.1 += 1);
+    }
+    places.retain(|p| p.0 > 0);
+    places
+}
+
+#[test]
+fn drafts_and_accepted_counts_are_the_reference_s_round_by_round() {
+    let mut failures = Vec::new();
+    let (mut captures, mut compared, mut strict) = (0, 0, 0);
+    for (name, model, entries) in captured_models() {
+        let exact = name.ends_with("f32") || name.ends_with("F16");
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for capture in entries.iter().filter(|c| c.n_draft_max > 0 && c.stable) {
+            let (ids, rounds) = continued(&model, capture);
+            let at = format!(
+                "{name} {} n-max {} {:?}",
+                capture.cache_type, capture.n_draft_max, capture.prompt
+            );
+            if ids != capture.ids {
+                failures.push(format!("{at}: other ids"));
+            }
+            let drafted = |r: &Round| r.draft.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+            let same = rounds
+                .iter()
+                .zip(&capture.rounds)
+                .take_while(|(a, b)| drafted(a) == b.draft && a.accepted == b.accepted)
+                .count();
+            if same < capture.rounds.len() || rounds.len() != capture.rounds.len() {
+                let line = format!(
+                    "{at}: {same} of {} rounds the same, {} here; then {:?}, the reference {:?}",
+                    capture.rounds.len(),
+                    rounds.len(),
+                    rounds.get(same).map(|r| (drafted(r), r.accepted)),
+                    capture.rounds.get(same),
+                );
+                println!("{line}");
+                if exact {
+                    failures.push(line);
+                }
+            }
+            captures += 1;
+            compared += same;
+            strict += if exact { capture.rounds.len() } else { 0 };
+            ours.extend(rounds.iter().map(|r| (r.draft.len(), r.accepted)));
+            theirs.extend(capture.rounds.iter().map(|r| (r.draft.len(), r.accepted)));
+        }
+        println!(
+            "{name}: (drafted, accepted) by place {:?}, the reference {:?}",
+            by_place(ours.into_iter()),
+            by_place(theirs.into_iter())
+        );
+    }
+    println!("{captures} captures, {compared} rounds the same, {strict} of them had to be");
+    assert!(strict > 0);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// All tokens with all their logits, and why they ended.
+fn told(
+    executable: &Arc<Executable>,
+    drafter: Option<Box<dyn Drafter>>,
+    prompt: &[u32],
+    options: GenerateOptions,
+) -> (Vec<Token>, Option<StopReason>, Vec<Round>) {
+    let session = session(executable, 1);
+    let mut generator = match drafter {
+        Some(drafter) => Generator::with_drafter(session, greedy(), drafter, prompt, options),
+        None => Generator::new(session, greedy(), prompt, options),
+    }
+    .expect("a generator");
+    let tokens = generator.by_ref().map(|t| t.unwrap()).collect();
+    (tokens, generator.stop_reason(), generator.rounds().to_vec())
+}
+
+fn bits(tokens: &[Token]) -> Vec<(u32, Vec<(u32, u32)>)> {
+    let top = |t: &Token| t.top.iter().map(|(id, x)| (*id, x.to_bits())).collect();
+    tokens.iter().map(|t| (t.id, top(t))).collect()
+}
+
+fn everything(max_tokens: usize) -> GenerateOptions {
+    GenerateOptions {
+        max_tokens: Some(max_tokens),
+        logits_top: 4096,
+        ..GenerateOptions::default()
+    }
+}
+
+#[test]
+fn drafts_of_every_depth_change_no_bit_of_the_logits() {
+    for name in [
+        "micro-dense-f32",
+        "micro-moe-f32",
+        "tiny-dense-Q4_K_M",
+        "tiny-moe-Q4_K_M",
+    ] {
+        let executable = compile(&model(name), DType::F16);
+        let prompt = [11, 5, 300, 42, 7];
+        let (plain, ..) = told(&executable, None, &prompt, everything(48));
+        for depth in 1..=8 {
+            let fresh = session(&executable, 1);
+            let drafter = MtpDrafter::new(&fresh, n_max(depth)).expect("a head");
+            let (drafted, _, rounds) = told(
+                &executable,
+                Some(Box::new(drafter)),
+                &prompt,
+                everything(48),
+            );
+            assert!(bits(&drafted) == bits(&plain), "{name}, n-max {depth}");
+            assert!(rounds.iter().any(|r| r.draft.len() == depth), "{name}");
+        }
+    }
+}
+
+/// What an adversary proposes.
+#[derive(Clone, Copy)]
+enum Habit {
+    Random,
+    Right,
+    HalfRight,
+    EndOfText,
+    AllInTurn,
+}
+
+/// Proposes what its habit is, knowing what is right, and compares the session's states with those
+/// of one that never drafts.
+struct Adversary {
+    habit: Habit,
+    right: Vec<u32>,
+    end_of_text: u32,
+    plain: Session,
+    prompt: usize,
+    random: u64,
+    rounds: usize,
+}
+
+impl Adversary {
+    fn random(&mut self) -> usize {
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.random >> 33) as usize
+    }
+}
+
+impl Drafter for Adversary {
+    fn draft(
+        &mut self,
+        session: &mut Session,
+        text: &[u32],
+        most: usize,
+        _: &mut Sampler,
+    ) -> Result<Vec<Proposal>, GenerateError> {
+        let seen = self.plain.position("trunk");
+        for id in &text[seen..text.len() - 1] {
+            feed(&mut self.plain, &[*id]);
+        }
+        // The token that comes next brings pending updates into the states of both.
+        let (mut a, mut b) = (session.fork()?, self.plain.fork()?);
+        let next = [text[text.len() - 1]];
+        let same = feed(&mut a, &next) == feed(&mut b, &next);
+        assert!(same && a.save() == b.save(), "states at {}", text.len());
+        self.rounds += 1;
+        let at = text.len() - self.prompt;
+        let length = self.random() % (most + 1);
+        let mut habit = self.habit;
+        if let Habit::AllInTurn = habit {
+            let all = [
+                Habit::Random,
+                Habit::Right,
+                Habit::HalfRight,
+                Habit::EndOfText,
+            ];
+            habit = all[self.rounds % 4];
+        }
+        let wrong = self.random() as u32 % 512;
+        let propose = |i: usize| match habit {
+            Habit::Random => wrong,
+            Habit::EndOfText if i == length / 2 => self.end_of_text,
+            Habit::HalfRight if i >= length.div_ceil(2) => wrong,
+            _ => self.right.get(at + i).copied().unwrap_or(wrong),
+        };
+        Ok((0..length).map(|i| Proposal::certain(propose(i))).collect())
+    }
+
+    fn observe(&mut self, _: &mut Session, _: &[u32], _: &[f32]) -> Result<(), GenerateError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn whatever_is_proposed_text_logits_and_states_are_those_of_plain_decoding() {
+    let mut rounds = 0;
+    for (name, count) in [("micro-dense-f32", 440), ("micro-moe-f32", 440)] {
+        let executable = compile(&model(name), DType::F16);
+        for (i, habit) in [
+            Habit::Random,
+            Habit::Right,
+            Habit::HalfRight,
+            Habit::EndOfText,
+            Habit::AllInTurn,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let prompt = [3 + i as u32, 90, 200];
+            let options = GenerateOptions {
+                logits_top: 16,
+                ..everything(count)
+            };
+            let (plain, ..) = told(&executable, None, &prompt, options.clone());
+            let adversary = Adversary {
+                habit,
+                right: plain.iter().map(|t| t.id).collect(),
+                end_of_text: 511,
+                plain: session(&executable, 1),
+                prompt: prompt.len(),
+                random: i as u64,
+                rounds: 0,
+            };
+            let (drafted, stopped, made) =
+                told(&executable, Some(Box::new(adversary)), &prompt, options);
+            assert!(bits(&drafted) == bits(&plain), "{name}");
+            assert_eq!(stopped, Some(StopReason::Length));
+            rounds += made.len();
+        }
+    }
+    println!("{rounds} rounds");
+    assert!(rounds > 2000, "{rounds}");
+}
+
+/// The index, among greedy tokens, of one that was not there before it.
+fn first_seen(tokens: &[Token], from: usize) -> usize {
+    (from..tokens.len())
+        .find(|&i| tokens[..i].iter().all(|t| t.id != tokens[i].id))
+        .expect("a new token")
+}
+
+#[test]
+fn a_text_that_ends_inside_a_draft_ends_where_it_ends_without() {
+    let executable = compile(&model("micro-dense-f32"), DType::F16);
+    let prompt = [3, 90, 200];
+    let (plain, ..) = told(&executable, None, &prompt, everything(40));
+    for from in 0..8 {
+        let end = first_seen(&plain, from);
+        let options = GenerateOptions {
+            end_of_text: vec![plain[end].id],
+            ..everything(40)
+        };
+        let right = Adversary {
+            habit: Habit::Right,
+            right: plain.iter().map(|t| t.id).collect(),
+            end_of_text: 0,
+            plain: session(&executable, 1),
+            prompt: prompt.len(),
+            random: from as u64,
+            rounds: 0,
+        };
+        let (tokens, stopped, _) = told(&executable, Some(Box::new(right)), &prompt, options);
+        assert!(bits(&tokens) == bits(&plain[..end]));
+        assert_eq!(stopped, Some(StopReason::EndOfText(plain[end].id)));
+    }
+}
+
+#[test]
+fn a_full_context_ends_the_text_where_it_ends_without_drafts() {
+    let executable = compile(&model("micro-dense-f32"), DType::F16);
+    let prompt: Vec<u32> = (0..500).map(|i| i % 450).collect();
+    let options = GenerateOptions {
+        max_tokens: None,
+        logits_top: 512,
+        ..GenerateOptions::default()
+    };
+    let (plain, stopped, _) = told(&executable, None, &prompt, options.clone());
+    assert_eq!((plain.len(), stopped), (13, Some(StopReason::Context)));
+    for depth in [1, 3, 8] {
+        let fresh = session(&executable, 1);
+        let drafter = Box::new(MtpDrafter::new(&fresh, n_max(depth)).unwrap());
+        let (drafted, stopped, _) = told(&executable, Some(drafter), &prompt, options.clone());
+        assert!(bits(&drafted) == bits(&plain), "n-max {depth}");
+        assert_eq!(stopped, Some(StopReason::Context));
+    }
+}
+
+#[test]
+fn a_draft_ends_before_an_unlikely_token_and_is_dropped_when_too_short() {
+    let executable = compile(&model("tiny-dense-Q4_K_M"), DType::F16);
+    let prompt = [870, 25];
+    let rounds = |draft: DraftOptions| {
+        let fresh = session(&executable, 1);
+        let drafter = Box::new(MtpDrafter::new(&fresh, draft).unwrap());
+        told(&executable, Some(drafter), &prompt, everything(48)).2
+    };
+    let all = rounds(n_max(4));
+    let likely = rounds(DraftOptions {
+        p_min: 0.6,
+        ..n_max(4)
+    });
+    let lengths = |rounds: &[Round]| rounds.iter().map(|r| r.draft.len()).collect::<Vec<_>>();
+    assert!(lengths(&all).iter().filter(|n| **n < 4).count() <= 4);
+    assert!(likely.iter().flat_map(|r| &r.draft).all(|(_, p)| *p >= 0.6));
+    assert!(lengths(&likely).contains(&0) && lengths(&likely).iter().any(|n| *n > 0));
+    let long = rounds(DraftOptions {
+        p_min: 0.6,
+        n_min: 3,
+        ..n_max(4)
+    });
+    assert!(lengths(&long).iter().all(|n| *n == 0 || *n >= 3));
+}
+
+#[test]
+fn a_session_that_has_seen_tokens_cannot_start_to_draft() {
+    let executable = compile(&model("micro-dense-f32"), DType::F16);
+    let mut used = session(&executable, 1);
+    feed(&mut used, &[1, 2]);
+    let error = MtpDrafter::new(&used, n_max(2)).unwrap_err();
+    assert!(matches!(error, GenerateError::LateDrafter), "{error}");
+}
