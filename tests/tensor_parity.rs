@@ -122,14 +122,14 @@ fn of_the_sampler(tensor: &Tensor, made: &Made) -> Option<Vec<f32>> {
     }
 }
 
-fn check(name: &str, known: &[(usize, &str)]) {
+fn check(name: &str) {
     let file = fixtures()
         .join("golden")
         .join(format!("{name}.tensors.json"));
     let dump = Dump::read(&file).unwrap_or_else(|e| panic!("{e}"));
     let runs = replay(&dump);
     assert_eq!(runs.len(), dump.passes.len());
-    let (mut compared, mut differing): (usize, Vec<(usize, String)>) = (0, Vec::new());
+    let (mut compared, mut differing): (usize, Vec<String>) = (0, Vec::new());
     for (i, (made, pass)) in runs.iter().zip(&dump.passes).enumerate() {
         let at = format!("{name}, run {i} (@{}, width {})", pass.graph, pass.width);
         // The reference reuses a few names in a run; they stand in order.
@@ -161,35 +161,21 @@ fn check(name: &str, known: &[(usize, &str)]) {
             };
             if let Some(difference) = difference(&data, tensor) {
                 println!("{at}: {}: {difference}", tensor.name);
-                differing.push((i, tensor.name.clone()));
+                differing.push(format!("{at}: {}", tensor.name));
             }
             compared += 1;
         }
     }
     println!("{name}: {compared} tensors in {} runs", runs.len());
-    let differing: Vec<(usize, &str)> = differing.iter().map(|(i, n)| (*i, n.as_str())).collect();
-    assert_eq!(
-        differing, known,
-        "{name}: (run, tensor) that differ, and those known to"
-    );
+    assert!(differing.is_empty(), "{differing:#?}");
 }
 
 #[test]
 fn every_named_tensor_of_the_dense_model_is_the_reference_s() {
-    check("micro-dense-f32", &[]);
+    check("micro-dense-f32");
 }
 
 #[test]
 fn every_named_tensor_of_the_mixture_of_experts_is_the_reference_s() {
-    // The reference adds f32 products in one order for a single token and in another for several,
-    // this project always in the first. Its attention then adds values in f16, where one last bit
-    // turns an element by 5e-4: fed the same prompt at once and token by token, the reference's own
-    // `attn_gated-1` differs by 1.3e-3 of its rms. These four lie just beyond the bound for that.
-    let known = [
-        (2, "mtp_attn_pregate-2"),
-        (3, "mtp_attn_pregate-2"),
-        (3, "mtp_attn_out-2"),
-        (5, "mtp_attn_pregate-2"),
-    ];
-    check("micro-moe-f32", &known);
+    check("micro-moe-f32");
 }

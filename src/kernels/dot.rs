@@ -35,33 +35,24 @@ fn tile<I: Isa, E: Element, const R: usize, const T: usize>(
     let n = tokens[0].len();
     let rows = rows.map(|row| &row[..n * E::BYTES]);
     let tokens = tokens.map(|token| &token[..n]);
-    let mut groups = [[[I::splat(0.0); 4]; T]; R];
-    for g in 0..4 {
-        let mut acc = [[I::splat(0.0); T]; R];
-        let mut i = 16 * g;
-        while i + 16 <= n {
-            let mut a = [I::splat(0.0); T];
-            for t in 0..T {
-                a[t] = I::load(tokens[t][i..i + 16].try_into().expect("16 values"));
-            }
-            for r in 0..R {
-                let w = E::sixteen::<I>(&rows[r][i * E::BYTES..(i + 16) * E::BYTES]);
-                for t in 0..T {
-                    acc[r][t] = I::fma(w, a[t], acc[r][t]);
-                }
-            }
-            i += 64;
+    let mut acc = [[I::splat(0.0); T]; R];
+    for i in (0..n / 16).map(|i| 16 * i) {
+        let mut a = [I::splat(0.0); T];
+        for t in 0..T {
+            a[t] = I::load(tokens[t][i..i + 16].try_into().expect("16 values"));
         }
         for r in 0..R {
+            let w = E::sixteen::<I>(&rows[r][i * E::BYTES..(i + 16) * E::BYTES]);
             for t in 0..T {
-                groups[r][t][g] = acc[r][t];
+                acc[r][t] = I::fma(w, a[t], acc[r][t]);
             }
         }
     }
     let mut dots = [[0.0; T]; R];
     for r in 0..R {
         for t in 0..T {
-            let mut lanes = add_groups::<I>(groups[r][t]);
+            let mut lanes = [0.0; 16];
+            I::store(acc[r][t], &mut lanes);
             for (lane, i) in lanes.iter_mut().zip(n / 16 * 16..n) {
                 *lane = E::one::<I>(&rows[r][i * E::BYTES..]).mul_add(tokens[t][i], *lane);
             }
