@@ -43,6 +43,16 @@ impl Failure {
         Failure::told(message, help, FAILED)
     }
 
+    /// A command line that makes no sense.
+    pub(super) fn usage(message: impl Display, help: impl Display) -> Failure {
+        Failure::told(message, help, WRONG_USAGE)
+    }
+
+    /// A model that lacks what is asked for.
+    pub(super) fn unsupported(message: impl Display, help: impl Display) -> Failure {
+        Failure::told(message, help, UNSUPPORTED)
+    }
+
     fn told(message: impl Display, help: impl Display, code: u8) -> Failure {
         Failure::Told(Problem {
             message: message.to_string(),

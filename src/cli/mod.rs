@@ -19,8 +19,10 @@ mod prompt;
 mod record;
 mod run;
 mod sampling;
+mod spec;
 mod timings;
 mod tokenize;
+mod trace;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! What `run --json` prints.
 
 use serde::Serialize;
+use sharpi_compile::generate;
 
 use super::timings::Timings;
 
@@ -10,7 +11,7 @@ pub(super) struct Record {
     pub(super) prompt_ids: Vec<u32>,
     pub(super) ids: Vec<u32>,
     pub(super) text: String,
-    /// Rounds of drafting: none, as nothing is drafted.
+    /// Rounds of drafting, if any.
     pub(super) rounds: Vec<Round>,
     pub(super) drafted: usize,
     pub(super) accepted: usize,
@@ -22,4 +23,19 @@ pub(super) struct Record {
 
 /// A round of drafting.
 #[derive(Serialize)]
-pub(super) enum Round {}
+pub(super) struct Round {
+    /// Position of the last token that was known.
+    position: usize,
+    draft: Vec<u32>,
+    accepted: usize,
+}
+
+impl From<&generate::Round> for Round {
+    fn from(round: &generate::Round) -> Round {
+        Round {
+            position: round.position,
+            draft: round.draft.iter().map(|(id, _)| *id).collect(),
+            accepted: round.accepted,
+        }
+    }
+}

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use clap::ValueEnum;
-use sharpi_compile::generate::{GenerateOptions, Generator, Sampler, StopReason, check_prompt};
+use sharpi_compile::generate::{
+    DraftOptions, GenerateOptions, Generator, MtpDrafter, Sampler, StopReason, check_prompt,
+};
 use sharpi_compile::tokenizer::Tokenizer;
 use sharpi_compile::{CompileOptions, Executable, Model, Session, SessionOptions};
 
@@ -17,9 +18,11 @@ use super::model_arg::ModelArg;
 use super::pass_args::PassArgs;
 use super::progress::Progress;
 use super::prompt::{Prompt, PromptArgs};
-use super::record::Record;
+use super::record::{Record, Round};
 use super::sampling::SamplingArgs;
+use super::spec::SpecArgs;
 use super::timings::{Timings, timed};
+use super::trace::{self, Summary};
 use super::{interrupt, write_json_line};
 
 /// A context larger than this costs memory that few texts need; `-c` can ask for it.
@@ -44,9 +47,11 @@ pub(super) struct Run {
     /// Never choose a token that ends the text
     #[arg(long)]
     ignore_eos: bool,
-    /// Way of drafting tokens
-    #[arg(long, value_name = "TYPE", default_value = "none")]
-    spec_type: SpecType,
+    #[command(flatten)]
+    spec: SpecArgs,
+    /// Tell the norm and the ends of each named tensor on stderr; also SHARPI_TRACE_LAYERS=1
+    #[arg(long)]
+    trace_layers: bool,
     /// Do not print the prompt in front of the text
     #[arg(long)]
     no_display_prompt: bool,
@@ -64,11 +69,6 @@ pub(super) struct Run {
     sampling: SamplingArgs,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum SpecType {
-    None,
-}
-
 /// What has come out so far.
 #[derive(Default)]
 struct Answer {
@@ -79,19 +79,27 @@ struct Answer {
 
 impl Run {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let SpecType::None = self.spec_type;
         let cancel = interrupt::flag()?;
         let mut timings = Timings::default();
         let (model, tokenizer) = timed(&mut timings.load_seconds, || self.load())?;
         let prompt = self.prompt.read(&tokenizer)?;
         let context = self.context(&model)?;
-        check_prompt(&prompt.ids, context, model.hparams()?.vocabulary)?;
+        let hparams = model.hparams()?;
+        check_prompt(&prompt.ids, context, hparams.vocabulary)?;
+        let draft = self.spec.options(&hparams)?;
         let session = timed(&mut timings.compile_seconds, || {
-            self.session(&model, context)
+            self.session(&model, context, draft)
         })?;
         let sampler = Sampler::new(self.sampling.options());
         let options = self.generate_options(&tokenizer, cancel);
-        let mut generator = Generator::new(session, sampler, &prompt.ids, options)?;
+        let ids = &prompt.ids;
+        let mut generator = match draft {
+            None => Generator::new(session, sampler, ids, options)?,
+            Some(draft) => {
+                let drafter = Box::new(MtpDrafter::new(&session, draft)?);
+                Generator::with_drafter(session, sampler, drafter, ids, options)?
+            }
+        };
         timed(&mut timings.prompt_seconds, || {
             let bar = Progress::prompt(prompt.ids.len());
             generator.prefill(|done| {
@@ -108,14 +116,7 @@ impl Run {
             self.generate(&mut generator, &tokenizer, &mut answer, out)
         })?;
         timings.generated_tokens = answer.ids.len();
-        self.close(
-            prompt,
-            answer,
-            timings,
-            generator.stop_reason(),
-            context,
-            out,
-        )
+        self.close(prompt, answer, timings, &generator, context, out)
     }
 
     fn load(&self) -> Result<(Model, Tokenizer), Failure> {
@@ -136,23 +137,32 @@ impl Run {
         })
     }
 
-    fn session(&self, model: &Model, context: usize) -> Result<Session, Failure> {
+    fn session(
+        &self,
+        model: &Model,
+        context: usize,
+        draft: Option<DraftOptions>,
+    ) -> Result<Session, Failure> {
         let _progress = Progress::spinner("compiling the model");
+        // A draft is verified together with the token before it.
+        let width = 1 + draft.map_or(0, |d| d.n_max);
         let options = CompileOptions {
-            lower: self.lower.options(context),
+            lower: self.lower.options(context, width),
             passes: self.passes.options(),
         };
         let executable: Arc<Executable> = Arc::new(model.compile(&options)?);
         let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = self.threads.map_or_else(available, NonZeroUsize::get);
-        Ok(Session::new(
-            executable,
-            &SessionOptions {
-                context,
-                threads,
-                rollback: 0,
-            },
-        )?)
+        let options = SessionOptions {
+            context,
+            threads,
+            rollback: if draft.is_some() { width } else { 0 },
+        };
+        let mut session = Session::new(executable, &options)?;
+        if self.trace_layers || trace::is_set("SHARPI_TRACE_LAYERS") {
+            session.watch(Some(Box::new(trace::tensor)));
+        }
+        Ok(session)
     }
 
     fn generate_options(&self, tokenizer: &Tokenizer, cancel: Arc<AtomicBool>) -> GenerateOptions {
@@ -183,7 +193,14 @@ impl Run {
                 false => write!(out, "{piece}").and_then(|()| out.flush()),
             }
         };
-        for token in generator {
+        let mut told = 0;
+        while let Some(token) = generator.next() {
+            for round in &generator.rounds()[told..] {
+                if self.spec.traced() {
+                    trace::round(round);
+                }
+            }
+            told = generator.rounds().len();
             let token = token?;
             answer.ids.push(token.id);
             answer.top.push(token.top);
@@ -199,18 +216,22 @@ impl Run {
         prompt: Prompt,
         answer: Answer,
         timings: Timings,
-        stopped: Option<StopReason>,
+        generator: &Generator,
         context: usize,
         out: &mut impl Write,
     ) -> Result<(), Failure> {
+        let summary = Summary(generator.rounds());
         if self.json {
+            if self.spec.traced() {
+                let _ = write!(io::stderr(), "{summary}");
+            }
             let record = Record {
                 prompt_ids: prompt.ids,
                 ids: answer.ids,
                 text: answer.text,
-                rounds: Vec::new(),
-                drafted: 0,
-                accepted: 0,
+                rounds: generator.rounds().iter().map(Round::from).collect(),
+                drafted: summary.drafted(),
+                accepted: summary.accepted(),
                 timings,
                 top: self.logits_top.map(|_| answer.top),
             };
@@ -220,13 +241,15 @@ impl Run {
         out.flush()?;
         let full =
             format!("\nstopped: the context of {context} tokens is full, -c N makes it larger\n");
-        let note = if stopped == Some(StopReason::Context) {
-            &full
-        } else {
-            ""
+        let note = match generator.stop_reason() {
+            Some(StopReason::Context) => &full,
+            _ => "",
         };
         // The text is what was asked for; it does not fail for want of a place for timings.
         let _ = write!(io::stderr(), "{note}\n{timings}");
+        if !generator.rounds().is_empty() {
+            let _ = write!(io::stderr(), "{summary}");
+        }
         Ok(())
     }
 }

@@ -9,4 +9,4 @@ mod state;
 
 pub use error::RunError;
 pub use executable::Executable;
-pub use session::{Input, Outputs, SavedSession, Session, SessionOptions, Watch};
+pub use session::{Input, Outputs, SavedSession, Session, SessionOptions, Watch, Watcher};

@@ -85,6 +85,7 @@ pub struct Session {
     states: Vec<State>,
     arena: Arena,
     options: SessionOptions,
+    watcher: Option<Watcher>,
 }
 
 /// A copy of a session's states ([`Session::save`]). Two are equal if they hold the same tokens'
@@ -123,6 +124,7 @@ impl Session {
             states: states?,
             arena: Arena::new(arena_bytes.unwrap_or(0)),
             options: *options,
+            watcher: None,
             executable,
         })
     }
@@ -175,6 +177,11 @@ impl Session {
     /// Most tokens of a run that can be taken back.
     pub fn rollback(&self) -> usize {
         self.options.rollback
+    }
+
+    /// Shows every named value of the runs that follow, as [`Session::run_traced`] does for one.
+    pub fn watch(&mut self, watcher: Option<Watcher>) {
+        self.watcher = watcher;
     }
 
     /// Tokens that the states of a graph have consumed: the position of its next run.
@@ -305,10 +312,17 @@ impl Session {
                     .copy_from_slice(x),
             }
         }
-        match mode.watch {
-            None => self.execute(&graph.steps, &call, mode.tentative),
-            Some(watch) => self.execute_watched(graph, &call, watch),
+        let mut watcher = self.watcher.take();
+        match (mode.watch, &mut watcher) {
+            (Some(watch), _) => self.execute_watched(graph, &call, mode.tentative, watch),
+            (None, Some(watcher)) => {
+                let mut watch =
+                    |value: &str, dims: &[usize], x: &[f32]| watcher(name, value, dims, x);
+                self.execute_watched(graph, &call, mode.tentative, &mut watch);
+            }
+            (None, None) => self.execute(&graph.steps, &call, mode.tentative),
         }
+        self.watcher = watcher;
         for state in &graph.states {
             self.states[state.index()].advance(end, mode.tentative);
         }
@@ -333,9 +347,15 @@ impl Session {
     }
 
     /// A region for each step, so that values can be seen before they are overwritten.
-    fn execute_watched(&mut self, graph: &BoundGraph, call: &Call<'_>, watch: Watch<'_>) {
+    fn execute_watched(
+        &mut self,
+        graph: &BoundGraph,
+        call: &Call<'_>,
+        tentative: bool,
+        watch: Watch<'_>,
+    ) {
         for (step, names) in graph.steps.chunks(1).zip(&graph.names) {
-            self.execute(step, call, false);
+            self.execute(step, call, tentative);
             for (name, slot) in names {
                 let data = values(&self.arena, slot, call.tokens, call.rows);
                 let count = data.len() / slot.width().max(1);
@@ -377,6 +397,9 @@ impl Session {
 
 /// Sees a named value: its name, its dimensions slowest first, its elements.
 pub type Watch<'w> = &'w mut dyn FnMut(&str, &[usize], &[f32]);
+
+/// Sees a named value of any graph: the graph, then as [`Watch`].
+pub type Watcher = Box<dyn FnMut(&str, &str, &[usize], &[f32]) + Send>;
 
 /// The checked inputs of a run.
 struct Call<'a> {

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use sharpi_compile::Model;
+use sharpi_compile::lower::LowerOptions;
 use sharpi_passes::{Options, Snapshot, Stage};
 
 use super::failure::Failure;
@@ -92,7 +93,11 @@ impl DumpGraph {
 
     /// The graphs as far as they are to be compiled. Of the model only the header is read.
     fn snapshot(&self, model: &Model) -> Result<Snapshot, Failure> {
-        let module = model.lower(&self.lower.options(usize::MAX))?;
+        let module = model.lower(
+            &self
+                .lower
+                .options(usize::MAX, LowerOptions::default().max_rows),
+        )?;
         if let Some(name) = &self.graph
             && !module.graphs.contains_key(name)
         {
