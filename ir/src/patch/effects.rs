@@ -10,6 +10,7 @@ use crate::module::{StateId, Symbols};
 /// The ops on one state in the order in which they run.
 pub(super) struct Chain {
     pub(super) state: StateId,
+    pub(super) old: Vec<NodeId>,
     pub(super) new: Vec<Place>,
 }
 
@@ -31,8 +32,12 @@ impl Graph {
     }
 
     fn new_chain(&self, patch: &Patch, state: StateId, symbols: &Symbols) -> Result<Chain, String> {
-        let old = self.chain(state);
         let erased = |n: &NodeId| patch.erased.contains(n);
+        let on_state = |n: &NodeId| self.state(*n) == Some(state);
+        // Without one that is erased the whole graph has to be looked through.
+        let mut touched = patch.erased.iter().copied().filter(on_state);
+        let member = touched.next().or_else(|| self.nodes().find(on_state));
+        let old = member.map_or_else(Vec::new, |n| self.chain_through(n, state));
         let added = (0..patch.added.len()).filter(|i| patch.added_state(*i) == Some(state));
         let added: Vec<Place> = added.map(Place::New).collect();
         let mut new: Vec<Place> = Vec::new();
@@ -59,24 +64,26 @@ impl Graph {
         if first.is_none() {
             new.extend(&added);
         }
-        Ok(Chain { state, new })
+        Ok(Chain { state, old, new })
     }
 
-    /// The ops on a state in the order of their effect edges.
-    pub(crate) fn chain(&self, state: StateId) -> Vec<NodeId> {
-        let on_state = |n: &NodeId| self.state(*n) == Some(state);
-        let mut members: Vec<NodeId> = self.nodes().filter(on_state).collect();
-        let next = |n: NodeId| self.effect_neighbour(n, state, Direction::Outgoing);
-        let head = |n: &&NodeId| {
-            self.effect_neighbour(**n, state, Direction::Incoming)
-                .is_none()
+    /// The ops on a state, of which `member` is one, in the order of their effect edges.
+    fn chain_through(&self, member: NodeId, state: StateId) -> Vec<NodeId> {
+        let walk = |from, direction| {
+            let next = move |n: &NodeId| self.effect_neighbour(*n, state, direction);
+            // Only in a graph that the verifier refuses the effects go round in a circle.
+            std::iter::successors(next(&from), next).take(self.inner.node_count())
         };
-        let first = members.iter().find(head).copied();
-        let chain = std::iter::successors(first, |n| next(*n));
-        let chain: Vec<NodeId> = chain.take(members.len()).collect();
-        // Only a graph that the verifier refuses has ops beside the chain.
-        members.retain(|n| !chain.contains(n));
-        chain.into_iter().chain(members).collect()
+        let mut chain: Vec<NodeId> = walk(member, Direction::Incoming).collect();
+        chain.reverse();
+        chain.push(member);
+        chain.extend(walk(member, Direction::Outgoing));
+        chain
+    }
+
+    /// The op that must touch the state just before this one.
+    pub(super) fn effect_before(&self, id: NodeId, state: StateId) -> Option<NodeId> {
+        self.effect_neighbour(id, state, Direction::Incoming)
     }
 
     fn effect_neighbour(&self, id: NodeId, state: StateId, dir: Direction) -> Option<NodeId> {
@@ -92,7 +99,7 @@ impl Graph {
     pub(super) fn set_chains(&mut self, chains: &[Chain], added: &[NodeId]) {
         for chain in chains {
             let state = chain.state;
-            self.inner.retain_edges(|g, e| g[e] != Edge::Effect(state));
+            chain.old.iter().for_each(|n| self.cut_effect(*n, state));
             let nodes: Vec<NodeId> = (chain.new.iter())
                 .map(|place| match *place {
                     Place::Old(node) => node,
@@ -102,6 +109,17 @@ impl Graph {
             for pair in nodes.windows(2) {
                 self.add_effect(pair[0], pair[1], state);
             }
+        }
+    }
+
+    /// Takes away the edge from the op before on the state.
+    fn cut_effect(&mut self, id: NodeId, state: StateId) {
+        let edge = (self
+            .incoming(id)
+            .find(|e| *e.weight() == Edge::Effect(state)))
+        .map(|e| e.id());
+        if let Some(edge) = edge {
+            self.inner.remove_edge(edge);
         }
     }
 
