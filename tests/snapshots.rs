@@ -255,3 +255,28 @@ fn the_hidden_state_input_is_normed_by_hnorm() {
         assert!(mtp.value_operands(concat(mtp)).any(|v| v.node == norm));
     });
 }
+
+#[test]
+fn the_hidden_state_that_the_head_gets_is_the_trunk_s_after_the_output_norm() {
+    each_head(|module, _| {
+        let trunk = &module.graphs["trunk"];
+        let h = trunk.outputs()["h"].node;
+        assert!(matches!(trunk.op(h), Some(Op::Rmsnorm { .. })));
+        assert_eq!(tensor(module, weight(trunk, h)), "output_norm.weight");
+    });
+}
+
+#[test]
+fn what_the_head_hands_on_is_what_its_logits_are_made_of() {
+    each_head(|module, mtp| {
+        let h_next = mtp.outputs()["h_next"].node;
+        assert!(matches!(mtp.op(h_next), Some(Op::Rmsnorm { .. })));
+        let name = tensor(module, weight(mtp, h_next));
+        let last = ["nextn.shared_head_norm.weight", "output_norm.weight"];
+        assert!(last.iter().any(|l| name.ends_with(l)), "{name}");
+        let mut above = mtp.outputs()["logits"].node;
+        while above != h_next {
+            above = mtp.value_operands(above).next().expect("an operand").node;
+        }
+    });
+}

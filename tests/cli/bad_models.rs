@@ -167,3 +167,31 @@ fn what_cannot_be_run_can_be_inspected() {
     let reason = "tensor `blk.0.ffn_up.weight` has type TQ1_0, which has no kernel";
     assert_eq!(json(inspect("--json"))["unsupported"][0], reason);
 }
+
+#[test]
+fn drafting_without_a_head_names_the_key_and_auto_goes_on_without() {
+    let gguf = Gguf::open(MODEL).unwrap();
+    let mut writer = Writer::new();
+    for (key, value) in gguf.metadata() {
+        if key != "qwen35.nextn_predict_layers" {
+            writer.metadata(key, value.clone());
+        }
+    }
+    let blocks = gguf.get("qwen35.block_count").and_then(|v| v.as_u64());
+    writer.metadata("qwen35.block_count", blocks.unwrap() as u32 - 1);
+    for (name, info) in gguf.tensors() {
+        writer.tensor(name, info.ty, &info.dims, gguf.data(info));
+    }
+    let mut bytes = Vec::new();
+    writer.write(&mut bytes).unwrap();
+    let headless = folder(&bytes);
+    let words = ["qwen35.nextn_predict_layers", "convert_hf_to_gguf.py"];
+    let mut drafting = run(&headless);
+    drafting.args(["--spec-type", "draft-mtp"]);
+    fails(drafting, 4, &words);
+    let mut auto = run(&headless);
+    auto.args(["--spec-type", "auto", "-n", "2", "--ignore-eos"]);
+    let assert = auto.assert().success();
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(stderr.contains("no MTP head"), "{stderr}");
+}

@@ -129,3 +129,84 @@ fn a_prompt_that_cannot_be_continued_is_refused() {
     fails(sharpi("run --ids 1,2048"), 1, &["2048", "0 to 2047"]);
     fails(sharpi("run -f no/such.txt"), 1, &["no/such.txt", "-f"]);
 }
+
+#[test]
+fn drafting_changes_neither_ids_nor_logits_and_is_told() {
+    let told = |flags: &str| {
+        json(sharpi(&format!(
+            "run -p ROMEO: -n 40 --ignore-eos --json --logits-top 5 {flags}"
+        )))
+    };
+    let plain = told("");
+    assert_eq!(plain["rounds"], serde_json::json!([]));
+    for flags in [
+        "--spec-type draft-mtp",
+        "--spec-type auto --spec-draft-n-max 5",
+        "--spec-type draft-mtp --spec-draft-p-min 0.5 --spec-draft-n-min 2",
+    ] {
+        let drafted = told(flags);
+        assert_eq!(drafted["ids"], plain["ids"], "{flags}");
+        assert_eq!(drafted["top"], plain["top"], "{flags}");
+        let rounds = drafted["rounds"].as_array().unwrap();
+        let sum = |of: &dyn Fn(&Value) -> u64| rounds.iter().map(of).sum::<u64>();
+        let drafts = sum(&|r| r["draft"].as_array().unwrap().len() as u64);
+        assert_eq!(drafted["drafted"], drafts);
+        assert_eq!(
+            drafted["accepted"],
+            sum(&|r| r["accepted"].as_u64().unwrap())
+        );
+        assert!(drafts > 0, "{flags}");
+        assert_eq!(rounds[0]["position"], 1, "the last token of the prompt");
+    }
+}
+
+#[test]
+fn each_round_can_be_traced_and_a_summary_ends_the_run() {
+    let mut run = sharpi("run -p ROMEO: -n 30 --ignore-eos --spec-type draft-mtp");
+    let assert = run.env("SHARPI_TRACE_MTP", "1").assert().success();
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    let lines = stderr.lines().filter(|l| l.starts_with("mtp ")).count();
+    assert!(stderr.contains(&format!("{lines} rounds, ")), "{stderr}");
+    for words in [
+        "; accepted ",
+        "tokens per round",
+        "by place:",
+        "verify",
+        "roll back",
+    ] {
+        assert!(stderr.contains(words), "{words} in {stderr}");
+    }
+    let mut run = sharpi("run -p ROMEO: -n 30 --ignore-eos --spec-type draft-mtp");
+    let assert = run.env("SHARPI_DISABLE_MTP", "1").assert().success();
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(stderr.contains("SHARPI_DISABLE_MTP") && !stderr.contains("rounds"));
+}
+
+#[test]
+fn named_tensors_can_be_traced_and_change_nothing() {
+    let run = "run -p ROMEO: -n 3 --ignore-eos --spec-type draft-mtp";
+    let plain = stdout(sharpi(run));
+    let assert = sharpi(&format!("{run} --trace-layers")).assert().success();
+    assert_eq!(String::from_utf8_lossy(&assert.get_output().stdout), plain);
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    for words in [
+        "@trunk linear_attn_qkv_mixed-0 [1, 1280]: l2 ",
+        "@mtp mtp_eh_proj-4 [",
+        "first",
+        "last",
+    ] {
+        assert!(stderr.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn a_seed_fixes_what_is_drawn_with_drafts_too() {
+    let ids = |seed: u32| {
+        json(sharpi(&format!(
+            "run -p ROMEO: -n 30 --json --ignore-eos --spec-type draft-mtp --temp 1 -s {seed}"
+        )))["ids"]
+            .clone()
+    };
+    assert_eq!(ids(5), ids(5));
+    assert_ne!(ids(5), ids(6));
+}

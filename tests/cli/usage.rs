@@ -33,7 +33,17 @@ fn a_value_out_of_range_is_a_usage_error_that_says_what_is_accepted() {
         &["a number, above 0"],
     );
     fails(sharpi("run -p x -ctk q8_0"), 2, &["f16, bf16, f32"]);
-    fails(sharpi("run -p x --spec-type draft-mtp"), 2, &["none"]);
+    fails(
+        sharpi("run -p x --spec-type eagle"),
+        2,
+        &["none", "draft-mtp", "auto"],
+    );
+    fails(sharpi("run -p x --spec-draft-n-max 0"), 2, &["1..=64"]);
+    fails(
+        sharpi("run -p x --spec-type draft-mtp --spec-draft-n-min 3"),
+        2,
+        &["--spec-draft-n-min 3", "--spec-draft-n-max 2"],
+    );
     fails(sharpi("run -p x --logits-top 3"), 2, &["--json"]);
     fails(sharpi("dump-graph --layers 3-1"), 2, &["0-3"]);
     fails(
