@@ -8,12 +8,14 @@ use miette::{Diagnostic, MietteHandlerOpts, Report};
 use sharpi_compile::generate::GenerateError;
 use sharpi_compile::gguf::{Fault, GgufError};
 use sharpi_compile::lower::LowerError;
+use sharpi_compile::parity::{GoldenError, ParityError};
 use sharpi_compile::{Error, RunError};
 use sharpi_passes::CompileError;
 use thiserror::Error as ThisError;
 
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
+const MISMATCH: u8 = 3;
 const UNSUPPORTED: u8 = 4;
 
 /// What to do when only the program can be at fault.
@@ -51,6 +53,11 @@ impl Failure {
     /// A model that lacks what is asked for.
     pub(super) fn unsupported(message: impl Display, help: impl Display) -> Failure {
         Failure::told(message, help, UNSUPPORTED)
+    }
+
+    /// A comparison that found something else than expected.
+    pub(super) fn mismatch(message: impl Display, help: impl Display) -> Failure {
+        Failure::told(message, help, MISMATCH)
     }
 
     fn told(message: impl Display, help: impl Display, code: u8) -> Failure {
@@ -112,6 +119,34 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Failure {
         let help = run_help(&error);
         Failure::plain(error, help)
+    }
+}
+
+impl From<GoldenError> for Failure {
+    fn from(error: GoldenError) -> Failure {
+        let help = match &error {
+            GoldenError::Io { .. } => "check the path and whether you may read the file",
+            _ => "give --golden a list of captures and --bisect a dump of tensors",
+        };
+        Failure::plain(error, help)
+    }
+}
+
+impl From<ParityError> for Failure {
+    fn from(error: ParityError) -> Failure {
+        match error {
+            ParityError::Model(error) => error.into(),
+            ParityError::Generate(error) => error.into(),
+            ParityError::Run(error) => error.into(),
+            ParityError::UnknownId { .. } | ParityError::NoHead => {
+                Failure::plain(error, "name the model that was captured with -m")
+            }
+            ParityError::Cancelled => Failure::plain(error, "run it again to see the result"),
+            error => Failure::plain(
+                error,
+                "a dump shows a prompt and its first round of drafting; capture it again",
+            ),
+        }
     }
 }
 

@@ -20,14 +20,14 @@ pub(super) struct LowerArgs {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum CacheType {
+pub(super) enum CacheType {
     F16,
     Bf16,
     F32,
 }
 
 impl CacheType {
-    fn dtype(self) -> DType {
+    pub(super) fn dtype(self) -> DType {
         match self {
             CacheType::F16 => DType::F16,
             CacheType::Bf16 => DType::BF16,

@@ -12,6 +12,7 @@ mod inspect;
 mod interrupt;
 mod lower_args;
 mod model_arg;
+mod parity;
 mod pass_args;
 mod passes;
 mod progress;
@@ -51,6 +52,8 @@ enum Command {
     DumpGraph(dump_graph::DumpGraph),
     /// Show what is in a model file and whether it can be run
     Inspect(inspect::Inspect),
+    /// Compare the model with captures of the reference
+    Parity(parity::Parity),
     /// Show the token ids of a text, special tokens recognised
     Tokenize(tokenize::Tokenize),
     /// Show the text of token ids, special tokens included
@@ -82,6 +85,7 @@ impl Command {
             Command::Run(args) => args.run(out),
             Command::DumpGraph(args) => args.run(out),
             Command::Inspect(args) => args.run(out),
+            Command::Parity(args) => args.run(out),
             Command::Tokenize(args) => args.run(out),
             Command::Detokenize(args) => args.run(out),
             Command::Passes(args) => args.run(out),

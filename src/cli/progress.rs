@@ -15,10 +15,10 @@ impl Progress {
         Progress(bar)
     }
 
-    /// A prompt of that many tokens.
-    pub(super) fn prompt(tokens: usize) -> Progress {
-        let bar = ProgressBar::new(tokens as u64);
-        let template = "prompt {bar:40} {pos}/{len} tokens, {eta} left";
+    /// That many tokens.
+    pub(super) fn tokens(what: &'static str, tokens: usize) -> Progress {
+        let bar = ProgressBar::new(tokens as u64).with_message(what);
+        let template = "{msg} {bar:40} {pos}/{len} tokens, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

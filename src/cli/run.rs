@@ -101,7 +101,7 @@ impl Run {
             }
         };
         timed(&mut timings.prompt_seconds, || {
-            let bar = Progress::prompt(prompt.ids.len());
+            let bar = Progress::tokens("prompt", prompt.ids.len());
             generator.prefill(|done| {
                 timings.prompt_tokens = done;
                 bar.at(done);

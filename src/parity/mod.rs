@@ -1,5 +1,28 @@
 //! Comparison with the reference: what it did, as captured, against what this program does.
+//!
+//! [`compare`] goes through the captures of a golden file, free-running or teacher-forced, and
+//! [`bisect`] through a dump of tensors, to name the first that differs.
 
+mod bisect;
+mod compare;
+mod deviation;
+mod error;
+mod forced;
+mod free;
 pub mod golden;
+mod origin;
+mod outcome;
+mod replay;
+mod rounds;
+mod trunk;
+mod widths;
 
-pub use golden::{Capture, Dump, GoldenError};
+pub use bisect::{Bisection, Differing, bisect};
+pub use compare::{Mode, ParityOptions, Progress, compare, work};
+pub use deviation::Deviation;
+pub use error::ParityError;
+pub use golden::{Capture, Dump, GoldenError, Round};
+pub use origin::Origin;
+pub use outcome::{Compared, Difference, Outcome, Skip, Verdict};
+pub use rounds::RoundsCompared;
+pub use widths::{Fork, WidthsCompared};

@@ -3,6 +3,7 @@
 mod bad_models;
 mod graphs;
 mod listings;
+mod parity;
 mod run;
 mod signals;
 mod tokens;

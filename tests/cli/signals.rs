@@ -1,8 +1,11 @@
 //! Ends that come from outside.
 #![cfg(unix)]
 
+use std::fs;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
+
+use tempfile::tempdir;
 
 /// A run that goes on until someone ends it or the context is full.
 fn endless() -> Child {
@@ -26,12 +29,16 @@ fn wait_for_text(child: &mut Child) {
     assert!(begun.starts_with(b"ROMEO:"));
 }
 
+fn interrupt(child: &Child) {
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+}
+
 #[test]
 fn an_interrupt_ends_the_text_and_the_timings_are_told() {
     let mut child = endless();
     wait_for_text(&mut child);
-    let pid = child.id().to_string();
-    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    interrupt(&child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -47,4 +54,40 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn an_interrupt_ends_a_comparison_and_what_was_left_out_is_told() {
+    let folder = tempdir().unwrap();
+    let pipe = folder.path().join("golden");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let child = Command::new(assert_cmd::cargo::cargo_bin!("sharpi-compile"))
+        .args(["parity", "--golden"])
+        .arg(&pipe)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Goes on once the program reads, when it listens for interrupts already.
+    fs::write(
+        &pipe,
+        fs::read("fixtures/golden/tiny-dense-Q4_K_M.json").unwrap(),
+    )
+    .unwrap();
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        table.contains("skipped") && table.contains("stopped by Ctrl-C"),
+        "{table}"
+    );
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("of 64 captures not compared"), "{stderr}");
 }

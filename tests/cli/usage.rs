@@ -11,6 +11,8 @@ fn a_wrong_command_line_is_a_usage_error() {
     fails(sharpi("inspect"), 2, &["FILE"]);
     fails(sharpi("tokenize"), 2, &["TEXT"]);
     fails(sharpi("detokenize"), 2, &["--ids"]);
+    fails(sharpi("parity"), 2, &["--golden"]);
+    fails(sharpi("parity --bisect x --widths 2"), 2, &["--golden"]);
 }
 
 #[test]
@@ -46,6 +48,13 @@ fn a_value_out_of_range_is_a_usage_error_that_says_what_is_accepted() {
     );
     fails(sharpi("run -p x --logits-top 3"), 2, &["--json"]);
     fails(sharpi("dump-graph --layers 3-1"), 2, &["0-3"]);
+    fails(sharpi("parity --golden x --mode odd"), 2, &["free, forced"]);
+    fails(sharpi("parity --golden x --widths 1,0"), 2, &["1..=512"]);
+    fails(
+        sharpi("parity --golden x --cache-type q8_0"),
+        2,
+        &["f16, bf16, f32"],
+    );
     fails(
         sharpi("dump-graph --stage done"),
         2,

@@ -1,4 +1,4 @@
-//! What the numbers tests share: reference captures, models, and a session that feeds tokens.
+//! What the numbers tests share: reference captures, models, and sessions.
 #![allow(dead_code, missing_docs)]
 
 pub mod requantise;
@@ -109,15 +109,4 @@ pub fn feed(session: &mut Session, ids: &[u32]) -> Vec<Vec<f32>> {
         .chunks_exact(logits.len() / ids.len())
         .map(<[f32]>::to_vec)
         .collect()
-}
-
-/// The best id, the lower one on a tie, but for those left out.
-pub fn argmax(logits: &[f32], without: &[u32]) -> u32 {
-    let mut best = None;
-    for (id, &x) in (0..).zip(logits) {
-        if !without.contains(&id) && best.is_none_or(|(_, b)| x > b) {
-            best = Some((id, x));
-        }
-    }
-    best.expect("a logit").0
 }

@@ -1,0 +1,116 @@
+//! The runs of a dump, made again: a prompt, and its first round of drafting.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::ParityError;
+use super::golden::Dump;
+use super::trunk::{positions, signed};
+use crate::{Input, Session};
+
+/// Sees a named value of a run: number of the run, name, elements.
+pub(super) type Show<'a> = &'a mut dyn FnMut(usize, &str, &[f32]);
+
+/// Graph and width of each run: prompt, its catch-up, draft steps, verification, its catch-up.
+pub(super) fn runs(dump: &Dump) -> Result<Vec<(&'static str, usize)>, ParityError> {
+    let short = |field, least| Err(ParityError::TooShort { field, least });
+    let drafts = dump.rounds.first().map_or(0, |round| round.draft.len());
+    match (dump.prompt_ids.len(), drafts) {
+        (0 | 1, _) => short("prompt_ids", 2),
+        (_, 0) => short("rounds[0].draft", 1),
+        (n, drafts) => {
+            let prompt = [("trunk", n - 1), ("mtp", n - 1)];
+            let verify = [("trunk", 1 + drafts), ("mtp", 1 + drafts)];
+            let steps = std::iter::repeat_n(("mtp", 1), drafts);
+            Ok(prompt.into_iter().chain(steps).chain(verify).collect())
+        }
+    }
+}
+
+/// Makes the runs in a fresh session and shows every named value.
+pub(super) fn replay(
+    dump: &Dump,
+    session: Session,
+    cancel: &AtomicBool,
+    show: Show<'_>,
+) -> Result<(), ParityError> {
+    let ids = signed(&dump.prompt_ids);
+    let (prompt, last) = ids.split_at(ids.len() - 1);
+    let draft = signed(&dump.rounds[0].draft);
+    let mut replay = Replay {
+        session,
+        cancel,
+        show,
+        run: 0,
+    };
+
+    let h = replay.trunk(prompt, &[])?;
+    let width = h.len() / prompt.len();
+    let zeros = vec![0.0; width];
+    let newest = h[h.len() - width..].to_vec();
+    replay.mtp(prompt, &shifted(&zeros, &h), &[])?;
+
+    // Each step takes the hidden state of the one before; the trunk's last begins.
+    let mut hidden = newest.clone();
+    for id in last.iter().chain(&draft[..draft.len() - 1]) {
+        hidden = replay.mtp(&[*id], &hidden, &[0])?;
+    }
+
+    replay.session.truncate("mtp", prompt.len())?;
+    let ids = [last, &draft].concat();
+    let rows = positions(0, ids.len());
+    let h = replay.trunk(&ids, &rows)?;
+    replay.mtp(&ids, &shifted(&newest, &h), &[])?;
+    Ok(())
+}
+
+/// Hidden states moved on by one token: each token meets that of the position before.
+fn shifted(before: &[f32], h: &[f32]) -> Vec<f32> {
+    [before, &h[..h.len() - before.len()]].concat()
+}
+
+struct Replay<'a> {
+    session: Session,
+    cancel: &'a AtomicBool,
+    show: Show<'a>,
+    run: usize,
+}
+
+impl Replay<'_> {
+    fn trunk(&mut self, ids: &[i32], rows: &[i32]) -> Result<Vec<f32>, ParityError> {
+        let pos = positions(self.session.position("trunk"), ids.len());
+        let inputs = [
+            ("ids", Input::I32(ids)),
+            ("pos", Input::I32(&pos)),
+            ("rows", Input::I32(rows)),
+        ];
+        self.run("trunk", &inputs, "h")
+    }
+
+    fn mtp(&mut self, ids: &[i32], h: &[f32], rows: &[i32]) -> Result<Vec<f32>, ParityError> {
+        let pos = positions(self.session.position("mtp"), ids.len());
+        let inputs = [
+            ("ids", Input::I32(ids)),
+            ("h", Input::F32(h)),
+            ("pos", Input::I32(&pos)),
+            ("rows", Input::I32(rows)),
+        ];
+        self.run("mtp", &inputs, "h_next")
+    }
+
+    /// One run; its hidden states.
+    fn run(
+        &mut self,
+        graph: &str,
+        inputs: &[(&str, Input<'_>)],
+        hidden: &str,
+    ) -> Result<Vec<f32>, ParityError> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(ParityError::Cancelled);
+        }
+        let number = self.run;
+        self.run += 1;
+        let mut show = |name: &str, _: &[usize], data: &[f32]| (self.show)(number, name, data);
+        let outputs = self.session.run_traced(graph, inputs, &mut show)?;
+        Ok(outputs.get(hidden).unwrap_or_default().to_vec())
+    }
+}

@@ -1,0 +1,70 @@
+//! Feeding the trunk.
+
+use sharpi_ir::DType;
+
+use super::error::ParityError;
+use crate::generate::GenerateError;
+use crate::lower::LowerOptions;
+use crate::{CompileOptions, Error, Executable, Input, Model, Session};
+
+/// Compiles a model with a cache of that type, for runs that give up to `rows` rows of logits.
+pub(super) fn compile(model: &Model, cache: DType, rows: usize) -> Result<Executable, Error> {
+    let default = LowerOptions::default();
+    model.compile(&CompileOptions {
+        lower: LowerOptions {
+            cache_k: cache,
+            cache_v: cache,
+            max_rows: default.max_rows.max(rows),
+            ..default
+        },
+        ..CompileOptions::default()
+    })
+}
+
+/// Feeds ids in one run; the logits of each of `rows`, one row after another.
+pub(super) fn feed(
+    session: &mut Session,
+    ids: &[u32],
+    rows: &[i32],
+) -> Result<Vec<f32>, ParityError> {
+    let inputs = [
+        ("ids", Input::I32(&signed(ids))),
+        (
+            "pos",
+            Input::I32(&positions(session.position("trunk"), ids.len())),
+        ),
+        ("rows", Input::I32(rows)),
+    ];
+    let outputs = session.run("trunk", &inputs)?;
+    let logits = outputs.get("logits").ok_or(GenerateError::NoTrunk)?;
+    Ok(logits.to_vec())
+}
+
+/// Ids as graphs take them.
+pub(super) fn signed(ids: &[u32]) -> Vec<i32> {
+    ids.iter().map(|id| *id as i32).collect()
+}
+
+/// Positions of `count` tokens.
+pub(super) fn positions(from: usize, count: usize) -> Vec<i32> {
+    (from..from + count).map(|p| p as i32).collect()
+}
+
+/// That the model has all of these ids.
+///
+/// # Errors
+/// One that it does not have, said to stand at `place`.
+pub(super) fn check_ids<'a>(
+    vocabulary: usize,
+    place: &str,
+    ids: impl IntoIterator<Item = &'a u32>,
+) -> Result<(), ParityError> {
+    match ids.into_iter().find(|id| **id as usize >= vocabulary) {
+        None => Ok(()),
+        Some(&id) => Err(ParityError::UnknownId {
+            place: place.into(),
+            id,
+            vocabulary,
+        }),
+    }
+}
