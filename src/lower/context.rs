@@ -1,8 +1,8 @@
 //! What the lowering of a block works with: the builder, the file's tensors, the names.
 
-use sharpi_ir::StateType;
 use sharpi_ir::{
-    Builder, DType, Dim, Op, Operand, StateId, Symbol, TensorType, Value, Weight, WeightId,
+    Builder, DType, Dim, Graph, Op, Operand, StateId, StateType, Symbol, Symbols, TensorType,
+    Value, Weight, WeightId,
 };
 
 use crate::gguf::Gguf;
@@ -27,7 +27,66 @@ pub(super) struct Context<'g, 'm> {
     pub(super) naming: Naming,
 }
 
-impl Context<'_, '_> {
+impl<'g, 'm> Context<'g, 'm> {
+    /// Begins a graph with its bounds declared.
+    pub(super) fn new(
+        gguf: &'g Gguf,
+        hp: &'g Hparams,
+        options: &'g LowerOptions,
+        symbols: &'m mut Symbols,
+        naming: Naming,
+    ) -> Context<'g, 'm> {
+        let mut builder = Builder::new(symbols);
+        builder.bound(Symbol::TOKENS, 1..=options.max_tokens);
+        builder.bound(Symbol::ROWS, 0..=options.max_rows);
+        let block = match naming {
+            Naming::Trunk => 0,
+            Naming::Mtp => hp.blocks.len(),
+        };
+        Context {
+            gguf,
+            hp,
+            options,
+            builder,
+            block,
+            naming,
+        }
+    }
+
+    /// Ends a graph: logits of the chosen rows of `h` by the matrix `head`, and both as outputs.
+    pub(super) fn finish(
+        mut self,
+        (h_name, h): (&str, Value),
+        (chosen_name, rows): (&str, Value),
+        head: &str,
+    ) -> Result<Graph, LowerError> {
+        let head = self.vocabulary_matrix(head)?;
+        let chosen = self.op(Op::GetRows {}, &[h.into(), rows.into()])?;
+        self.builder.name(chosen, chosen_name);
+        let logits = self.op(Op::Matmul {}, &[chosen.into(), head.into()])?;
+        self.builder.name(logits, "result_output");
+        self.builder.output(h_name, h);
+        self.builder.output("logits", logits);
+        Ok(self.builder.finish())
+    }
+
+    /// Embeddings of token ids by the matrix `table`.
+    pub(super) fn embed(&mut self, ids: Value, table: &str) -> Result<Value, LowerError> {
+        let table = self.vocabulary_matrix(table)?;
+        self.op(Op::Embed {}, &[ids.into(), table.into()])
+    }
+
+    fn vocabulary_matrix(&mut self, tensor: &str) -> Result<WeightId, LowerError> {
+        self.weight(tensor, &[self.hp.vocabulary, self.hp.embedding])
+    }
+
+    /// The first of these tensors that the file has; the last if it has none, which then is
+    /// missed.
+    pub(super) fn first_of<'n>(&self, tensors: &[&'n str], last: &'n str) -> &'n str {
+        let mut found = tensors.iter().filter(|name| self.has(name));
+        found.next().copied().unwrap_or(last)
+    }
+
     /// Adds an op of one result.
     pub(super) fn op(&mut self, op: Op, operands: &[Operand]) -> Result<Value, LowerError> {
         Ok(self.builder.value(op, operands)?)
@@ -192,13 +251,6 @@ impl Context<'_, '_> {
             Some(n) => TensorType::new(DType::F32, [rows.into(), Dim::Fixed(n)]),
         };
         self.builder.input(name, ty)
-    }
-
-    /// Declares how wide a run may be.
-    pub(super) fn bounds(&mut self) {
-        self.builder
-            .bound(Symbol::TOKENS, 1..=self.options.max_tokens);
-        self.builder.bound(Symbol::ROWS, 0..=self.options.max_rows);
     }
 
     /// Norm, mixer, residual, norm, feed-forward, residual around one block.

@@ -1,6 +1,6 @@
 //! `@mtp`: the multi-token-prediction head, one attention block around the trunk's hidden states.
 
-use sharpi_ir::{Builder, Graph, Op, Symbol, Symbols};
+use sharpi_ir::{Graph, Op, Symbol, Symbols};
 
 use crate::gguf::Gguf;
 
@@ -16,27 +16,15 @@ pub(super) fn lower(
     options: &LowerOptions,
     symbols: &mut Symbols,
 ) -> Result<Graph, LowerError> {
-    let mut cx = Context {
-        gguf,
-        hp,
-        options,
-        builder: Builder::new(symbols),
-        block: hp.blocks.len(),
-        naming: Naming::Mtp,
-    };
-    cx.bounds();
+    let mut cx = Context::new(gguf, hp, options, symbols, Naming::Mtp);
     let ids = cx.input("ids", Symbol::TOKENS, None);
     let h = cx.input("h", Symbol::TOKENS, Some(hp.embedding));
     let pos = cx.input("pos", Symbol::TOKENS, None);
     let rows = cx.input("rows", Symbol::ROWS, None);
 
     let width = hp.embedding;
-    let own = |cx: &Context, name: &str| cx.has(&cx.in_block(name)).then(|| cx.in_block(name));
-    let table = match own(&cx, "nextn.embed_tokens.weight") {
-        Some(tensor) => cx.weight(&tensor, &[hp.vocabulary, width])?,
-        None => cx.embedding_table()?,
-    };
-    let e = cx.op(Op::Embed {}, &[ids.into(), table.into()])?;
+    let own_table = cx.in_block("nextn.embed_tokens.weight");
+    let e = cx.embed(ids, cx.first_of(&[&own_table], "token_embd.weight"))?;
     cx.name(e, "", "mtp_tok_embd");
     let e = cx.rmsnorm(e, &cx.in_block("nextn.enorm.weight"), width)?;
     cx.name(e, "", "mtp_enorm");
@@ -50,16 +38,11 @@ pub(super) fn lower(
     cx.name(x, "", "mtp_eh_proj");
 
     let x = cx.residual_block(x, pos, BlockKind::Attention)?;
-    let norm = own(&cx, "nextn.shared_head_norm.weight");
-    let norm = norm.unwrap_or_else(|| "output_norm.weight".into());
-    let h_next = cx.rmsnorm(x, &norm, width)?;
+    // What the head lacks it shares with the trunk.
+    let own_norm = cx.in_block("nextn.shared_head_norm.weight");
+    let h_next = cx.rmsnorm(x, cx.first_of(&[&own_norm], "output_norm.weight"), width)?;
     cx.builder.name(h_next, "h_nextn");
-    let head = match own(&cx, "nextn.shared_head_head.weight") {
-        Some(tensor) => cx.weight(&tensor, &[hp.vocabulary, width])?,
-        None => cx.head()?,
-    };
-    let logits = cx.logits(h_next, rows, head, "mtp_shared_head_norm")?;
-    cx.builder.output("h_next", h_next);
-    cx.builder.output("logits", logits);
-    Ok(cx.builder.finish())
+    let own_head = cx.in_block("nextn.shared_head_head.weight");
+    let head = cx.first_of(&[&own_head, "output.weight"], "token_embd.weight");
+    cx.finish(("h_next", h_next), ("mtp_shared_head_norm", rows), head)
 }
