@@ -1,7 +1,8 @@
 //! Writes GGUF files, version 3.
 
 use std::borrow::Cow;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use indexmap::IndexMap;
 
@@ -29,7 +30,13 @@ pub struct Writer<'a> {
 struct Tensor<'a> {
     ty: GgmlType,
     dims: Vec<u64>,
-    data: Cow<'a, [u8]>,
+    data: Data<'a>,
+}
+
+enum Data<'a> {
+    Bytes(Cow<'a, [u8]>),
+    /// So many bytes of zero, which need no memory.
+    Zeros(u64),
 }
 
 impl<'a> Writer<'a> {
@@ -56,10 +63,27 @@ impl<'a> Writer<'a> {
         let tensor = Tensor {
             ty,
             dims: dims.to_vec(),
-            data: data.into(),
+            data: Data::Bytes(data.into()),
         };
         self.tensors.insert(name.into(), tensor);
         self
+    }
+
+    /// Adds a tensor whose data is all zeros, of any size, in place of an
+    /// earlier one with the same name.
+    ///
+    /// # Errors
+    /// As [`io::ErrorKind::InvalidInput`], if the dimensions do not fit the type.
+    pub fn zeros(
+        &mut self,
+        name: impl Into<String>,
+        ty: GgmlType,
+        dims: &[u64],
+    ) -> io::Result<&mut Self> {
+        let data = Data::Zeros(data_bytes(ty, dims).map_err(invalid)?);
+        let dims = dims.to_vec();
+        self.tensors.insert(name.into(), Tensor { ty, dims, data });
+        Ok(self)
     }
 
     /// Writes the file.
@@ -69,15 +93,43 @@ impl<'a> Writer<'a> {
     /// data does not have the size that its type and dimensions call for or
     /// the alignment is not valid.
     pub fn write(&self, mut out: impl Write) -> io::Result<()> {
-        let alignment = layout::alignment(&self.metadata).map_err(invalid)?;
+        let alignment = self.check()?;
+        write_padded(&self.header(alignment), alignment, &mut out)?;
+        for tensor in self.tensors.values() {
+            match &tensor.data {
+                Data::Bytes(bytes) => write_padded(bytes, alignment, &mut out)?,
+                Data::Zeros(count) => write_zeros(count.next_multiple_of(alignment), &mut out)?,
+            }
+        }
+        out.flush()
+    }
+
+    /// Writes the file with holes for the [`zeros`](Writer::zeros), which take
+    /// no room where the file system knows holes. `out` is empty.
+    ///
+    /// # Errors
+    /// As for [`write`](Writer::write).
+    pub fn write_sparse(&self, mut out: &File) -> io::Result<()> {
+        let alignment = self.check()?;
+        write_padded(&self.header(alignment), alignment, out)?;
+        for tensor in self.tensors.values() {
+            match &tensor.data {
+                Data::Bytes(bytes) => write_padded(bytes, alignment, out)?,
+                Data::Zeros(count) => {
+                    let hole = i64::try_from(count.next_multiple_of(alignment));
+                    out.seek(SeekFrom::Current(hole.map_err(io::Error::other)?))?;
+                }
+            }
+        }
+        out.set_len(out.stream_position()?)
+    }
+
+    /// The alignment, once all data is known to be of its right size.
+    fn check(&self) -> io::Result<u64> {
         for (name, tensor) in &self.tensors {
             tensor.check(name)?;
         }
-        write_padded(&self.header(alignment), alignment, &mut out)?;
-        for tensor in self.tensors.values() {
-            write_padded(&tensor.data, alignment, &mut out)?;
-        }
-        out.flush()
+        layout::alignment(&self.metadata).map_err(invalid)
     }
 
     fn header(&self, alignment: u64) -> Vec<u8> {
@@ -94,7 +146,7 @@ impl<'a> Writer<'a> {
         for (name, tensor) in &self.tensors {
             encode_str(name, &mut out);
             tensor.encode(offset, &mut out);
-            offset += (tensor.data.len() as u64).next_multiple_of(alignment);
+            offset += tensor.data.len().next_multiple_of(alignment);
         }
         out
     }
@@ -103,7 +155,7 @@ impl<'a> Writer<'a> {
 impl Tensor<'_> {
     fn check(&self, name: &str) -> io::Result<()> {
         let expected = data_bytes(self.ty, &self.dims).map_err(invalid)?;
-        let found = self.data.len() as u64;
+        let found = self.data.len();
         if expected == found {
             return Ok(());
         }
@@ -121,6 +173,16 @@ impl Tensor<'_> {
     }
 }
 
+impl Data<'_> {
+    /// Size in bytes.
+    fn len(&self) -> u64 {
+        match self {
+            Data::Bytes(bytes) => bytes.len() as u64,
+            Data::Zeros(count) => *count,
+        }
+    }
+}
+
 fn invalid(fault: Fault) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, fault)
 }
@@ -128,8 +190,11 @@ fn invalid(fault: Fault) -> io::Error {
 fn write_padded(bytes: &[u8], alignment: u64, mut out: impl Write) -> io::Result<()> {
     out.write_all(bytes)?;
     let end = bytes.len() as u64;
-    let padding = end.next_multiple_of(alignment) - end;
-    io::copy(&mut io::repeat(0).take(padding), &mut out)?;
+    write_zeros(end.next_multiple_of(alignment) - end, out)
+}
+
+fn write_zeros(count: u64, mut out: impl Write) -> io::Result<()> {
+    io::copy(&mut io::repeat(0).take(count), &mut out)?;
     Ok(())
 }
 

@@ -129,6 +129,25 @@ fn the_writer_refuses_an_alignment_that_the_reader_would() {
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
 }
 
+#[test]
+fn holes_read_as_zeros() {
+    let mut writer = Writer::new();
+    writer
+        .tensor("first", GgmlType::F32, &[3], vec![1; 12])
+        .zeros("hole", GgmlType::Q4_K, &[256, 2000])
+        .unwrap()
+        .tensor("last", GgmlType::F32, &[1], vec![2; 4])
+        .zeros("end", GgmlType::I8, &[5])
+        .unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    writer.write_sparse(file.as_file()).unwrap();
+    assert!(std::fs::read(file.path()).unwrap() == written(&writer));
+    let gguf = Gguf::open(file.path()).unwrap();
+    let data = |name: &str| gguf.data(gguf.tensor(name).unwrap());
+    assert_eq!(data("hole"), vec![0; 2000 * 144]);
+    assert_eq!(data("last"), [2; 4]);
+}
+
 proptest! {
     #[test]
     fn any_tensors_survive(
