@@ -203,6 +203,10 @@ fn gguf_help(error: &GgufError) -> &'static str {
             GgufError::Malformed { .. },
             Some(Fault::TensorType { .. } | Fault::RemovedTensorType { .. }),
         ) => "quantise the model again, to a type such as Q4_K_M or Q8_0",
+        (GgufError::Malformed { .. }, Some(Fault::Version { .. } | Fault::BigEndian { .. })) => {
+            "convert the model again with a current convert_hf_to_gguf.py of llama.cpp, \
+             little-endian"
+        }
         (GgufError::Malformed { .. }, _) => {
             "the file is damaged or was made by a faulty tool: try another copy"
         }
@@ -243,6 +247,7 @@ fn run_help(error: &RunError) -> &'static str {
     match error {
         RunError::Threads { .. } => "ask for fewer threads with -t N",
         RunError::Context { .. } => "ask for a larger context with -c N",
+        RunError::Memory { .. } => "ask for a smaller context with -c N",
         _ => FAULT,
     }
 }

@@ -28,6 +28,9 @@ use super::{interrupt, write_json_line};
 /// A context larger than this costs memory that few texts need; `-c` can ask for it.
 const DEFAULT_CONTEXT: usize = 4096;
 
+/// Threads wait for each other after every step: far more than processors stand still.
+const MOST_THREADS: i64 = 512;
+
 #[derive(clap::Args)]
 pub(super) struct Run {
     #[command(flatten)]
@@ -42,8 +45,8 @@ pub(super) struct Run {
     #[arg(short, long, value_name = "N")]
     ctx_size: Option<usize>,
     /// Threads to compute with [default: as many as the machine runs at once]
-    #[arg(short, long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
+    threads: Option<u16>,
     /// Never choose a token that ends the text
     #[arg(long)]
     ignore_eos: bool,
@@ -79,7 +82,6 @@ struct Answer {
 
 impl Run {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let cancel = interrupt::flag()?;
         let mut timings = Timings::default();
         let (model, tokenizer) = timed(&mut timings.load_seconds, || self.load())?;
         let prompt = self.prompt.read(&tokenizer)?;
@@ -90,6 +92,8 @@ impl Run {
         let session = timed(&mut timings.compile_seconds, || {
             self.session(&model, context, draft)
         })?;
+        // Until here there is nothing to end cleanly, and Ctrl-C ends the program at once.
+        let cancel = interrupt::flag()?;
         let sampler = Sampler::new(self.sampling.options());
         let options = self.generate_options(&tokenizer, cancel);
         let ids = &prompt.ids;
@@ -152,7 +156,7 @@ impl Run {
         };
         let executable: Arc<Executable> = Arc::new(model.compile(&options)?);
         let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let threads = self.threads.map_or_else(available, NonZeroUsize::get);
+        let threads = self.threads.map_or_else(available, usize::from);
         let options = SessionOptions {
             context,
             threads,

@@ -84,6 +84,14 @@ fn a_file_of_another_kind_is_refused() {
 }
 
 #[test]
+fn a_file_of_another_version_or_byte_order_has_to_be_converted_again() {
+    for (version, words) in [([1, 0, 0, 0], "version 1"), ([0, 0, 0, 3], "big-endian")] {
+        let bytes = [&b"GGUF"[..], &version, &[0; 64]].concat();
+        fails(run(&folder(&bytes)), 1, &[words, "convert_hf_to_gguf.py"]);
+    }
+}
+
+#[test]
 fn a_truncated_file_is_incomplete() {
     let bytes = fs::read(MODEL).unwrap();
     for part in [bytes.len() / 2, 1000, 20] {

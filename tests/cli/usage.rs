@@ -24,7 +24,10 @@ fn a_value_out_of_range_is_a_usage_error_that_says_what_is_accepted() {
     );
     fails(sharpi("run -p x -n -2"), 2, &["-2"]);
     fails(sharpi("run -p x -b 0"), 2, &["--batch-size"]);
-    fails(sharpi("run -p x -t 0"), 2, &["--threads"]);
+    for count in ["0", "513", "100000"] {
+        let command = sharpi(&format!("run -p x -t {count}"));
+        fails(command, 2, &["--threads", "512"]);
+    }
     fails(sharpi("run -p x -s -2"), 2, &["--seed"]);
     fails(sharpi("run -p x --temp warm"), 2, &["a number, 0 or more"]);
     fails(sharpi("run -p x --temp -1"), 2, &["a number, 0 or more"]);
