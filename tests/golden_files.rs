@@ -73,6 +73,11 @@ fn an_entry_that_contradicts_itself_is_named_with_its_field() {
     assert!(said.contains("[2].rounds[3].accepted: is more"), "{said}");
     let said = spoiled(|c| c["n_draft_max"] = json!(0));
     assert!(said.contains("[2].rounds: are given"), "{said}");
+    let said = spoiled(|c| {
+        c["rounds"] = json!([]);
+        drop(c.as_object_mut().unwrap().remove("drafted"));
+    });
+    assert!(said.contains("[2].rounds: are missing"), "{said}");
     let said = spoiled(|c| c["top5"] = json!([[[1, 2.0]]]));
     assert!(said.contains("[2].top5[0]: holds fewer"), "{said}");
     let said = spoiled(|c| c["top5"] = json!(vec![[(1, 2.0), (3, 1.0)]; 97]));

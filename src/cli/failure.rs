@@ -8,7 +8,7 @@ use miette::{Diagnostic, MietteHandlerOpts, Report};
 use sharpi_compile::generate::GenerateError;
 use sharpi_compile::gguf::{Fault, GgufError};
 use sharpi_compile::lower::LowerError;
-use sharpi_compile::parity::{GoldenError, ParityError};
+use sharpi_compile::parity::{CaptureError, GoldenError, ParityError, ServerError};
 use sharpi_compile::{Error, RunError};
 use sharpi_passes::CompileError;
 use thiserror::Error as ThisError;
@@ -125,8 +125,11 @@ impl From<RunError> for Failure {
 impl From<GoldenError> for Failure {
     fn from(error: GoldenError) -> Failure {
         let help = match &error {
-            GoldenError::Io { .. } => "check the path and whether you may read the file",
-            _ => "give --golden a list of captures and --bisect a dump of tensors",
+            GoldenError::Io { .. } => "check the path and whether you may use the file",
+            _ => {
+                "`sharpi-compile parity capture` writes golden files; --bisect takes a dump of \
+                 tensors, --prompts a JSON list of texts"
+            }
         };
         Failure::plain(error, help)
     }
@@ -165,6 +168,54 @@ impl From<GenerateError> for Failure {
             _ => FAULT,
         };
         Failure::plain(error, help)
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Failure {
+        let help = server_help(&error);
+        Failure::plain(error, help)
+    }
+}
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Failure {
+        let help = match &error {
+            CaptureError::Server(error) => server_help(error),
+            CaptureError::EmptyPrompt { .. } => "give some text with --prompt",
+            CaptureError::ContextFull { .. } => {
+                "start llama-server with a larger -c N, or ask for fewer tokens with -n N"
+            }
+            CaptureError::Drafts => {
+                "start llama-server without --spec-type, or say with --draft-max N how many tokens \
+                 it drafts"
+            }
+            CaptureError::DoesNotDraft { .. } => {
+                "start llama-server with --spec-type draft-mtp --spec-draft-n-max N, on a file with \
+                 an MTP head: `sharpi-compile inspect FILE` shows whether it has one"
+            }
+            _ => FAULT,
+        };
+        Failure::plain(error, help)
+    }
+}
+
+fn server_help(error: &ServerError) -> &'static str {
+    match error {
+        ServerError::Address { .. } => "give it with --url, such as http://127.0.0.1:8080",
+        ServerError::Unreachable { .. } => {
+            "start `llama-server -m FILE -t 1 -fa on -np 1`, and name its address with --url"
+        }
+        ServerError::NotLlamaServer { .. } => {
+            "name the address of a llama-server with --url, such as http://127.0.0.1:8080"
+        }
+        ServerError::Loading { .. } => "wait until llama-server says that it is listening",
+        ServerError::TimedOut { .. } => "give it more time with --timeout SECONDS",
+        ServerError::Refused { .. } => {
+            "if the prompt is too long, start llama-server with a larger -c N; its own output tells \
+             more"
+        }
+        _ => "use a newer llama-server, which gives `tokens` and `timings` with a completion",
     }
 }
 

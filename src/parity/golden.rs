@@ -1,7 +1,7 @@
 //! What the reference did: captures of generation and dumps of tensors, as JSON files.
 
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -31,7 +31,12 @@ pub struct Capture {
     /// drafting.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub top5: Vec<Vec<(u32, f32)>>,
-    /// Rounds of drafting; the first starts from the last id of the prompt.
+    /// Whether `top5` holds log probabilities, which are the logits less a number that differs
+    /// from step to step: only their differences mean something.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub log_probabilities: bool,
+    /// Rounds of drafting; the first starts from the last id of the prompt. Empty where only the
+    /// sums are known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rounds: Vec<Round>,
     /// Ids drafted in all rounds.
@@ -112,7 +117,7 @@ impl Tensor {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GoldenError {
-    /// The file cannot be read.
+    /// The file cannot be read or written.
     #[error("{}: {error}", path.display())]
     Io {
         /// The file.
@@ -158,6 +163,19 @@ impl Capture {
         Ok(captures)
     }
 
+    /// Writes a golden file.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write_all(path: &Path, captures: &[Capture]) -> Result<(), GoldenError> {
+        let written = serde_json::to_vec(captures).map_err(io::Error::from);
+        let written = written.and_then(|json| fs::write(path, json));
+        written.map_err(|error| GoldenError::Io {
+            path: path.into(),
+            error,
+        })
+    }
+
     /// The field that contradicts another, and how.
     fn check(&self) -> Result<(), (String, &'static str)> {
         let fault = |field: &str, message| Err((field.to_string(), message));
@@ -173,16 +191,38 @@ impl Capture {
         if let Some(i) = self.top5.iter().position(|top| top.len() < 2) {
             return fault(&format!("top5[{i}]"), "holds fewer than two logits");
         }
-        if self.rounds.is_empty() != (self.n_draft_max == 0) {
+        if self.n_draft_max == 0 && !self.rounds.is_empty() {
             return fault(
                 "rounds",
                 "are given where n_draft_max is above 0, only there",
             );
         }
+        if self.n_draft_max > 0 && self.rounds.is_empty() && self.drafted.is_none() {
+            return fault("rounds", "are missing, and so is their sum `drafted`");
+        }
         let over = |round: &Round| round.accepted > round.draft.len();
         match self.rounds.iter().position(over) {
             Some(i) => fault(&format!("rounds[{i}].accepted"), "is more than was drafted"),
             None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Capture {
+    /// One line of what was captured.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (prompt, ids, cache_type) = (&self.prompt, self.ids.len(), self.cache_type.name());
+        write!(
+            f,
+            "{prompt:?}: {ids} ids, cache {cache_type}, n-max {}",
+            self.n_draft_max
+        )?;
+        if let (Some(drafted), Some(accepted)) = (self.drafted, self.accepted) {
+            write!(f, ", {accepted} of {drafted} drafts accepted")?;
+        }
+        match self.stable {
+            true => f.write_str(", stable"),
+            false => Ok(()),
         }
     }
 }
@@ -209,6 +249,18 @@ impl Dump {
     }
 }
 
+/// Reads a JSON list of prompts.
+///
+/// # Errors
+/// A file that cannot be read, is malformed or holds no prompt.
+pub fn read_prompts(path: &Path) -> Result<Vec<String>, GoldenError> {
+    let prompts: Vec<String> = read(path)?;
+    match prompts.is_empty() {
+        true => Err(malformed(path, ".", "holds no prompts")),
+        false => Ok(prompts),
+    }
+}
+
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, GoldenError> {
     let io = |error| GoldenError::Io {
         path: path.into(),
@@ -231,6 +283,10 @@ fn malformed(path: &Path, place: impl Into<String>, message: impl Into<String>) 
         place: place.into(),
         message: message.into(),
     }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn write_type<S: Serializer>(ty: &DType, to: S) -> Result<S::Ok, S::Error> {

@@ -4,6 +4,7 @@
 //! [`bisect`] through a dump of tensors, to name the first that differs.
 
 mod bisect;
+pub mod capture;
 mod compare;
 mod deviation;
 mod error;
@@ -14,15 +15,18 @@ mod origin;
 mod outcome;
 mod replay;
 mod rounds;
+pub mod server;
 mod trunk;
 mod widths;
 
 pub use bisect::{Bisection, Differing, bisect};
+pub use capture::{CaptureError, CaptureOptions, capture};
 pub use compare::{Mode, ParityOptions, Progress, compare, work};
 pub use deviation::Deviation;
 pub use error::ParityError;
-pub use golden::{Capture, Dump, GoldenError, Round};
+pub use golden::{Capture, Dump, GoldenError, Round, read_prompts};
 pub use origin::Origin;
 pub use outcome::{Compared, Difference, Outcome, Skip, Verdict};
 pub use rounds::RoundsCompared;
+pub use server::{LlamaServer, ServerError};
 pub use widths::{Fork, WidthsCompared};

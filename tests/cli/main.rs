@@ -1,6 +1,8 @@
 //! The program as people and other programs use it.
 
 mod bad_models;
+mod capture;
+mod fake_server;
 mod graphs;
 mod listings;
 mod parity;
