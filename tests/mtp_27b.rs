@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::{env, fs, thread};
 
 use serde::Deserialize;
-use sharpi_compile::generate::{GenerateOptions, Generator, Sampler, SamplerOptions};
+use sharpi_compile::generate::{
+    DraftOptions, GenerateOptions, Generator, MtpDrafter, Sampler, SamplerOptions,
+};
 use sharpi_compile::ir::DType;
 use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::parity::Capture;
@@ -37,8 +39,11 @@ fn mtp_greedy_parity_llama_cpp() {
     };
     for capture in &captures {
         let executable = compile(&model, capture.cache_type);
-        let ids = greedy(&model, &executable, &capture.prompt_ids, capture.ignore_eos);
-        assert_identical(&ids, capture, "without drafting");
+        for n_max in [0, 2] {
+            let prompt = &capture.prompt_ids;
+            let ids = greedy(&model, &executable, prompt, capture.ignore_eos, n_max);
+            assert_identical(&ids, capture, &format!("with n-max {n_max}"));
+        }
     }
 }
 
@@ -73,7 +78,7 @@ fn the_27b_file_continues_a_chat_as_llama_cpp_did() {
     let Some(model) = model() else { return };
     let (facts, tokenizer) = (facts(), model.tokenizer().expect("a tokeniser"));
     let executable = compile(&model, DType::F16);
-    let ids = greedy(&model, &executable, &facts.chat_prompt_ids, false);
+    let ids = greedy(&model, &executable, &facts.chat_prompt_ids, false, 0);
     let text = tokenizer.decode(&ids, true);
     let pairs = text.bytes().zip(facts.continuation_prefix.bytes());
     let same = pairs.take_while(|(ours, theirs)| ours == theirs).count();
@@ -104,10 +109,12 @@ fn greedy(
     executable: &Arc<Executable>,
     prompt: &[u32],
     ignore_eos: bool,
+    n_max: usize,
 ) -> Vec<u32> {
     let options = SessionOptions {
         context: CONTEXT,
         threads: thread::available_parallelism().map_or(1, usize::from),
+        rollback: 1 + n_max,
     };
     let session = Session::new(executable.clone(), &options).expect("a session");
     let options = GenerateOptions {
@@ -117,7 +124,18 @@ fn greedy(
         ..GenerateOptions::default()
     };
     let sampler = Sampler::new(SamplerOptions::default());
-    let tokens = Generator::new(session, sampler, prompt, options).expect("a generator");
+    let tokens = match n_max {
+        0 => Generator::new(session, sampler, prompt, options),
+        _ => {
+            let draft = DraftOptions {
+                n_max,
+                ..DraftOptions::default()
+            };
+            let drafter = Box::new(MtpDrafter::new(&session, draft).expect("a head"));
+            Generator::with_drafter(session, sampler, drafter, prompt, options)
+        }
+    };
+    let tokens = tokens.expect("a generator");
     tokens.map(|token| token.expect("a token").id).collect()
 }
 

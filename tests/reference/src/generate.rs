@@ -1,0 +1,158 @@
+//! Greedy generation, id by id and with drafts.
+
+use anyhow::Result;
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::llama_batch::LlamaBatch;
+use llama_cpp_2::token::LlamaToken;
+use sharpi_compile::parity::golden::Round;
+
+use crate::llama::{Llama, Shape};
+
+/// The sequence that is generated.
+const SEQUENCE: i32 = 0;
+/// Best ids that are kept of a step.
+const BEST: usize = 5;
+
+/// When generation ends, and what is never chosen.
+#[derive(Clone)]
+pub struct Limits {
+    /// Ids wanted.
+    pub max_tokens: usize,
+    /// Ids that end a text.
+    pub end_of_text: Vec<u32>,
+    /// Whether those are never chosen.
+    pub ignore_eos: bool,
+}
+
+/// What was generated.
+pub struct Generated {
+    /// The ids.
+    pub ids: Vec<u32>,
+    /// For each the best ids with their logits.
+    pub top5: Vec<Vec<(u32, f32)>>,
+}
+
+/// Continues a prompt, which is decoded in pieces of `piece` ids.
+pub fn one_by_one(
+    llama: &Llama,
+    shape: Shape,
+    prompt: &[LlamaToken],
+    piece: usize,
+    limits: &Limits,
+) -> Result<Generated> {
+    let mut context = llama.context(shape)?;
+    let mut past = 0;
+    for ids in prompt.chunks(piece) {
+        context.decode(&mut batch(ids, past, false)?)?;
+        past += ids.len();
+    }
+    let (mut ids, mut top5) = (Vec::new(), Vec::new());
+    loop {
+        let best = limits.best(context.get_logits_ith(-1));
+        let id = best[0].0;
+        ids.push(id);
+        top5.push(best);
+        if limits.reached(&ids) {
+            return Ok(Generated { ids, top5 });
+        }
+        context.decode(&mut batch(&[LlamaToken(id as i32)], past, false)?)?;
+        past += 1;
+    }
+}
+
+/// Continues a prompt with up to `n_max` drafted ids a round. The first round starts from the last
+/// id of the prompt, and no round drafts past the ids wanted.
+pub fn with_drafts(
+    llama: &Llama,
+    shape: Shape,
+    prompt: &[LlamaToken],
+    n_max: usize,
+    limits: &Limits,
+) -> Result<(Vec<u32>, Vec<Round>)> {
+    let mut both = llama.drafting(shape, n_max)?;
+    let (&last, before) = prompt.split_last().expect("a prompt");
+    if !before.is_empty() {
+        let mut batch = batch(before, 0, false)?;
+        both.target_context_mut().decode(&mut batch)?;
+        both.process(&batch)?;
+    }
+    both.begin(before)?;
+    let (mut ids, mut rounds) = (Vec::new(), Vec::new());
+    // Everything that is known: the trunk has seen all but the last.
+    let mut known = prompt.to_vec();
+    let mut last = last;
+    while !limits.reached(&ids) {
+        let past = known.len() - 1;
+        let mut draft = both.draft(past as i32, last, &known[..past])?;
+        // It drafts all the same where fewer ids are left to emit.
+        draft.truncate(limits.max_tokens - ids.len() - 1);
+        keep(both.draft_context_mut(), past)?;
+
+        let mut batch = batch(&[&[last], &draft[..]].concat(), past, true)?;
+        both.target_context_mut().decode(&mut batch)?;
+        both.process(&batch)?;
+        let accepted = verify(both.target_context(), &draft, limits, &mut ids);
+        both.accept(accepted as u16)?;
+        keep(both.target_context_mut(), past + accepted + 1)?;
+        keep(both.draft_context_mut(), past + accepted + 1)?;
+
+        let emitted = &ids[known.len() - prompt.len()..];
+        known.extend(emitted.iter().map(|&id| LlamaToken(id as i32)));
+        last = known[known.len() - 1];
+        let draft = draft.iter().map(|id| id.0 as u32).collect();
+        rounds.push(Round { draft, accepted });
+    }
+    Ok((ids, rounds))
+}
+
+/// Adds the ids that a round emits: the drafts that hold, and the first that the trunk chose
+/// otherwise. Gives the number that held.
+fn verify(
+    context: &LlamaContext<'_>,
+    draft: &[LlamaToken],
+    limits: &Limits,
+    ids: &mut Vec<u32>,
+) -> usize {
+    for row in 0..=draft.len() {
+        let id = limits.best(context.get_logits_ith(row as i32))[0].0;
+        ids.push(id);
+        let holds = draft.get(row).is_some_and(|d| d.0 as u32 == id);
+        if !holds || limits.reached(ids) {
+            return row + usize::from(holds);
+        }
+    }
+    unreachable!("no draft stands after the last row")
+}
+
+/// Forgets all positions from `past` on.
+fn keep(context: &mut LlamaContext<'_>, past: usize) -> Result<()> {
+    Ok(context.kv_cache_seq_rm(SEQUENCE, Some(past as u32), None)?)
+}
+
+/// Ids at positions from `past` on, with logits of all of them or of the last.
+fn batch(ids: &[LlamaToken], past: usize, all: bool) -> Result<LlamaBatch<'static>> {
+    let mut batch = LlamaBatch::new(ids.len(), 1);
+    for (i, &id) in ids.iter().enumerate() {
+        let logits = all || i + 1 == ids.len();
+        batch.add(id, (past + i) as i32, &[SEQUENCE], logits)?;
+    }
+    Ok(batch)
+}
+
+impl Limits {
+    fn reached(&self, ids: &[u32]) -> bool {
+        let ended = ids.last().is_some_and(|id| self.end_of_text.contains(id));
+        ended || ids.len() >= self.max_tokens
+    }
+
+    /// The best ids that may be chosen, with their logits. Of equal logits the lower id wins.
+    fn best(&self, logits: &[f32]) -> Vec<(u32, f32)> {
+        let mut best: Vec<(u32, f32)> = (0..).zip(logits.iter().copied()).collect();
+        if self.ignore_eos {
+            best.retain(|(id, _)| !self.end_of_text.contains(id));
+        }
+        best.sort_by(|a, b| b.1.total_cmp(&a.1));
+        best.truncate(BEST);
+        best
+    }
+}
