@@ -21,7 +21,7 @@ fn compared(model: &Model, captures: &[Capture], mode: Mode) -> Vec<(Verdict, Co
     };
     let outcomes = compare(model, captures, &options, &mut || ()).expect("a comparison");
     let outcome = |outcome: Outcome| match (outcome.verdict(), outcome) {
-        (verdict, Outcome::Compared(compared)) => (verdict, compared),
+        (verdict, Outcome::Compared(compared)) => (verdict, *compared),
         (_, skipped) => panic!("{skipped:?}"),
     };
     outcomes.into_iter().map(outcome).collect()

@@ -161,7 +161,7 @@ pub fn compare(
                 Err(ParityError::Generate(GenerateError::NoHead)) => {
                     *outcome = skipped(Skip::NoHead);
                 }
-                Ok(compared) => *outcome = Outcome::Compared(compared),
+                Ok(compared) => *outcome = Outcome::Compared(Box::new(compared)),
                 Err(ParityError::Cancelled) => return Ok(outcomes),
                 Err(error) => return Err(error),
             }

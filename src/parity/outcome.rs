@@ -10,7 +10,7 @@ use super::widths::WidthsCompared;
 #[serde(untagged)]
 pub enum Outcome {
     /// It was compared.
-    Compared(Compared),
+    Compared(Box<Compared>),
     /// It was not, and why.
     Skipped {
         /// The reason.

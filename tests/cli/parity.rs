@@ -76,6 +76,47 @@ fn a_wrong_id_is_named_with_its_rank_and_the_reference_s_gap() {
 }
 
 #[test]
+fn a_round_that_drafts_otherwise_is_counted_and_fails_where_drafts_are_exact() {
+    let mut captures = json!([two()[1]]);
+    let rounds = captures[0]["rounds"].as_array().unwrap().len();
+    let table = stdout(parity(MODEL, &captures, ""));
+    assert!(table.contains(&format!("{rounds} of {rounds}")), "{table}");
+    captures[0]["rounds"][7]["draft"] = json!([0]);
+    let (table, _) = differs(parity(MODEL, &captures, ""));
+    assert!(table.contains(&format!("7 of {rounds}")), "{table}");
+    captures[0]["stable"] = json!(false);
+    let table = stdout(parity(MODEL, &captures, ""));
+    assert!(table.contains("1 capture: 1 excused"), "{table}");
+}
+
+#[test]
+fn drafts_of_a_model_without_a_head_are_not_compared() {
+    let gguf = Gguf::open(MODEL).unwrap();
+    let mut writer = Writer::new();
+    for (key, value) in gguf.metadata() {
+        writer.metadata(key, value.clone());
+    }
+    writer.metadata("qwen35.block_count", 3u32);
+    writer.metadata("qwen35.nextn_predict_layers", 0u32);
+    let trunk = gguf
+        .tensors()
+        .iter()
+        .filter(|(name, _)| !name.starts_with("blk.3."));
+    for (name, info) in trunk {
+        writer.tensor(name, info.ty, &info.dims, gguf.data(info));
+    }
+    let mut bytes = Vec::new();
+    writer.write(&mut bytes).unwrap();
+    let (_folder, path) = file(bytes);
+    let model = path.display().to_string();
+    let table = stdout(parity(&model, &two(), ""));
+    assert!(table.contains("no head to draft with"), "{table}");
+    assert!(table.contains("2 captures: 1 same, 1 skipped"), "{table}");
+    let bisect = sharpi(&format!("parity -m {model} --bisect {TENSORS}"));
+    fails(bisect, 1, &["no multi-token-prediction head", "-m"]);
+}
+
+#[test]
 fn a_capture_that_is_not_stable_may_differ_but_it_is_told() {
     let mut captures = two();
     captures[0]["ids"][5] = json!(0);
@@ -155,7 +196,10 @@ fn a_golden_file_that_cannot_be_used_is_refused_with_the_place() {
 #[test]
 fn the_tensors_of_a_model_come_out_the_same() {
     let found = stdout(sharpi(&format!("parity -m {MODEL} --bisect {TENSORS}")));
-    assert!(found.ends_with(" tensors in 6 runs: 0 differ\n"), "{found}");
+    assert!(
+        found.ends_with("0 of 244 tensors differ, in 6 runs\n"),
+        "{found}"
+    );
 }
 
 /// The model with another weight in one place.

@@ -138,11 +138,12 @@ fn verdict(outcomes: &[Outcome], bisection: Option<&Bisection>) -> Result<(), Fa
         count(Verdict::Skipped),
         outcomes.len(),
     );
-    let tensors = bisection.map_or(0, |b| b.differing.len());
+    let off = bisection.map_or(0, |b| b.differing.len());
+    let tensors = bisection.map_or(0, |b| b.tensors);
     let cancelled = Outcome::Skipped {
         skipped: Skip::Cancelled,
     };
-    match (differ, tensors) {
+    match (differ, off) {
         (0, 0) if outcomes.contains(&cancelled) => Err(Failure::plain(
             format!("stopped by Ctrl-C with {skipped} of {all} captures not compared"),
             "nothing differs so far; run it again to compare the others",
@@ -153,7 +154,7 @@ fn verdict(outcomes: &[Outcome], bisection: Option<&Bisection>) -> Result<(), Fa
         )),
         (0, 0) => Ok(()),
         (0, _) => Err(Failure::mismatch(
-            format!("{tensors} tensors differ from the reference"),
+            format!("{off} of {tensors} tensors differ from the reference"),
             "the fault is between the first of them and what it is made of",
         )),
         _ => Err(Failure::mismatch(

@@ -128,7 +128,12 @@ fn summary(rows: &[Row<'_>]) -> String {
     let counts = all.map(|verdict| (count(verdict), word(verdict)));
     let counts = counts.iter().filter(|(n, _)| *n > 0);
     let counts: Vec<String> = counts.map(|(n, word)| format!("{n} {word}")).collect();
-    let mut text = format!("{} captures: {}", rows.len(), counts.join(", "));
+    let noun = if rows.len() == 1 {
+        "capture"
+    } else {
+        "captures"
+    };
+    let mut text = format!("{} {noun}: {}", rows.len(), counts.join(", "));
     if count(Verdict::Excused) > 0 {
         text += "\nexcused: the reference disagrees with itself there, or only drafts of a model with \
                  quantised weights differ";
@@ -139,7 +144,10 @@ fn summary(rows: &[Row<'_>]) -> String {
 /// The first tensor that differs, how it is made, and what of.
 pub(super) fn write_bisection(found: &Bisection, out: &mut impl Write) -> io::Result<()> {
     let (tensors, runs, differing) = (found.tensors, found.runs, found.differing.len());
-    writeln!(out, "{tensors} tensors in {runs} runs: {differing} differ")?;
+    writeln!(
+        out,
+        "{differing} of {tensors} tensors differ, in {runs} runs"
+    )?;
     let Some(first) = found.differing.first() else {
         return Ok(());
     };
