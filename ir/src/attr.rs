@@ -34,19 +34,19 @@ impl fmt::Display for Attr {
 pub trait AttrValue: Sized {
     /// What the parser says it expected.
     const KIND: &'static str;
-    /// The attribute that holds this value.
-    fn to_attr(&self) -> Attr;
-    /// The value of an attribute, if it is of this kind.
-    fn from_attr(attr: &Attr) -> Option<Self>;
+    /// The attribute that holds this value; `None` where it is left out.
+    fn to_attr(&self) -> Option<Attr>;
+    /// The value of an attribute as given, if it is of this kind.
+    fn from_attr(attr: Option<&Attr>) -> Option<Self>;
 }
 
 impl AttrValue for u32 {
     const KIND: &'static str = "a whole number below 2^32";
-    fn to_attr(&self) -> Attr {
-        Attr::Int(u64::from(*self))
+    fn to_attr(&self) -> Option<Attr> {
+        Some(Attr::Int(u64::from(*self)))
     }
-    fn from_attr(attr: &Attr) -> Option<u32> {
-        match attr {
+    fn from_attr(attr: Option<&Attr>) -> Option<u32> {
+        match attr? {
             Attr::Int(n) => u32::try_from(*n).ok(),
             Attr::Float(_) | Attr::Ints(_) | Attr::DType(_) => None,
         }
@@ -55,11 +55,11 @@ impl AttrValue for u32 {
 
 impl AttrValue for f32 {
     const KIND: &'static str = "a finite number with a point or an exponent";
-    fn to_attr(&self) -> Attr {
-        Attr::Float(*self)
+    fn to_attr(&self) -> Option<Attr> {
+        Some(Attr::Float(*self))
     }
-    fn from_attr(attr: &Attr) -> Option<f32> {
-        match attr {
+    fn from_attr(attr: Option<&Attr>) -> Option<f32> {
+        match attr? {
             Attr::Float(x) if x.is_finite() => Some(*x),
             Attr::Float(_) | Attr::Int(_) | Attr::Ints(_) | Attr::DType(_) => None,
         }
@@ -68,11 +68,11 @@ impl AttrValue for f32 {
 
 impl AttrValue for SmallVec<[u32; 4]> {
     const KIND: &'static str = "a list of whole numbers";
-    fn to_attr(&self) -> Attr {
-        Attr::Ints(self.clone())
+    fn to_attr(&self) -> Option<Attr> {
+        Some(Attr::Ints(self.clone()))
     }
-    fn from_attr(attr: &Attr) -> Option<Self> {
-        match attr {
+    fn from_attr(attr: Option<&Attr>) -> Option<Self> {
+        match attr? {
             Attr::Ints(v) => Some(v.clone()),
             Attr::Int(_) | Attr::Float(_) | Attr::DType(_) => None,
         }
@@ -81,13 +81,26 @@ impl AttrValue for SmallVec<[u32; 4]> {
 
 impl AttrValue for DType {
     const KIND: &'static str = "an element type";
-    fn to_attr(&self) -> Attr {
-        Attr::DType(*self)
+    fn to_attr(&self) -> Option<Attr> {
+        Some(Attr::DType(*self))
     }
-    fn from_attr(attr: &Attr) -> Option<DType> {
-        match attr {
+    fn from_attr(attr: Option<&Attr>) -> Option<DType> {
+        match attr? {
             Attr::DType(d) => Some(*d),
             Attr::Int(_) | Attr::Float(_) | Attr::Ints(_) => None,
+        }
+    }
+}
+
+impl AttrValue for Option<f32> {
+    const KIND: &'static str = "a finite number with a point or an exponent, or nothing";
+    fn to_attr(&self) -> Option<Attr> {
+        self.and_then(|x| x.to_attr())
+    }
+    fn from_attr(attr: Option<&Attr>) -> Option<Self> {
+        match attr {
+            None => Some(None),
+            Some(_) => f32::from_attr(attr).map(Some),
         }
     }
 }

@@ -16,6 +16,8 @@ pub enum OperandKind {
     Weight,
     /// A value or a weight.
     ValueOrWeight,
+    /// One weight or more, behind all other operands.
+    Weights,
     /// A state of the module, read and written.
     State,
 }
@@ -49,6 +51,17 @@ pub struct Signature {
     pub operands: &'static [OperandSpec],
     /// Attributes in order.
     pub attrs: &'static [AttrSpec],
+}
+
+impl Signature {
+    /// What may stand in a slot; `None` behind the last.
+    pub fn operand(&self, slot: usize) -> Option<&'static OperandSpec> {
+        let repeated = self
+            .operands
+            .last()
+            .filter(|o| o.kind == OperandKind::Weights);
+        self.operands.get(slot).or(repeated)
+    }
 }
 
 /// Why a mnemonic with attributes is no op.
@@ -116,7 +129,7 @@ macro_rules! ops {
                     $( Op::$Name { $($attr),* } => {
                         #[allow(unused_mut)]
                         let mut attrs = Attrs::new();
-                        $( attrs.push((stringify!($attr), $attr.to_attr())); )*
+                        $( attrs.extend($attr.to_attr().map(|a| (stringify!($attr), a))); )*
                         attrs
                     } )*
                 }
@@ -145,13 +158,11 @@ fn take<A: AttrValue>(
     attrs: &[(String, Attr)],
 ) -> Result<A, OpError> {
     let found = attrs.iter().find(|(n, _)| n == attr);
-    found
-        .and_then(|(_, a)| A::from_attr(a))
-        .ok_or(OpError::Attr {
-            op,
-            attr,
-            expected: A::KIND,
-        })
+    A::from_attr(found.map(|(_, a)| a)).ok_or(OpError::Attr {
+        op,
+        attr,
+        expected: A::KIND,
+    })
 }
 
 ops! {
@@ -220,6 +231,33 @@ ops! {
     MoeMatmul = "moe_matmul" (x: Value, experts: Value, weight: Weight) {}
     /// Sum over a token's experts in their order: `f32[T, k, E] -> f32[T, E]`.
     ExpertSum = "expert_sum" (x: Value) {}
+
+    /// Products of one input with several weights, for each of which it is rounded to the weight's
+    /// activation type; with `norm_eps` of its RMS norm, whose weight comes first:
+    /// `f32[.., K], (f32[K]), [N, K].. -> f32[.., N]..`.
+    Project = "project" (x: Value, weights: Weights) { norm_eps: Option<f32> }
+    /// `silu(x · Gᵀ) · (x · Uᵀ)`, rounded to an activation format; input and norm as for `project`:
+    /// `f32[.., K], (f32[K]), [N, K], [N, K] -> [.., N]`.
+    ProjectSwiglu = "project_swiglu" (x: Value, weights: Weights) { norm_eps: Option<f32>, to: DType }
+    /// `residual + x · Wᵀ`: `[.., K], [N, K], f32[.., N] -> f32[.., N]`.
+    MatmulAdd = "matmul_add" (x: Value, weight: Weight, residual: Value) {}
+    /// The `k` experts of each token with the largest softmax of the router's logits, best first:
+    /// the SwiGLU of each, rounded to an activation format. Input and norm as for `project`, then
+    /// the experts' weights of gate and up, or of both as one tensor, gate first:
+    /// `f32[T, K], f32[T, X], (f32[K]), [X, N, K], [X, N, K] -> [T, k, N]`.
+    MoeSwiglu = "moe_swiglu" (x: Value, logits: Value, weights: Weights) { norm_eps: Option<f32>, k: u32, to: DType }
+    /// `residual + (Σ pⱼ / max(Σ p, min) · xⱼ · Wⱼᵀ + shared · sigmoid(gate))` over a token's
+    /// experts, chosen as in `moe_swiglu`, in their order, with the probabilities `p`:
+    /// `[T, k, N], f32[T, X], f32[T, E], f32[T, 1], f32[T, E], [X, E, N] -> f32[T, E]`.
+    MoeSum = "moe_sum" (x: Value, logits: Value, shared: Value, gate: Value, residual: Value, weight: Weight) { min: f32 }
+    /// Projects keys and values, norms and rotates the keys by heads, and writes both into the
+    /// cache. Input and norm as for `project`, then the weights of keys and of values and the
+    /// keys' norm: `f32[T, K], i32[T], (f32[K]), [H·D, K], [H·D, K], f32[D]`.
+    ProjectKv = "project_kv" (x: Value, pos: Value, cache: State, weights: Weights) { norm_eps: Option<f32>, eps: f32, n_rot: u32, freq_base: f32 }
+    /// `attention` of normed and rotated queries, times the sigmoid of a gate, rounded to an
+    /// activation format; each head's gate stands behind its query:
+    /// `f32[T, H·2·D], i32[T], f32[D] -> [T, H·D]`.
+    GatedAttention = "gated_attention" (q: Value, pos: Value, cache: State, norm: Weight) { eps: f32, n_rot: u32, freq_base: f32, scale: f32, to: DType }
 }
 
 impl Op {

@@ -21,8 +21,9 @@ pub(crate) enum Treatment {
 pub(crate) fn treatment(op: &Op) -> Treatment {
     match op {
         Op::Reshape { .. } => Treatment::View,
-        Op::Matmul {} | Op::EhProj {} => Treatment::Product { x: 0, weight: 1 },
+        Op::Matmul {} | Op::EhProj {} | Op::MatmulAdd {} => Treatment::Product { x: 0, weight: 1 },
         Op::MoeMatmul {} => Treatment::Product { x: 0, weight: 2 },
+        Op::MoeSum { .. } => Treatment::Product { x: 0, weight: 5 },
         Op::Embed {}
         | Op::Quantize { .. }
         | Op::Rmsnorm { .. }
@@ -45,6 +46,11 @@ pub(crate) fn treatment(op: &Op) -> Treatment {
         | Op::Split { .. }
         | Op::GetRows {}
         | Op::TopkRouter { .. }
-        | Op::ExpertSum {} => Treatment::Plain,
+        | Op::ExpertSum {}
+        | Op::Project { .. }
+        | Op::ProjectSwiglu { .. }
+        | Op::MoeSwiglu { .. }
+        | Op::ProjectKv { .. }
+        | Op::GatedAttention { .. } => Treatment::Plain,
     }
 }

@@ -2,6 +2,11 @@
 
 use crate::cse::Cse;
 use crate::dce::Dce;
+use crate::fuse_attention::FuseAttention;
+use crate::fuse_epilogue::FuseEpilogue;
+use crate::fuse_moe::FuseMoe;
+use crate::fuse_norm::FuseNorm;
+use crate::merge_projections::MergeProjections;
 use crate::pass::Pass;
 use crate::plan_memory::PlanMemory;
 use crate::quantize_activations::QuantizeActivations;
@@ -20,7 +25,16 @@ pub struct Phase {
 pub static PIPELINE: &[Phase] = &[
     Phase {
         stage: Stage::Fused,
-        passes: &[&QuantizeActivations, &Cse, &Dce],
+        passes: &[
+            &QuantizeActivations,
+            &Cse,
+            &Dce,
+            &FuseAttention,
+            &FuseMoe,
+            &FuseEpilogue,
+            &MergeProjections,
+            &FuseNorm,
+        ],
     },
     Phase {
         stage: Stage::Scheduled,

@@ -29,6 +29,31 @@ fn dce_does_what_its_cases_say() {
 }
 
 #[test]
+fn fuse_attention_does_what_its_cases_say() {
+    run_cases("fuse-attention");
+}
+
+#[test]
+fn fuse_moe_does_what_its_cases_say() {
+    run_cases("fuse-moe");
+}
+
+#[test]
+fn fuse_epilogue_does_what_its_cases_say() {
+    run_cases("fuse-epilogue");
+}
+
+#[test]
+fn merge_projections_does_what_its_cases_say() {
+    run_cases("merge-projections");
+}
+
+#[test]
+fn fuse_norm_does_what_its_cases_say() {
+    run_cases("fuse-norm");
+}
+
+#[test]
 fn schedule_does_what_its_cases_say() {
     run_cases("schedule");
 }

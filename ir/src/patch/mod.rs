@@ -24,6 +24,16 @@ pub enum PatchOperand {
     },
 }
 
+impl PatchOperand {
+    /// Another result of the same added node; what the graph already has stays what it is.
+    pub fn result(self, result: u16) -> PatchOperand {
+        match self {
+            PatchOperand::Old(old) => PatchOperand::Old(old),
+            PatchOperand::New { node, .. } => PatchOperand::New { node, result },
+        }
+    }
+}
+
 impl<T: Into<Operand>> From<T> for PatchOperand {
     fn from(operand: T) -> PatchOperand {
         PatchOperand::Old(operand.into())

@@ -234,7 +234,7 @@ impl<'c, 'a, 'm> Body<'c, 'a, 'm> {
     /// them. All else is left to the verifier.
     fn check_slot(&self, of: &Signature, slot: usize, operand: Operand, at: usize) -> Result<()> {
         let op = of.mnemonic;
-        let Some(spec) = of.operands.get(slot) else {
+        let Some(spec) = of.operand(slot) else {
             let message = format!("`{op}` takes {}", operand_count(of.operands.len()));
             return Err(self.c.error(at, message, "no further operand"));
         };

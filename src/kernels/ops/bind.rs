@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use sharpi_ir::{DType, Op, StateType};
 
-use super::attention::{Attention, KvStore};
+use super::attention::{Attention, GatedAttention, HeadNorm, KvStore, ProjectKv};
 use super::deltanet::{CausalConv, GdnScan};
 use super::elementwise::{Binary, BinaryOp, Right, RowSum, Unary, UnaryOp};
 use super::layout::{Concat, Pieces, Split};
-use super::matmul::Matmul;
 use super::moe::{ExpertSum, MoeMatmul, TopkRouter};
+use super::moe_fused::{MoeSum, MoeSwiglu};
+use super::project::{Activations, MatmulAdd, Project, ProjectSwiglu, RowNorm};
 use super::rows::{Embed, GetRows, Norm, Quantize, Rope};
 use super::{Kernel, KvLayout, Slot, WeightData};
 use crate::gguf::{Gguf, TensorInfo};
@@ -85,7 +86,8 @@ fn weight_type(dtype: DType) -> Option<WeightType> {
     })
 }
 
-fn activation_type(dtype: DType) -> Option<ActivationType> {
+/// Activation format of an element type; `None` where rows in it meet no weights.
+pub(super) fn activation_type(dtype: DType) -> Option<ActivationType> {
     Some(match dtype {
         DType::F32 => ActivationType::F32,
         DType::F16 => ActivationType::F16,
@@ -186,6 +188,35 @@ impl Parts {
         Ok((x, w))
     }
 
+    fn format(&self, to: DType) -> Result<ActivationType, BindError> {
+        match activation_type(to) {
+            Some(to) => Ok(to),
+            None => self.fail(format!("{to} is no activation format")),
+        }
+    }
+
+    /// The input of a fused product and its weights, which begin in slot `first` with the norm's
+    /// where there is one.
+    fn products(
+        &mut self,
+        first: usize,
+        norm_eps: Option<f32>,
+    ) -> Result<(Activations, Vec<WeightData>), BindError> {
+        let x = self.value(0)?;
+        let mut weights = (first..self.operands.len())
+            .map(|i| self.weight(i))
+            .collect::<Result<Vec<WeightData>, BindError>>()?;
+        let norm = norm_eps.map(|eps| {
+            let weight = weights.remove(0);
+            RowNorm {
+                place: weight.bytes().as_ptr() as usize,
+                weight: weight.floats(),
+                eps,
+            }
+        });
+        Ok((Activations { x, norm }, weights))
+    }
+
     fn right(&mut self, a: &Slot) -> Result<(Right, Vec<usize>), BindError> {
         let (right, mut dims) = match self.take(1) {
             Some(Bound::Value(slot)) => {
@@ -228,22 +259,19 @@ pub fn bind(
         }),
         Op::Matmul {} | Op::EhProj {} => {
             let (x, weight) = p.matmul(1)?;
-            let y = p.result(0)?;
-            Box::new(Matmul { x, weight, y })
+            let (x, parts) = (Activations::plain(x), vec![(weight, p.result(0)?)]);
+            Box::new(Project { x, parts })
         }
         Op::MoeMatmul {} => {
             let (x, weight) = p.matmul(2)?;
             let (ids, y) = (p.value(1)?, p.result(0)?);
             Box::new(MoeMatmul { x, ids, weight, y })
         }
-        Op::Quantize { to } => match activation_type(*to) {
-            Some(to) => Box::new(Quantize {
-                x: p.value(0)?,
-                to,
-                y: p.result(0)?,
-            }),
-            None => return p.fail(format!("{to} is no activation format")),
-        },
+        Op::Quantize { to } => Box::new(Quantize {
+            x: p.value(0)?,
+            to: p.format(*to)?,
+            y: p.result(0)?,
+        }),
         Op::Rmsnorm { eps } => Box::new(Norm {
             x: p.value(0)?,
             weight: Some(p.weight(1)?.floats()),
@@ -340,6 +368,102 @@ pub fn bind(
             x: p.value(0)?,
             y: p.result(0)?,
         }),
+        Op::Project { norm_eps } => {
+            let (x, weights) = p.products(1, *norm_eps)?;
+            let parts = weights.into_iter().zip(p.results).collect();
+            Box::new(Project { x, parts })
+        }
+        Op::ProjectSwiglu { norm_eps, to } => {
+            let (x, weights) = p.products(1, *norm_eps)?;
+            let Ok([gate, up]) = <[WeightData; 2]>::try_from(weights) else {
+                return p.fail("gate and up are not two weights");
+            };
+            let (to, y) = (p.format(*to)?, p.result(0)?);
+            Box::new(ProjectSwiglu { x, gate, up, to, y })
+        }
+        Op::MatmulAdd {} => {
+            let (x, weight) = p.matmul(1)?;
+            Box::new(MatmulAdd {
+                x: Activations::plain(x),
+                weight,
+                residual: p.value(2)?,
+                y: p.result(0)?,
+            })
+        }
+        Op::MoeSwiglu { norm_eps, k, to } => {
+            let (x, weights) = p.products(2, *norm_eps)?;
+            Box::new(MoeSwiglu {
+                x,
+                logits: p.value(1)?,
+                used: *k as usize,
+                weights,
+                to: p.format(*to)?,
+                y: p.result(0)?,
+            })
+        }
+        Op::MoeSum { min } => {
+            let (x, weight) = p.matmul(5)?;
+            Box::new(MoeSum {
+                x: Activations::plain(x),
+                logits: p.value(1)?,
+                shared: p.value(2)?,
+                gate: p.value(3)?,
+                residual: p.value(4)?,
+                weight,
+                min: *min,
+                y: p.result(0)?,
+            })
+        }
+        Op::ProjectKv {
+            norm_eps,
+            eps,
+            n_rot,
+            freq_base,
+        } => {
+            let (x, weights) = p.products(3, *norm_eps)?;
+            let Ok([k, v, norm]) = <[WeightData; 3]>::try_from(weights) else {
+                return p.fail("keys, values and the keys' norm are not three weights");
+            };
+            let (state, layout) = p.kv(2)?;
+            Box::new(ProjectKv {
+                x,
+                pos: p.value(1)?,
+                k,
+                v,
+                heads: HeadNorm {
+                    weight: norm.floats(),
+                    eps: *eps,
+                    n_rot: *n_rot as usize,
+                    freq_base: *freq_base,
+                },
+                state,
+                layout,
+            })
+        }
+        Op::GatedAttention {
+            eps,
+            n_rot,
+            freq_base,
+            scale,
+            to,
+        } => {
+            let (state, layout) = p.kv(2)?;
+            Box::new(GatedAttention {
+                q: p.value(0)?,
+                pos: p.value(1)?,
+                heads: HeadNorm {
+                    weight: p.weight(3)?.floats(),
+                    eps: *eps,
+                    n_rot: *n_rot as usize,
+                    freq_base: *freq_base,
+                },
+                state,
+                layout,
+                scale: *scale,
+                to: p.format(*to)?,
+                y: p.result(0)?,
+            })
+        }
     }))
 }
 

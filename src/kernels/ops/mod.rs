@@ -8,11 +8,16 @@ mod bind;
 mod deltanet;
 mod elementwise;
 mod layout;
-mod matmul;
 mod moe;
+mod moe_fused;
+mod project;
 mod rows;
 
 pub use bind::{BindError, Bound, State, bind};
+
+use bind::activation_type;
+use moe_fused::Routing;
+use project::{PreparedFor, Rounded};
 
 use std::sync::Arc;
 
@@ -20,10 +25,12 @@ use sharpi_ir::DType;
 
 use crate::gguf::{Gguf, TensorInfo};
 
+use super::activation::ActivationType;
 use super::attention::CacheType;
 use super::memory::Shared;
 use super::prepared::Prepared;
 use super::quant::WeightType;
+use super::rope::angles;
 
 /// The axis that a value's first dimension counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +63,11 @@ impl Slot {
     /// The contiguous dimension.
     pub fn last(&self) -> usize {
         self.dims.last().copied().unwrap_or(1)
+    }
+
+    /// The format in which its rows may meet weights.
+    fn activation_type(&self) -> Option<ActivationType> {
+        activation_type(self.dtype)
     }
 
     /// Bytes for each token (or row).
@@ -205,24 +217,41 @@ pub struct Scratch {
     scores: Vec<f32>,
     /// A part of a recurrent state that is not to be stored.
     matrix: Vec<f32>,
-    /// RoPE cosines and sines.
+    /// RoPE cosines and sines, and of which position, `n_rot` and base.
     angles: (Vec<f32>, Vec<f32>),
+    angles_of: Option<(i32, usize, u32)>,
     /// Activations in the layout of the matmul kernels, and whose they are.
     prepared: Prepared,
-    prepared_for: Option<Activation>,
-}
-
-/// Which activation rows a worker has prepared: they stay the same for one step.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Activation {
-    offset: usize,
-    dtype: DType,
+    prepared_for: Option<PreparedFor>,
+    /// Rounded rows on their way there.
+    rounded: Rounded,
+    /// One row on its way to being rounded.
+    row: Vec<f32>,
+    /// Which experts take which tokens, and their activations.
+    routing: Routing,
+    /// Columns that a chunk has made and nobody else sees.
+    tiles: [Vec<f32>; 2],
 }
 
 impl Scratch {
     /// Forgets what belongs to an earlier step.
     pub fn next_step(&mut self) {
         self.prepared_for = None;
+        self.rounded.of = None;
+        self.routing.of = None;
+    }
+
+    /// RoPE's cosines and sines at a position.
+    fn angles_at(&mut self, pos: i32, n_rot: usize, freq_base: f32) -> (&[f32], &[f32]) {
+        let wanted = (pos, n_rot, freq_base.to_bits());
+        let (cos, sin) = &mut self.angles;
+        if self.angles_of != Some(wanted) {
+            cos.resize(n_rot / 2, 0.0);
+            sin.resize(n_rot / 2, 0.0);
+            angles(pos as u32, freq_base, cos, sin);
+            self.angles_of = Some(wanted);
+        }
+        (cos, sin)
     }
 }
 

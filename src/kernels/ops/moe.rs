@@ -1,6 +1,6 @@
 //! Mixture of experts: the choice, the experts' matmuls, the sum.
 
-use super::matmul::chunk_rows;
+use super::project::chunk_rows;
 use super::{Kernel, Run, Scratch, Slot, WeightData};
 use crate::kernels::elementwise::{Rhs, add};
 use crate::kernels::matmul::matmul_rows;

@@ -4,7 +4,7 @@ use super::{Kernel, Run, Scratch, Slot, WeightData};
 use crate::kernels::activation::{ActivationType, quantize_row};
 use crate::kernels::norm::{l2norm, rmsnorm};
 use crate::kernels::quant::dequantize_row;
-use crate::kernels::rope::{angles, rotate};
+use crate::kernels::rope::rotate;
 
 /// Rows of an embedding table.
 pub(super) struct Embed {
@@ -141,10 +141,7 @@ impl Kernel for Rope {
             )
         };
         y.copy_from_slice(&x[t * width..][..width]);
-        let (cos, sin) = &mut scratch.angles;
-        cos.resize(self.n_rot / 2, 0.0);
-        sin.resize(self.n_rot / 2, 0.0);
-        angles(pos[t] as u32, self.freq_base, cos, sin);
+        let (cos, sin) = scratch.angles_at(pos[t], self.n_rot, self.freq_base);
         for head in y.chunks_exact_mut(self.x.last()) {
             rotate(head, cos, sin);
         }

@@ -1,5 +1,11 @@
 //! Result types from operand types: the only place that knows shape rules.
 
+macro_rules! fail {
+    ($($arg:tt)*) => { return Err($crate::infer::TypeError(format!($($arg)*))) };
+}
+
+mod fused;
+
 use smallvec::{SmallVec, smallvec};
 
 use crate::attr::Attr;
@@ -27,10 +33,6 @@ pub struct TypeError(pub String);
 
 type Result<T> = std::result::Result<T, TypeError>;
 
-macro_rules! fail {
-    ($($arg:tt)*) => { return Err(TypeError(format!($($arg)*))) };
-}
-
 /// The operand list of one op, with errors that name the slot.
 struct Args<'a> {
     op: &'a Op,
@@ -39,27 +41,28 @@ struct Args<'a> {
 
 impl<'a> Args<'a> {
     fn name(&self, i: usize) -> &'static str {
-        self.op.signature().operands[i].name
+        self.op.signature().operand(i).map_or("", |o| o.name)
     }
 
     /// Number and kinds as the signature says.
     fn check_kinds(&self) -> Result<()> {
-        let specs = self.op.signature().operands;
-        if specs.len() != self.types.len() {
-            fail!(
-                "operand count is {}, expected {}",
-                self.types.len(),
-                specs.len()
-            );
+        let signature = self.op.signature();
+        let (count, slots) = (self.types.len(), signature.operands.len());
+        if count < slots || signature.operand(count.saturating_sub(1)).is_none() {
+            fail!("operand count is {count}, expected {slots}");
         }
-        for (i, (spec, ty)) in specs.iter().zip(self.types).enumerate() {
+        let specs = (0..count).filter_map(|i| signature.operand(i));
+        for (i, (spec, ty)) in specs.zip(self.types).enumerate() {
             let (fits, found) = match ty {
                 OperandType::Value(_) => (
                     matches!(spec.kind, OperandKind::Value | OperandKind::ValueOrWeight),
                     "a value",
                 ),
                 OperandType::Weight(_) => (
-                    matches!(spec.kind, OperandKind::Weight | OperandKind::ValueOrWeight),
+                    matches!(
+                        spec.kind,
+                        OperandKind::Weight | OperandKind::Weights | OperandKind::ValueOrWeight
+                    ),
                     "a weight",
                 ),
                 OperandType::State(_) => (spec.kind == OperandKind::State, "a state"),
@@ -67,7 +70,7 @@ impl<'a> Args<'a> {
             if !fits {
                 let expected = match spec.kind {
                     OperandKind::Value => "a value",
-                    OperandKind::Weight => "a weight",
+                    OperandKind::Weight | OperandKind::Weights => "a weight",
                     OperandKind::ValueOrWeight => "a value or a weight",
                     OperandKind::State => "a state",
                 };
@@ -181,10 +184,7 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         Op::L2norm { .. } => one(a.f32(0, 2)?.clone()),
         Op::Rope { n_rot, .. } => {
             let (_, d) = a.heads(0)?;
-            let n = *n_rot as usize;
-            if n == 0 || !n.is_multiple_of(2) || n > d {
-                fail!("n_rot is {n}, expected an even number of 2..={d}");
-            }
+            rotated(*n_rot, d)?;
             same_tokens(&a, 0, 1)?;
             one(a.tensor(0).clone())
         }
@@ -243,6 +243,15 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
             }
             one(TensorType::new(DType::F32, [x.shape[0], x.shape[2]]))
         }
+        Op::Project { norm_eps } => fused::project(&a, *norm_eps),
+        Op::ProjectSwiglu { norm_eps, to } => fused::project_swiglu(&a, *norm_eps, *to),
+        Op::MatmulAdd {} => fused::matmul_add(&a),
+        Op::MoeSwiglu { norm_eps, k, to } => fused::moe_swiglu(&a, *norm_eps, *k as usize, *to),
+        Op::MoeSum { .. } => fused::moe_sum(&a),
+        Op::ProjectKv {
+            norm_eps, n_rot, ..
+        } => fused::project_kv(&a, *norm_eps, *n_rot),
+        Op::GatedAttention { n_rot, to, .. } => fused::gated_attention(&a, *n_rot, *to),
     }
 }
 
@@ -254,6 +263,15 @@ fn one(t: TensorType) -> Result<ResultTypes> {
 fn same_tokens(a: &Args, x: usize, pos: usize) -> Result<()> {
     let tokens = a.tensor(x).shape[0];
     a.exactly(pos, &TensorType::new(DType::I32, [tokens]))
+}
+
+/// `n_rot` elements of a head of `d` are rotated in pairs.
+fn rotated(n_rot: u32, d: usize) -> Result<()> {
+    let n = n_rot as usize;
+    if n == 0 || !n.is_multiple_of(2) || n > d {
+        fail!("n_rot is {n}, expected an even number of 2..={d}");
+    }
+    Ok(())
 }
 
 /// An activation that a weight of type `weight` can be multiplied with: f32, or already rounded.
@@ -269,11 +287,16 @@ fn check_activation(a: &Args, x: usize, weight: DType) -> Result<()> {
 }
 
 fn matmul(a: &Args) -> Result<ResultTypes> {
-    let (x, w) = (a.tensor(0), a.tensor(1));
-    if w.rank() != 2 {
-        return a.mismatch(1, "a matrix of 2 dimensions");
+    check_activation(a, 0, a.tensor(1).dtype)?;
+    one(product(a, a.tensor(0), 1)?)
+}
+
+/// The product of `x` in slot 0 with the matrix in slot `weight`.
+fn product(a: &Args, x: &TensorType, weight: usize) -> Result<TensorType> {
+    let w = a.tensor(weight);
+    if w.rank() != 2 || w.dtype.activation().is_none() {
+        return a.mismatch(weight, "a matrix of 2 dimensions");
     }
-    check_activation(a, 0, w.dtype)?;
     if x.rank() < 2 || x.last() != w.shape[1] {
         return a.mismatch(0, &format!("a last dimension of {}", w.shape[1]));
     }
@@ -281,7 +304,7 @@ fn matmul(a: &Args) -> Result<ResultTypes> {
     if let Some(last) = t.shape.last_mut() {
         *last = w.shape[0];
     }
-    one(t)
+    Ok(t)
 }
 
 fn quantize(a: &Args, to: DType) -> Result<ResultTypes> {

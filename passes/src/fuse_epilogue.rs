@@ -1,0 +1,93 @@
+//! What works on single columns of a product goes into the product.
+//!
+//! Looks for `silu(x · Gᵀ) · (x · Uᵀ)` with the rounding of the result, if nothing but that reads
+//! it, and for `residual + x · Wᵀ`. A chunk of a product is a range of columns, and these ops need
+//! no other columns, so they follow in the same chunk with the same arithmetic; the two products
+//! of SwiGLU must take their input in one format, so that it is prepared once. What lies between
+//! is no longer a value: a result that anything else reads, or that is an output, keeps its op.
+
+use sharpi_ir::{DType, Graph, NodeId, Op, Patch, Symbols};
+
+use crate::pass::{Context, Pass, PassError, Stats};
+use crate::pattern::{Product, erase_with_roundings, feeder, only_user, result, value};
+use crate::rewrite::{Rule, rewrite};
+
+/// Fuses SwiGLU, residual sums and roundings into products.
+pub struct FuseEpilogue;
+
+const RULES: &[Rule] = &[
+    Rule {
+        name: "swiglu-of-products",
+        find: swiglu_of_products,
+    },
+    Rule {
+        name: "add-to-product",
+        find: add_to_product,
+    },
+];
+
+impl Pass for FuseEpilogue {
+    fn name(&self) -> &'static str {
+        "fuse-epilogue"
+    }
+
+    fn doc(&self) -> &'static str {
+        "takes SwiGLU, its rounding and residual sums into the products that feed them"
+    }
+
+    fn run(&self, graph: &mut Graph, context: &mut Context<'_>) -> Result<Stats, PassError> {
+        rewrite(graph, context.symbols, RULES)
+    }
+}
+
+fn swiglu_of_products(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Patch> {
+    let Op::Mul {} = graph.op(node)? else {
+        return None;
+    };
+    let silu = feeder(graph, node, 0)?;
+    let Op::Silu {} = graph.op(silu)? else {
+        return None;
+    };
+    let gate = Product::feeding(graph, silu, 0)?;
+    let up = Product::feeding(graph, node, 1)?;
+    let same_input = gate.x == up.x && gate.activation(symbols) == up.activation(symbols);
+    if !same_input || graph.ty(result(gate.node)) != graph.ty(result(up.node)) {
+        return None;
+    }
+    let rounding = only_user(graph, result(node)).and_then(|user| match graph.op(user)? {
+        Op::Quantize { to } => Some((user, *to)),
+        _ => None,
+    });
+    let to = rounding.map_or(DType::F32, |(_, to)| to);
+    let last = rounding.map_or(node, |(rounding, _)| rounding);
+    let norm_eps = None;
+    let mut patch = Patch::new("swiglu-of-products");
+    let operands = [gate.x.into(), gate.weight.into(), up.weight.into()];
+    let y = patch.add(Op::ProjectSwiglu { norm_eps, to }, &operands);
+    patch.replace(result(last), y);
+    let mut replaced = vec![gate.node, up.node, silu, node];
+    replaced.extend(rounding.map(|(rounding, _)| rounding));
+    erase_with_roundings(graph, &mut patch, &replaced);
+    Some(patch)
+}
+
+fn add_to_product(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
+    let Op::Add {} = graph.op(node)? else {
+        return None;
+    };
+    [1, 0].into_iter().find_map(|slot| {
+        let product = Product::feeding(graph, node, slot)?;
+        let residual = value(graph, node, 1 - slot)?;
+        if graph.ty(residual) != graph.ty(result(node)) {
+            return None;
+        }
+        let mut patch = Patch::new("add-to-product");
+        let x = value(graph, product.node, 0)?;
+        let operands = [x.into(), product.weight.into(), residual.into()];
+        let y = patch.add(Op::MatmulAdd {}, &operands);
+        patch.replace(result(node), y);
+        patch.erase(product.node);
+        patch.erase(node);
+        Some(patch)
+    })
+}

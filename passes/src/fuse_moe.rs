@@ -1,0 +1,220 @@
+//! A mixture of experts in two ops behind its router.
+//!
+//! Looks, from the residual sum at its end, for the whole of it: softmax of the logits, the best
+//! experts, their SwiGLU (gate and up apart or as one tensor), their weighted sum, and the gated
+//! shared expert. `moe_swiglu` and `moe_sum` each choose the experts from the logits by
+//! themselves, every worker for all tokens, which costs less than the barriers between softmax,
+//! choice and weights; they group tokens by expert, so that a run reads each expert's weights
+//! once. Nothing in between may have another reader or be an output.
+
+use sharpi_ir::{DType, Graph, NodeId, Op, Patch, PatchOperand, Symbols, Value, WeightId};
+
+use crate::pass::{Context, Pass, PassError, Stats};
+use crate::pattern::{erase_with_roundings, feeder, result, value, weight};
+use crate::rewrite::{Rule, rewrite};
+
+/// Fuses the choice of experts into their products.
+pub struct FuseMoe;
+
+const RULES: &[Rule] = &[Rule {
+    name: "mixture-of-experts",
+    find: mixture_of_experts,
+}];
+
+impl Pass for FuseMoe {
+    fn name(&self) -> &'static str {
+        "fuse-moe"
+    }
+
+    fn doc(&self) -> &'static str {
+        "makes two ops of routing, experts, shared expert and residual sum"
+    }
+
+    fn run(&self, graph: &mut Graph, context: &mut Context<'_>) -> Result<Stats, PassError> {
+        rewrite(graph, context.symbols, RULES)
+    }
+}
+
+/// The nodes that have been recognised, each with all its readers among those before it.
+struct Found<'g> {
+    graph: &'g Graph,
+    nodes: Vec<NodeId>,
+}
+
+impl<'g> Found<'g> {
+    /// What alone feeds a slot of `reader`.
+    fn feeder(&mut self, reader: NodeId, slot: usize) -> Option<(NodeId, &'g Op)> {
+        let node = feeder(self.graph, reader, slot)?;
+        self.nodes.push(node);
+        Some((node, self.graph.op(node)?))
+    }
+
+    /// The maker of a value which only recognised nodes read.
+    fn maker(&mut self, v: Value) -> Option<(NodeId, &'g Op)> {
+        let mut values = self.graph.values(v.node);
+        let ours = values.all(|v| {
+            let mut users = self.graph.users(v).into_iter();
+            !self.graph.is_output(v) && users.all(|(user, _)| self.nodes.contains(&user))
+        });
+        if !ours {
+            return None;
+        }
+        if !self.nodes.contains(&v.node) {
+            self.nodes.push(v.node);
+        }
+        Some((v.node, self.graph.op(v.node)?))
+    }
+
+    /// The value before its rounding, if it is rounded; the rounding may have other readers.
+    fn unrounded(&self, v: Value) -> Option<Value> {
+        match self.graph.op(v.node) {
+            Some(Op::Quantize { .. }) => value(self.graph, v.node, 0),
+            Some(_) | None => Some(v),
+        }
+    }
+}
+
+/// The experts' SwiGLU.
+struct Swiglu {
+    x: Value,
+    /// The choice that the products take.
+    choice: Value,
+    weights: Vec<WeightId>,
+    to: DType,
+}
+
+fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
+    let Op::Add {} = graph.op(node)? else {
+        return None;
+    };
+    let residual = value(graph, node, 0)?;
+    let mut found = Found {
+        graph,
+        nodes: vec![node],
+    };
+    let (sum, Op::Add {}) = found.feeder(node, 1)? else {
+        return None;
+    };
+    let (shared, gate) = shared_expert(&mut found, sum)?;
+    let (routed, Op::ExpertSum {}) = found.feeder(sum, 0)? else {
+        return None;
+    };
+    let (weighted, Op::Mul {}) = found.feeder(routed, 0)? else {
+        return None;
+    };
+    let (down, Op::MoeMatmul {}) = found.feeder(weighted, 0)? else {
+        return None;
+    };
+    let swiglu = swiglu(&mut found, down)?;
+    let (probabilities, min) = normalised(&mut found, weighted)?;
+    let (choice, Op::TopkRouter { k }) = found.maker(swiglu.choice)? else {
+        return None;
+    };
+    let same_choice = swiglu.choice == result(choice)
+        && value(graph, down, 1) == Some(result(choice))
+        && probabilities.node == choice;
+    let (softmax, Op::Softmax {}) = found.feeder(choice, 0)? else {
+        return None;
+    };
+    let logits = value(graph, softmax, 0)?;
+    let y = graph.ty(result(node));
+    if !same_choice || graph.ty(residual) != y || graph.ty(shared) != y {
+        return None;
+    }
+    let mut patch = Patch::new("mixture-of-experts");
+    let mut operands: Vec<PatchOperand> = vec![swiglu.x.into(), logits.into()];
+    operands.extend(swiglu.weights.iter().map(|w| PatchOperand::from(*w)));
+    let (norm_eps, to, k) = (None, swiglu.to, *k);
+    let act = patch.add(Op::MoeSwiglu { norm_eps, k, to }, &operands);
+    let operands = [
+        act,
+        logits.into(),
+        shared.into(),
+        gate.into(),
+        residual.into(),
+        weight(graph, down, 2)?.into(),
+    ];
+    let y = patch.add(Op::MoeSum { min }, &operands);
+    patch.replace(result(node), y);
+    erase_with_roundings(graph, &mut patch, &found.nodes);
+    Some(patch)
+}
+
+/// `shared · sigmoid(gate)` as the second summand: both.
+fn shared_expert(found: &mut Found, sum: NodeId) -> Option<(Value, Value)> {
+    let (gated, Op::Mul {}) = found.feeder(sum, 1)? else {
+        return None;
+    };
+    let (sigmoid, Op::Sigmoid {}) = found.feeder(gated, 1)? else {
+        return None;
+    };
+    Some((
+        value(found.graph, gated, 0)?,
+        value(found.graph, sigmoid, 0)?,
+    ))
+}
+
+/// What feeds the experts' second product.
+fn swiglu(found: &mut Found, down: NodeId) -> Option<Swiglu> {
+    let graph = found.graph;
+    let (fed, op) = found.feeder(down, 0)?;
+    let (product, to) = match op {
+        Op::Quantize { to } => (found.feeder(fed, 0)?.0, *to),
+        _ => (fed, DType::F32),
+    };
+    let Op::Mul {} = graph.op(product)? else {
+        return None;
+    };
+    let (silu, Op::Silu {}) = found.feeder(product, 0)? else {
+        return None;
+    };
+    let gate = value(graph, silu, 0)?;
+    let up = value(graph, product, 1)?;
+    let products = match found.maker(up)? {
+        (gate_up, Op::Split { axis: 2, sizes }) => {
+            let in_halves = sizes.len() == 2 && sizes[0] == sizes[1];
+            let in_order = gate == result(gate_up) && up.result == 1;
+            if !in_halves || !in_order {
+                return None;
+            }
+            vec![found.feeder(gate_up, 0)?]
+        }
+        by_up => vec![found.maker(gate)?, by_up],
+    };
+    let mut inputs = Vec::new();
+    let mut weights = Vec::new();
+    for (node, op) in products {
+        let Op::MoeMatmul {} = op else {
+            return None;
+        };
+        let x = found.unrounded(value(graph, node, 0)?)?;
+        inputs.push((x, value(graph, node, 1)?));
+        weights.push(weight(graph, node, 2)?);
+    }
+    let (x, choice) = inputs[0];
+    let same = inputs.iter().all(|i| *i == inputs[0]) && graph.ty(x).rank() == 2;
+    same.then_some(Swiglu {
+        x,
+        choice,
+        weights,
+        to,
+    })
+}
+
+/// `p / max(Σ p, min)`, by which the experts' results are weighted: `p` and `min`.
+fn normalised(found: &mut Found, weighted: NodeId) -> Option<(Value, f32)> {
+    let (by_expert, Op::Reshape { .. }) = found.feeder(weighted, 1)? else {
+        return None;
+    };
+    let (quotient, Op::Div {}) = found.feeder(by_expert, 0)? else {
+        return None;
+    };
+    let (clamped, Op::ClampMin { min }) = found.feeder(quotient, 1)? else {
+        return None;
+    };
+    let (total, Op::RowSum {}) = found.feeder(clamped, 0)? else {
+        return None;
+    };
+    let p = value(found.graph, quotient, 0)?;
+    (value(found.graph, total, 0)? == p && p.result == 1).then_some((p, *min))
+}

@@ -1,0 +1,297 @@
+//! Mixture of experts in two ops, tokens grouped by expert.
+//!
+//! Every worker chooses the experts of all tokens for itself. A pair is a token with one of its
+//! experts, numbered `token · k + place`; a group is an expert with its pairs.
+
+use std::ops::Range;
+
+use super::project::{Activations, PreparedFor, chunk_rows};
+use super::{Kernel, Run, Scratch, Slot, WeightData};
+use crate::kernels::activation::{ActivationType, quantize_row};
+use crate::kernels::columns::ColumnsMut;
+use crate::kernels::elementwise::{Rhs, add, div, mul, sigmoid, softmax, swiglu};
+use crate::kernels::matmul::matmul_rows;
+use crate::kernels::moe::top_k;
+use crate::kernels::prepared::Prepared;
+
+/// Which experts take which tokens of a run.
+#[derive(Default)]
+pub(super) struct Routing {
+    /// Offset of the logits, and experts a token.
+    pub(super) of: Option<(usize, usize)>,
+    /// Probability of each pair.
+    probabilities: Vec<f32>,
+    /// Pairs, those of one expert together.
+    pairs: Vec<u32>,
+    /// Experts that have tokens, and which of `pairs` are theirs.
+    groups: Vec<(usize, Range<usize>)>,
+    /// Each group's activations, and of what.
+    prepared: Vec<Prepared>,
+    prepared_for: Option<PreparedFor>,
+    /// Rows of a group, one after another.
+    gathered: Vec<u8>,
+    row: Vec<f32>,
+}
+
+impl Routing {
+    /// Chooses the `used` best experts of each token.
+    fn route(&mut self, run: &Run<'_>, logits: &Slot, used: usize) {
+        if self.of == Some((logits.offset, used)) {
+            return;
+        }
+        self.of = Some((logits.offset, used));
+        self.prepared_for = None;
+        let mut chosen = vec![0; run.count(logits) * used];
+        self.probabilities.clear();
+        // SAFETY: an operand.
+        let logits = unsafe { run.read(logits) }.chunks_exact(logits.width());
+        for (logits, chosen) in logits.zip(chosen.chunks_exact_mut(used)) {
+            self.row.clear();
+            self.row.extend_from_slice(logits);
+            softmax(&mut self.row);
+            top_k(&self.row, chosen);
+            let probability = |expert: &u32| self.row[*expert as usize];
+            self.probabilities.extend(chosen.iter().map(probability));
+        }
+        self.pairs.clear();
+        self.pairs.extend(0..chosen.len() as u32);
+        self.pairs.sort_by_key(|pair| chosen[*pair as usize]);
+        self.groups.clear();
+        let mut first = 0;
+        let same = |a: &u32, b: &u32| chosen[*a as usize] == chosen[*b as usize];
+        for group in self.pairs.chunk_by(same) {
+            let expert = chosen[group[0] as usize] as usize;
+            self.groups.push((expert, first..first + group.len()));
+            first += group.len();
+        }
+    }
+
+    /// The activation rows of group `g`, of which `row_of` says which belongs to a pair.
+    fn gather(&mut self, g: usize, rows: &[u8], row_bytes: usize, row_of: impl Fn(u32) -> usize) {
+        self.gathered.clear();
+        for &pair in &self.pairs[self.groups[g].1.clone()] {
+            let row = &rows[row_of(pair) * row_bytes..][..row_bytes];
+            self.gathered.extend_from_slice(row);
+        }
+    }
+}
+
+/// The bytes of one expert's rows.
+fn expert(weight: &WeightData, expert: usize) -> &[u8] {
+    let bytes = weight.dims[1] * weight.ty.row_bytes(weight.dims[2]);
+    &weight.bytes()[expert * bytes..][..bytes]
+}
+
+/// SwiGLU of each token's experts; a chunk is a range of columns of one group.
+pub(super) struct MoeSwiglu {
+    pub(super) x: Activations,
+    pub(super) logits: Slot,
+    /// Experts of a token.
+    pub(super) used: usize,
+    /// Gate and up, or both as one.
+    pub(super) weights: Vec<WeightData>,
+    pub(super) to: ActivationType,
+    pub(super) y: Slot,
+}
+
+impl MoeSwiglu {
+    /// Columns of a chunk: whole blocks of the format.
+    fn columns(&self) -> usize {
+        let row_bytes = self.weights[0].ty.row_bytes(self.x.x.last());
+        chunk_rows(2 * row_bytes).next_multiple_of(self.to.block_len())
+    }
+
+    fn pieces(&self) -> usize {
+        self.y.last().div_ceil(self.columns())
+    }
+
+    /// Weight and rows of gate and up for some columns.
+    fn halves(&self, columns: &Range<usize>) -> [(&WeightData, Range<usize>); 2] {
+        let n = self.y.last();
+        match &self.weights[..] {
+            [both] => [
+                (both, columns.clone()),
+                (both, n + columns.start..n + columns.end),
+            ],
+            weights => [
+                (&weights[0], columns.clone()),
+                (&weights[1], columns.clone()),
+            ],
+        }
+    }
+
+    /// The rows of group `g` in `scratch.prepared`.
+    fn prepare(&self, run: &Run<'_>, g: usize, ty: ActivationType, scratch: &mut Scratch) {
+        let mut wanted = self.x.key(ty);
+        wanted.group = Some(g);
+        if scratch.prepared_for == Some(wanted) {
+            return;
+        }
+        scratch.prepared_for = Some(wanted);
+        let (n, routing) = (self.x.x.last(), &mut scratch.routing);
+        let rows = self.x.rounded(run, ty, &mut scratch.rounded);
+        routing.gather(g, rows, ty.row_bytes(n), |pair| pair as usize / self.used);
+        let count = routing.groups[g].1.len();
+        (scratch.prepared).prepare(ty, &routing.gathered, n, count);
+    }
+}
+
+impl Kernel for MoeSwiglu {
+    fn chunks(&self, run: &Run<'_>) -> usize {
+        // Which experts have tokens is known once the step before is done.
+        let most_groups = self.logits.width().min(run.count(&self.logits) * self.used);
+        most_groups * self.pieces()
+    }
+
+    fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
+        let (g, piece) = (chunk / self.pieces(), chunk % self.pieces());
+        scratch.routing.route(run, &self.logits, self.used);
+        let Some((chosen, members)) = scratch.routing.groups.get(g).cloned() else {
+            return;
+        };
+        let (n, first) = (self.y.last(), piece * self.columns());
+        let columns = first..n.min(first + self.columns());
+        let count = columns.len();
+        let mut tiles = std::mem::take(&mut scratch.tiles);
+        for ((weight, rows), tile) in self.halves(&columns).into_iter().zip(&mut tiles) {
+            self.prepare(run, g, weight.ty.activation(), scratch);
+            tile.resize(members.len() * count, 0.0);
+            let mut tile = ColumnsMut::new(tile, count, count);
+            let weights = expert(weight, chosen);
+            matmul_rows(weight.ty, weights, rows, &scratch.prepared, &mut tile);
+        }
+        scratch.row.resize(count, 0.0);
+        let rows = tiles[0]
+            .chunks_exact(count)
+            .zip(tiles[1].chunks_exact(count));
+        for ((gate, up), &pair) in rows.zip(&scratch.routing.pairs[members]) {
+            swiglu(gate, up, &mut scratch.row);
+            let at = pair as usize * self.to.row_bytes(n) + self.to.row_bytes(first);
+            let bytes = self.to.row_bytes(count);
+            // SAFETY: these columns of the group's pairs belong to this chunk.
+            let y: &mut [u8] = unsafe { run.arena.slice_mut(self.y.offset + at, bytes) };
+            quantize_row(self.to, &scratch.row, y);
+        }
+        scratch.tiles = tiles;
+    }
+}
+
+/// The weighted sum of each token's experts, the gated shared one and the residual; a chunk is a
+/// range of columns. `y` may lie where the residual lies.
+pub(super) struct MoeSum {
+    pub(super) x: Activations,
+    pub(super) logits: Slot,
+    pub(super) shared: Slot,
+    pub(super) gate: Slot,
+    pub(super) residual: Slot,
+    pub(super) weight: WeightData,
+    /// Least sum of a token's probabilities.
+    pub(super) min: f32,
+    pub(super) y: Slot,
+}
+
+impl MoeSum {
+    /// Experts of a token.
+    fn used(&self) -> usize {
+        self.x.x.dims[0]
+    }
+
+    fn columns(&self) -> usize {
+        chunk_rows(self.used() * self.weight.ty.row_bytes(self.x.x.last()))
+    }
+
+    /// Every group's rows, prepared.
+    fn prepare(&self, run: &Run<'_>, scratch: &mut Scratch) {
+        let (ty, n) = (self.weight.ty.activation(), self.x.x.last());
+        let routing = &mut scratch.routing;
+        routing.route(run, &self.logits, self.used());
+        if routing.prepared_for == Some(self.x.key(ty)) {
+            return;
+        }
+        routing.prepared_for = Some(self.x.key(ty));
+        let rows = self.x.rounded(run, ty, &mut scratch.rounded);
+        let groups = routing.groups.len();
+        if routing.prepared.len() < groups {
+            routing.prepared.resize_with(groups, Prepared::new);
+        }
+        for g in 0..groups {
+            routing.gather(g, rows, ty.row_bytes(n), |pair| pair as usize);
+            let count = routing.groups[g].1.len();
+            routing.prepared[g].prepare(ty, &routing.gathered, n, count);
+        }
+    }
+}
+
+impl Kernel for MoeSum {
+    fn chunks(&self, run: &Run<'_>) -> usize {
+        match run.count(&self.y) {
+            0 => 0,
+            _ => self.y.width().div_ceil(self.columns()),
+        }
+    }
+
+    fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
+        self.prepare(run, scratch);
+        let (width, used, first) = (self.y.width(), self.used(), chunk * self.columns());
+        let columns = first..width.min(first + self.columns());
+        let count = columns.len();
+        let routing = &scratch.routing;
+        let [by_group, by_pair] = &mut scratch.tiles;
+        by_group.resize(routing.pairs.len() * count, 0.0);
+        by_pair.resize(routing.pairs.len() * count, 0.0);
+        for ((chosen, members), prepared) in routing.groups.iter().zip(&routing.prepared) {
+            let tile = &mut by_group[members.start * count..members.end * count];
+            let mut tile = ColumnsMut::new(tile, count, count);
+            let weights = expert(&self.weight, *chosen);
+            matmul_rows(
+                self.weight.ty,
+                weights,
+                columns.clone(),
+                prepared,
+                &mut tile,
+            );
+        }
+        for (row, &pair) in by_group.chunks_exact(count).zip(&routing.pairs) {
+            by_pair[pair as usize * count..][..count].copy_from_slice(row);
+        }
+        // SAFETY: operands.
+        let (shared, gates) = unsafe { (run.read(&self.shared), run.read(&self.gate)) };
+        let (row, weights) = (&mut scratch.row, &mut scratch.scores);
+        row.resize(count, 0.0);
+        for (t, experts) in by_pair.chunks_exact_mut(used * count).enumerate() {
+            weights.clear();
+            weights.extend_from_slice(&routing.probabilities[t * used..][..used]);
+            let total = weights.iter().map(|&p| f64::from(p)).sum::<f64>() as f32;
+            div(weights, Rhs::Value(total.max(self.min)));
+            let mut experts = experts.chunks_exact_mut(count).zip(&*weights);
+            row.fill(0.0);
+            if let Some((expert, weight)) = experts.next() {
+                row.copy_from_slice(expert);
+                mul(row, Rhs::Value(*weight));
+            }
+            for (expert, weight) in experts {
+                mul(expert, Rhs::Value(*weight));
+                add(row, Rhs::Row(expert));
+            }
+            let at = t * width + first;
+            let gated = &mut by_group[..count];
+            gated.copy_from_slice(&shared[at..][..count]);
+            let mut gate = [gates[t]];
+            sigmoid(&mut gate);
+            mul(gated, Rhs::Value(gate[0]));
+            add(row, Rhs::Row(gated));
+            let at = at * size_of::<f32>();
+            // SAFETY: the chunk owns these columns of the result. The residual is an operand; where
+            // it lies in the same place, its columns are read by this chunk alone.
+            let y = unsafe {
+                if self.residual.offset != self.y.offset {
+                    let residual = run.arena.slice(self.residual.offset + at, count);
+                    let y: &mut [f32] = run.arena.slice_mut(self.y.offset + at, count);
+                    y.copy_from_slice(residual);
+                }
+                run.arena.slice_mut(self.y.offset + at, count)
+            };
+            add(y, Rhs::Row(row));
+        }
+    }
+}
