@@ -241,6 +241,16 @@ ops! {
     ProjectSwiglu = "project_swiglu" (x: Value, weights: Weights) { norm_eps: Option<f32>, to: DType }
     /// `residual + x · Wᵀ`: `[.., K], [N, K], f32[.., N] -> f32[.., N]`.
     MatmulAdd = "matmul_add" (x: Value, weight: Weight, residual: Value) {}
+    /// SiLU of the causal convolution of a projection; input and norm as for `project`, then the
+    /// projection's weight and the convolution's: `f32[T, K], (f32[K]), [C, K], f32[C, taps] ->
+    /// f32[T, C]`.
+    ProjectConv = "project_conv" (x: Value, window: State, weights: Weights) { norm_eps: Option<f32> }
+    /// `gdn_scan` of what a DeltaNet block's projections and convolution give, then an RMS norm by
+    /// heads, times `silu(z)`, rounded to an activation format. Of `u` q and k are L2-normed;
+    /// `g = softplus(alpha + dt) · a`; beta goes through a sigmoid:
+    /// `f32[T, 2·Hk·D + Hv·D], f32[T, Hv·D], f32[T, Hv], f32[T, Hv], f32[Hv], f32[Hv], f32[D] ->
+    /// [T, Hv·D]`.
+    GatedDeltaNet = "gated_delta_net" (u: Value, z: Value, alpha: Value, beta: Value, matrix: State, dt: Weight, a: Weight, norm: Weight) { l2_eps: f32, eps: f32, to: DType }
     /// The `k` experts of each token with the largest softmax of the router's logits, best first:
     /// the SwiGLU of each, rounded to an activation format. Input and norm as for `project`, then
     /// the experts' weights of gate and up, or of both as one tensor, gate first:

@@ -49,6 +49,8 @@ pub(crate) fn treatment(op: &Op) -> Treatment {
         | Op::ExpertSum {}
         | Op::Project { .. }
         | Op::ProjectSwiglu { .. }
+        | Op::ProjectConv { .. }
+        | Op::GatedDeltaNet { .. }
         | Op::MoeSwiglu { .. }
         | Op::ProjectKv { .. }
         | Op::GatedAttention { .. } => Treatment::Plain,

@@ -70,6 +70,7 @@ fn normed(op: &Op, eps: f32) -> Option<(Op, usize)> {
     match *op {
         Op::Project { norm_eps: None } => Some((Op::Project { norm_eps }, 1)),
         Op::ProjectSwiglu { norm_eps: None, to } => Some((Op::ProjectSwiglu { norm_eps, to }, 1)),
+        Op::ProjectConv { norm_eps: None } => Some((Op::ProjectConv { norm_eps }, 2)),
         Op::MoeSwiglu {
             norm_eps: None,
             k,

@@ -4,6 +4,7 @@ use crate::cse::Cse;
 use crate::dce::Dce;
 use crate::fuse_attention::FuseAttention;
 use crate::fuse_epilogue::FuseEpilogue;
+use crate::fuse_gdn::FuseGdn;
 use crate::fuse_moe::FuseMoe;
 use crate::fuse_norm::FuseNorm;
 use crate::merge_projections::MergeProjections;
@@ -29,6 +30,7 @@ pub static PIPELINE: &[Phase] = &[
             &QuantizeActivations,
             &Cse,
             &Dce,
+            &FuseGdn,
             &FuseAttention,
             &FuseMoe,
             &FuseEpilogue,

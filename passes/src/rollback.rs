@@ -6,7 +6,7 @@
 //! the last run's while it writes its own.
 
 use indexmap::IndexMap;
-use sharpi_ir::{Graph, NodeId, Op, Operand, StateId};
+use sharpi_ir::{Graph, NodeId, Op, Operand, StateId, Value};
 
 /// Bytes that one token of a tentative run takes in the log of each recurrent state of a graph.
 pub fn rollback_bytes(graph: &Graph) -> IndexMap<StateId, usize> {
@@ -18,18 +18,26 @@ pub fn rollback_bytes(graph: &Graph) -> IndexMap<StateId, usize> {
 
 fn log_floats(graph: &Graph, node: NodeId) -> Option<usize> {
     let operands = graph.operands(node);
-    // Elements for each token.
-    let width = |slot: usize| match operands.get(slot)? {
-        Operand::Value(v) => {
-            let dims = graph.ty(*v).shape[1..].iter().map(|d| d.fixed());
-            dims.product::<Option<usize>>()
-        }
+    let operand = |slot: usize| match operands.get(slot)? {
+        Operand::Value(v) => width(graph, *v),
         Operand::Weight(_) | Operand::State(_) => None,
     };
     match graph.op(node)? {
-        Op::CausalConv {} => width(0),
+        Op::CausalConv {} => operand(0),
+        Op::ProjectConv { .. } => width(graph, graph.values(node).next()?),
         // q, k, v, g, beta.
-        Op::GdnScan {} => Some(width(2)? + 2 * (width(1)? + width(3)?)),
+        Op::GdnScan {} => Some(operand(2)? + 2 * (operand(1)? + operand(3)?)),
+        // q, k and v as one, z as wide as v, alpha as wide as g.
+        Op::GatedDeltaNet { .. } => {
+            let (all, v) = (operand(0)?, operand(1)?);
+            Some(v + (all - v) + 2 * operand(2)?)
+        }
         _ => None,
     }
+}
+
+/// Elements for each token.
+fn width(graph: &Graph, v: Value) -> Option<usize> {
+    let dims = graph.ty(v).shape.get(1..)?.iter().map(|d| d.fixed());
+    dims.product()
 }

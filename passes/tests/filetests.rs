@@ -34,6 +34,11 @@ fn fuse_attention_does_what_its_cases_say() {
 }
 
 #[test]
+fn fuse_gdn_does_what_its_cases_say() {
+    run_cases("fuse-gdn");
+}
+
+#[test]
 fn fuse_moe_does_what_its_cases_say() {
     run_cases("fuse-moe");
 }

@@ -114,6 +114,10 @@ pub(super) fn gated_attention(a: &Args, n_rot: u32, to: DType) -> Result<ResultT
         return a.mismatch(0, &format!("f32[T, a multiple of {}]", 2 * dim * kv_heads));
     }
     a.exactly(3, &TensorType::fixed(DType::F32, &[dim]))?;
+    let group = width / 2 / kv_heads;
+    if !group.is_multiple_of(to.block_len()) {
+        fail!("the {group} elements of a kv head's queries are no whole {to}-blocks");
+    }
     rounded_to(
         TensorType::new(DType::F32, [q.shape[0], (width / 2).into()]),
         to,
@@ -168,4 +172,51 @@ pub(super) fn moe_sum(a: &Args) -> Result<ResultTypes> {
     a.exactly(3, &per_token(Dim::Fixed(1)))?;
     a.exactly(4, &per_token(w.shape[1]))?;
     one(per_token(w.shape[1]))
+}
+
+pub(super) fn project_conv(a: &Args, norm_eps: Option<f32>) -> Result<ResultTypes> {
+    let Input { x, first, count } = input(a, 2, norm_eps)?;
+    if count != 2 || x.rank() != 2 {
+        fail!("{count} weights for {x}, expected a projection's and a convolution's");
+    }
+    let y = product(a, x, first)?;
+    let w = a.f32(first + 1, 2)?;
+    let (Some(channels), Some(taps)) = (y.last().fixed(), w.last().fixed()) else {
+        return a.mismatch(first + 1, "f32[channels, taps]");
+    };
+    if taps == 0 {
+        fail!("a convolution has at least one tap");
+    }
+    a.exactly(first + 1, &TensorType::fixed(DType::F32, &[channels, taps]))?;
+    let window = TensorType::fixed(DType::F32, &[taps - 1, channels]);
+    if *a.state(1) != StateType::Recurrent(window.clone()) {
+        return a.mismatch(1, &window.to_string());
+    }
+    one(y)
+}
+
+pub(super) fn gated_delta_net(a: &Args, to: DType) -> Result<ResultTypes> {
+    let StateType::Recurrent(matrix) = a.state(4) else {
+        return a.mismatch(4, "f32[heads, head size, head size]");
+    };
+    let dims: Option<Vec<usize>> = matrix.shape.iter().map(|d| d.fixed()).collect();
+    let (heads, d) = match dims.as_deref() {
+        Some(&[heads, d, same]) if d == same && d * heads > 0 => (heads, d),
+        Some(_) | None => return a.mismatch(4, "f32[heads, head size, head size]"),
+    };
+    let u = a.f32(0, 2)?;
+    let keys = u.last().fixed().and_then(|n| n.checked_sub(heads * d));
+    let k_heads = keys.map_or(0, |n| n / (2 * d));
+    let whole = keys == Some(2 * d * k_heads) && k_heads > 0 && heads.is_multiple_of(k_heads);
+    if u.rank() != 2 || !whole {
+        return a.mismatch(0, &format!("f32[T, 2·Hk·{d} + {}]", heads * d));
+    }
+    let per_token = |n: usize| TensorType::new(DType::F32, [u.shape[0], n.into()]);
+    a.exactly(1, &per_token(heads * d))?;
+    a.exactly(2, &per_token(heads))?;
+    a.exactly(3, &per_token(heads))?;
+    a.exactly(5, &TensorType::fixed(DType::F32, &[heads]))?;
+    a.exactly(6, &TensorType::fixed(DType::F32, &[heads]))?;
+    a.exactly(7, &TensorType::fixed(DType::F32, &[d]))?;
+    rounded_to(per_token(heads * d), to)
 }

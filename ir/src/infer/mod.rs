@@ -246,6 +246,8 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         Op::Project { norm_eps } => fused::project(&a, *norm_eps),
         Op::ProjectSwiglu { norm_eps, to } => fused::project_swiglu(&a, *norm_eps, *to),
         Op::MatmulAdd {} => fused::matmul_add(&a),
+        Op::ProjectConv { norm_eps } => fused::project_conv(&a, *norm_eps),
+        Op::GatedDeltaNet { to, .. } => fused::gated_delta_net(&a, *to),
         Op::MoeSwiglu { norm_eps, k, to } => fused::moe_swiglu(&a, *norm_eps, *k as usize, *to),
         Op::MoeSum { .. } => fused::moe_sum(&a),
         Op::ProjectKv {

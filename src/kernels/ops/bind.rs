@@ -5,8 +5,9 @@ use std::sync::Arc;
 use sharpi_ir::{DType, Op, StateType};
 
 use super::attention::{Attention, GatedAttention, HeadNorm, KvStore, ProjectKv};
-use super::deltanet::{CausalConv, GdnScan};
+use super::deltanet::{CausalConv, GdnScan, ProjectConv};
 use super::elementwise::{Binary, BinaryOp, Right, RowSum, Unary, UnaryOp};
+use super::gated_delta_net::GatedDeltaNet;
 use super::layout::{Concat, Pieces, Split};
 use super::moe::{ExpertSum, MoeMatmul, TopkRouter};
 use super::moe_fused::{MoeSum, MoeSwiglu};
@@ -390,6 +391,33 @@ pub fn bind(
                 y: p.result(0)?,
             })
         }
+        Op::ProjectConv { norm_eps } => {
+            let (x, weights) = p.products(2, *norm_eps)?;
+            let Ok([weight, kernel]) = <[WeightData; 2]>::try_from(weights) else {
+                return p.fail("projection and convolution are not two weights");
+            };
+            Box::new(ProjectConv {
+                x,
+                weight,
+                kernel: kernel.floats(),
+                state: p.state(1)?.index,
+                y: p.result(0)?,
+            })
+        }
+        Op::GatedDeltaNet { l2_eps, eps, to } => Box::new(GatedDeltaNet {
+            u: p.value(0)?,
+            z: p.value(1)?,
+            alpha: p.value(2)?,
+            beta: p.value(3)?,
+            state: p.state(4)?.index,
+            dt: p.weight(5)?.floats(),
+            a: p.weight(6)?.floats(),
+            norm: p.weight(7)?.floats(),
+            l2_eps: *l2_eps,
+            eps: *eps,
+            to: p.format(*to)?,
+            y: p.result(0)?,
+        }),
         Op::MoeSwiglu { norm_eps, k, to } => {
             let (x, weights) = p.products(2, *norm_eps)?;
             Box::new(MoeSwiglu {

@@ -4,19 +4,22 @@
 //! tokens would do to it; the next run takes in as many of them as have been kept, and goes on
 //! from there. So going back costs nothing, and the state is read and written once a run.
 
-use super::{Kernel, Recurrent, Run, Scratch, Slot, StateView};
+use super::project::{Activations, chunk_rows};
+use super::{Kernel, Recurrent, Run, Scratch, Slot, StateView, WeightData};
 use crate::kernels::columns::ColumnsMut;
-use crate::kernels::conv::{advance, causal_conv};
+use crate::kernels::conv::{advance, causal_conv, taps};
+use crate::kernels::elementwise::silu;
 use crate::kernels::gdn::{Tokens, Updates, gdn_commit, gdn_scan};
+use crate::kernels::matmul::matmul_rows;
 
 /// Channels of a convolution chunk.
 const CHANNELS: usize = 256;
 
 /// Value columns of a scan chunk: with a head of 128 a chunk's part of the state is 16 KB and
 /// stays in L1 over all tokens of the run.
-const COLUMNS: usize = 32;
+pub(super) const COLUMNS: usize = 32;
 
-fn recurrent<'a>(run: &Run<'a>, state: usize) -> Recurrent<'a> {
+pub(super) fn recurrent<'a>(run: &Run<'a>, state: usize) -> Recurrent<'a> {
     match run.states[state] {
         StateView::Recurrent(state) => state,
         StateView::Kv { .. } => unreachable!("bound to a recurrent state"),
@@ -44,30 +47,123 @@ impl Kernel for CausalConv {
         let channels = self.x.width();
         let first = chunk * CHANNELS;
         let count = CHANNELS.min(channels - first);
-        let kept = self.taps.len() / channels - 1;
         let state = recurrent(run, self.state);
-        let rows = if run.tentative { run.tokens } else { 0 }.max(state.pending);
-        let at = first * size_of::<f32>();
-        let y_at = self.y.offset + at;
-        // SAFETY: `x` is an operand; these channels of the window, the log and the result belong
-        // to this chunk, and effects keep other ops off the state.
-        let (x, mut window, mut log, mut y) = unsafe {
-            (
-                run.read(&self.x),
-                state.values.columns(at, kept, count, channels),
-                state.log.columns(at, rows, count, channels),
-                run.arena.columns(y_at, run.tokens, count, channels),
-            )
+        let at = self.y.offset + first * size_of::<f32>();
+        // SAFETY: `x` is an operand; these channels of the result belong to this chunk.
+        let (x, mut y) = unsafe {
+            let y = run.arena.columns(at, run.tokens, count, channels);
+            (run.read(&self.x), y)
         };
-        take_in(&mut window, &mut log, state.pending);
-        causal_conv(x, &self.taps, channels, first, &mut window, &mut y);
-        if run.tentative {
-            for t in 0..run.tokens {
-                log.row_mut(t)
-                    .copy_from_slice(&x[t * channels + first..][..count]);
-            }
-        } else {
-            advance(x, channels, first, &mut window);
+        let inputs = Inputs {
+            x,
+            taps: &self.taps,
+            stride: channels,
+            first,
+        };
+        convolve(run, state, inputs, first, channels, &mut y);
+    }
+}
+
+/// Inputs of a convolution and its taps, both in rows of `stride` channels, of which those from
+/// `first` on are meant.
+struct Inputs<'a> {
+    x: &'a [f32],
+    taps: &'a [f32],
+    stride: usize,
+    first: usize,
+}
+
+/// Convolves as many channels as `y` has, which are those from `first` on of the state's
+/// `channels`. They belong to the chunk that calls this, and effects keep other ops off the state.
+fn convolve(
+    run: &Run<'_>,
+    state: Recurrent<'_>,
+    inputs: Inputs<'_>,
+    first: usize,
+    channels: usize,
+    y: &mut ColumnsMut<'_>,
+) {
+    let Inputs {
+        x, taps, stride, ..
+    } = inputs;
+    let (count, kept) = (y.cols(), taps.len() / stride - 1);
+    let rows = if run.tentative { run.tokens } else { 0 }.max(state.pending);
+    let at = first * size_of::<f32>();
+    // SAFETY: these channels of the window and of the log are this chunk's alone.
+    let (mut window, mut log) = unsafe {
+        (
+            state.values.columns(at, kept, count, channels),
+            state.log.columns(at, rows, count, channels),
+        )
+    };
+    take_in(&mut window, &mut log, state.pending);
+    causal_conv(x, taps, stride, inputs.first, &mut window, y);
+    if run.tentative {
+        for t in 0..run.tokens {
+            let x = &x[t * stride + inputs.first..][..count];
+            log.row_mut(t).copy_from_slice(x);
+        }
+    } else {
+        advance(x, stride, inputs.first, &mut window);
+    }
+}
+
+/// A projection, its convolution and SiLU; a chunk is a range of channels. The log is that of
+/// [`CausalConv`].
+pub(super) struct ProjectConv {
+    pub(super) x: Activations,
+    pub(super) weight: WeightData,
+    /// `[C, K]`.
+    pub(super) kernel: Vec<f32>,
+    pub(super) state: usize,
+    pub(super) y: Slot,
+}
+
+impl ProjectConv {
+    fn rows(&self) -> usize {
+        chunk_rows(self.weight.ty.row_bytes(self.x.x.last()))
+    }
+}
+
+impl Kernel for ProjectConv {
+    fn chunks(&self, run: &Run<'_>) -> usize {
+        match run.tokens {
+            0 => 0,
+            _ => self.y.width().div_ceil(self.rows()),
+        }
+    }
+
+    fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
+        let channels = self.y.width();
+        let first = chunk * self.rows();
+        let rows = first..channels.min(first + self.rows());
+        let count = rows.len();
+        self.x.prepare(run, self.weight.ty.activation(), scratch);
+        let [tile, _] = &mut scratch.tiles;
+        tile.resize(run.tokens * count, 0.0);
+        let mut projected = ColumnsMut::new(tile, count, count);
+        let (ty, bytes) = (self.weight.ty, self.weight.bytes());
+        matmul_rows(ty, bytes, rows, &scratch.prepared, &mut projected);
+        let at = self.y.offset + first * size_of::<f32>();
+        // SAFETY: these channels of the result belong to this chunk.
+        let mut y = unsafe { run.arena.columns(at, run.tokens, count, channels) };
+        let k = self.kernel.len() / channels;
+        let inputs = Inputs {
+            x: tile,
+            taps: &taps(&self.kernel[first * k..][..count * k], k),
+            stride: count,
+            first: 0,
+        };
+        convolve(
+            run,
+            recurrent(run, self.state),
+            inputs,
+            first,
+            channels,
+            &mut y,
+        );
+        for t in 0..run.tokens {
+            silu(y.row_mut(t));
         }
     }
 }
@@ -128,19 +224,20 @@ impl Kernel for GdnScan {
     }
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
-        let (heads, k_heads, d) = (self.v.dims[0], self.k.dims[0], self.v.last());
+        let (heads, d) = (self.v.dims[0], self.v.last());
         let blocks = d.div_ceil(COLUMNS);
-        let (head, column) = (chunk / blocks, chunk % blocks * COLUMNS);
-        let columns = COLUMNS.min(d - column);
-        let k_head = head % k_heads;
-        let state = recurrent(run, self.state);
-        let log = ScanLog::new(state.capacity, k_heads, heads, d);
-        let place = head * d + column;
-        let rows = if run.tentative { run.tokens } else { 0 }.max(state.pending);
-        // SAFETY: operands; these columns of the head's matrix, of the log's δ and of the result
-        // belong to this chunk, and effects keep other ops off the state. Of k and g the side
-        // that is read here is the one that nobody writes in this run.
-        let (tokens, updates, mut deltas, matrix, mut y) = unsafe {
+        let part = Part {
+            heads,
+            k_heads: self.k.dims[0],
+            d,
+            head: chunk / blocks,
+            column: chunk % blocks * COLUMNS,
+        };
+        let (head, k_head) = (part.head, part.head % part.k_heads);
+        let place = head * d + part.column;
+        let at = self.y.offset + place * size_of::<f32>();
+        // SAFETY: operands; these columns of the result belong to this chunk.
+        let (tokens, mut y) = unsafe {
             let tokens = Tokens {
                 q: &run.read(&self.q)[k_head * d..],
                 k: &run.read(&self.k)[k_head * d..],
@@ -151,11 +248,55 @@ impl Kernel for GdnScan {
                 beta: &run.read(&self.beta)[head..],
                 gate_stride: heads,
             };
-            let pending = state.pending;
-            let k = state
-                .log
-                .slice::<f32>(log.k[state.side], pending * k_heads * d);
-            let g = state.log.slice::<f32>(log.g[state.side], pending * heads);
+            let columns = part.columns();
+            let y = run.arena.columns(at, run.tokens, columns, heads * d);
+            (tokens, y)
+        };
+        let state = recurrent(run, self.state);
+        part.scan(run, state, tokens, &mut y, &mut scratch.matrix);
+    }
+}
+
+/// Some value columns of one head, [`COLUMNS`] at most.
+pub(super) struct Part {
+    pub(super) heads: usize,
+    pub(super) k_heads: usize,
+    pub(super) d: usize,
+    pub(super) head: usize,
+    pub(super) column: usize,
+}
+
+impl Part {
+    pub(super) fn columns(&self) -> usize {
+        COLUMNS.min(self.d - self.column)
+    }
+
+    /// Scans these columns, which belong to the chunk that calls this, over all tokens of the run.
+    /// Effects keep other ops off the state.
+    pub(super) fn scan(
+        &self,
+        run: &Run<'_>,
+        state: Recurrent<'_>,
+        tokens: Tokens<'_>,
+        y: &mut ColumnsMut<'_>,
+        copy: &mut Vec<f32>,
+    ) {
+        let &Part {
+            heads,
+            k_heads,
+            d,
+            head,
+            column,
+        } = self;
+        let (columns, k_head, pending) = (self.columns(), head % k_heads, state.pending);
+        let log = ScanLog::new(state.capacity, k_heads, heads, d);
+        let rows = if run.tentative { run.tokens } else { 0 }.max(pending);
+        let at = (head * d + column) * size_of::<f32>();
+        // SAFETY: these columns of the head's matrix and of the log's δ are this chunk's alone. Of
+        // k and g the side that is read here is the one that nobody writes in this run.
+        let (updates, mut deltas, matrix) = unsafe {
+            let k: &[f32] = (state.log).slice(log.k[state.side], pending * k_heads * d);
+            let g: &[f32] = (state.log).slice(log.g[state.side], pending * heads);
             let updates = Updates {
                 tokens: pending,
                 k: k.get(k_head * d..).unwrap_or_default(),
@@ -163,46 +304,39 @@ impl Kernel for GdnScan {
                 g: g.get(head..).unwrap_or_default(),
                 g_stride: heads,
             };
-            let at = place * size_of::<f32>();
             let deltas = state.log.columns(at, rows, columns, heads * d);
             let matrix: &mut [f32] = state.values.slice_mut(at * d, columns * d);
-            let y = run
-                .arena
-                .columns(self.y.offset + at, run.tokens, columns, heads * d);
-            (tokens, updates, deltas, matrix, y)
+            (updates, deltas, matrix)
         };
         gdn_commit(updates, &mut deltas, d, matrix);
         if !run.tentative {
-            gdn_scan(
-                tokens,
-                d,
-                matrix,
-                &mut y,
-                &mut deltas.part(0..0, 0..columns),
-            );
-            return;
+            let none = &mut deltas.part(0..0, 0..columns);
+            return gdn_scan(tokens, d, matrix, y, none);
         }
-        scratch.matrix.clear();
-        scratch.matrix.extend_from_slice(matrix);
-        gdn_scan(tokens, d, &mut scratch.matrix, &mut y, &mut deltas);
+        copy.clear();
+        copy.extend_from_slice(matrix);
+        gdn_scan(tokens, d, copy, y, &mut deltas);
         if column == 0 {
-            // SAFETY: nobody reads this side in this run; the first block of a head writes the
-            // head's g, that of the first v-head of a k-head its k.
-            unsafe {
-                let at = log.g[1 - state.side] + head * size_of::<f32>();
-                let mut g = state.log.columns(at, run.tokens, 1, heads);
-                for t in 0..run.tokens {
-                    g.row_mut(t)[0] = tokens.g[t * heads];
-                }
-            }
-            if head < k_heads {
-                let at = log.k[1 - state.side] + k_head * d * size_of::<f32>();
-                // SAFETY: as above.
-                let mut k = unsafe { state.log.columns(at, run.tokens, d, k_heads * d) };
-                for t in 0..run.tokens {
-                    k.row_mut(t)
-                        .copy_from_slice(&tokens.k[t * k_heads * d..][..d]);
-                }
+            self.log_gates(run, state, &log, tokens);
+        }
+    }
+
+    /// Logs g, as the first part of its head, and k, as that of the first v-head of its k-head.
+    fn log_gates(&self, run: &Run<'_>, state: Recurrent<'_>, log: &ScanLog, tokens: Tokens<'_>) {
+        let (written, d) = (1 - state.side, self.d);
+        let at = log.g[written] + self.head * size_of::<f32>();
+        // SAFETY: nobody reads this side in this run, and no other chunk writes here.
+        let mut g = unsafe { state.log.columns(at, run.tokens, 1, self.heads) };
+        for t in 0..run.tokens {
+            g.row_mut(t)[0] = tokens.g[t * tokens.gate_stride];
+        }
+        if self.head < self.k_heads {
+            let at = log.k[written] + self.head * d * size_of::<f32>();
+            // SAFETY: as above.
+            let mut k = unsafe { state.log.columns(at, run.tokens, d, self.k_heads * d) };
+            for t in 0..run.tokens {
+                k.row_mut(t)
+                    .copy_from_slice(&tokens.k[t * tokens.qk_stride..][..d]);
             }
         }
     }

@@ -7,6 +7,7 @@ mod attention;
 mod bind;
 mod deltanet;
 mod elementwise;
+mod gated_delta_net;
 mod layout;
 mod moe;
 mod moe_fused;
@@ -16,6 +17,7 @@ mod rows;
 pub use bind::{BindError, Bound, State, bind};
 
 use bind::activation_type;
+use gated_delta_net::HeadRows;
 use moe_fused::Routing;
 use project::{PreparedFor, Rounded};
 
@@ -217,6 +219,8 @@ pub struct Scratch {
     scores: Vec<f32>,
     /// A part of a recurrent state that is not to be stored.
     matrix: Vec<f32>,
+    /// What one head of a scan takes and gives.
+    head: HeadRows,
     /// RoPE cosines and sines, and of which position, `n_rot` and base.
     angles: (Vec<f32>, Vec<f32>),
     angles_of: Option<(i32, usize, u32)>,

@@ -1,0 +1,200 @@
+//! A DeltaNet block in two ops besides its projections.
+//!
+//! Looks for a projection that is convolved and goes through SiLU, and nothing else: the channels
+//! of a convolution do not meet, so `project_conv` convolves the columns that a chunk of the
+//! projection has made. And for a scan with all around it: the split and L2 norms of q and k, decay
+//! and beta before it, the norm by heads, the gate and the rounding behind it. None of that crosses
+//! heads, so `gated_delta_net` does it head by head. The rounding goes in only where some heads
+//! together are whole blocks of it. Each op takes the place of the one on its state that it
+//! replaces. Whatever is an output or has another reader stays a value, and the ops stay.
+
+use sharpi_ir::{DType, Graph, NodeId, Op, Operand, Patch, Symbols, Value, WeightId};
+
+use crate::pass::{Context, Pass, PassError, Stats};
+use crate::pattern::{Product, erase_with_roundings, feeder, only_user, result, value, weight};
+use crate::rewrite::{Rule, rewrite};
+
+/// Fuses what stands around a convolution and a scan.
+pub struct FuseGdn;
+
+const RULES: &[Rule] = &[
+    Rule {
+        name: "project-and-convolve",
+        find: project_and_convolve,
+    },
+    Rule {
+        name: "scan-and-gate",
+        find: scan_and_gate,
+    },
+];
+
+impl Pass for FuseGdn {
+    fn name(&self) -> &'static str {
+        "fuse-gdn"
+    }
+
+    fn doc(&self) -> &'static str {
+        "takes the convolution into its projection; norms, decay, beta and gate into the scan"
+    }
+
+    fn run(&self, graph: &mut Graph, context: &mut Context<'_>) -> Result<Stats, PassError> {
+        rewrite(graph, context.symbols, RULES)
+    }
+}
+
+fn project_and_convolve(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
+    let Op::CausalConv {} = graph.op(node)? else {
+        return None;
+    };
+    let silu = only_user(graph, result(node))?;
+    let Op::Silu {} = graph.op(silu)? else {
+        return None;
+    };
+    let (product, state) = (Product::feeding(graph, node, 0)?, graph.state(node)?);
+    let mut patch = Patch::new("project-and-convolve");
+    let operands = [
+        product.x.into(),
+        Operand::State(state).into(),
+        product.weight.into(),
+        weight(graph, node, 1)?.into(),
+    ];
+    let u = patch.add(Op::ProjectConv { norm_eps: None }, &operands);
+    patch.replace(result(silu), u);
+    erase_with_roundings(graph, &mut patch, &[product.node, node, silu]);
+    Some(patch)
+}
+
+/// What a scan takes, with the nodes between that and the scan.
+struct Inputs {
+    u: Value,
+    l2_eps: f32,
+    alpha: Value,
+    dt: WeightId,
+    a: WeightId,
+    beta: Value,
+    nodes: Vec<NodeId>,
+}
+
+fn inputs(graph: &Graph, scan: NodeId) -> Option<Inputs> {
+    let mut nodes = Vec::new();
+    let (q, l2_eps) = normed_part(graph, scan, 0, &mut nodes)?;
+    let (k, k_eps) = normed_part(graph, scan, 1, &mut nodes)?;
+    let v = part(graph, scan, 2, &mut nodes)?;
+    let split = q.node;
+    let Op::Split { axis: 1, sizes } = graph.op(split)? else {
+        return None;
+    };
+    let in_order = [q, k, v].iter().zip(0..).all(|(part, i)| {
+        let result = i;
+        *part
+            == Value {
+                node: split,
+                result,
+            }
+    });
+    let bits_agree = l2_eps.to_bits() == k_eps.to_bits();
+    if !in_order || !bits_agree || sizes.len() != 3 || sizes[0] != sizes[1] {
+        return None;
+    }
+    nodes.push(split);
+    let scaled = feeder(graph, scan, 3)?;
+    let softplus = feeder(graph, scaled, 0)?;
+    let biased = feeder(graph, softplus, 0)?;
+    let sigmoid = feeder(graph, scan, 4)?;
+    let (Op::Mul {}, Op::Softplus {}, Op::Add {}, Op::Sigmoid {}) = (
+        graph.op(scaled)?,
+        graph.op(softplus)?,
+        graph.op(biased)?,
+        graph.op(sigmoid)?,
+    ) else {
+        return None;
+    };
+    nodes.extend([scaled, softplus, biased, sigmoid]);
+    Some(Inputs {
+        u: value(graph, split, 0)?,
+        l2_eps,
+        alpha: value(graph, biased, 0)?,
+        dt: weight(graph, biased, 1)?,
+        a: weight(graph, scaled, 1)?,
+        beta: value(graph, sigmoid, 0)?,
+        nodes,
+    })
+}
+
+/// The flat value that a `reshape` alone shows to `reader` alone.
+fn part(graph: &Graph, reader: NodeId, slot: usize, nodes: &mut Vec<NodeId>) -> Option<Value> {
+    let heads = feeder(graph, reader, slot)?;
+    let Op::Reshape { .. } = graph.op(heads)? else {
+        return None;
+    };
+    nodes.push(heads);
+    let flat = value(graph, heads, 0)?;
+    (only_user(graph, flat) == Some(heads)).then_some(flat)
+}
+
+/// [`part`] behind an L2 norm, and its `eps`.
+fn normed_part(
+    graph: &Graph,
+    scan: NodeId,
+    slot: usize,
+    nodes: &mut Vec<NodeId>,
+) -> Option<(Value, f32)> {
+    let norm = feeder(graph, scan, slot)?;
+    let Op::L2norm { eps } = *graph.op(norm)? else {
+        return None;
+    };
+    nodes.push(norm);
+    Some((part(graph, norm, 0, nodes)?, eps))
+}
+
+fn scan_and_gate(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
+    let Op::GdnScan {} = graph.op(node)? else {
+        return None;
+    };
+    let inputs = inputs(graph, node)?;
+    let state = graph.state(node)?;
+    let norm = only_user(graph, result(node))?;
+    let flat = only_user(graph, result(norm))?;
+    let gated = only_user(graph, result(flat))?;
+    let gate = feeder(graph, gated, 1)?;
+    let (Op::Rmsnorm { eps }, Op::Reshape { .. }, Op::Mul {}, Op::Silu {}) = (
+        graph.op(norm)?,
+        graph.op(flat)?,
+        graph.op(gated)?,
+        graph.op(gate)?,
+    ) else {
+        return None;
+    };
+    let z = value(graph, gate, 0)?;
+    let by_heads = value(graph, gated, 0) == Some(result(flat));
+    if !by_heads || graph.ty(z) != graph.ty(result(gated)) || graph.ty(z).rank() != 2 {
+        return None;
+    }
+    let rounding = only_user(graph, result(gated)).and_then(|user| match graph.op(user)? {
+        Op::Quantize { to } => Some((user, *to)),
+        _ => None,
+    });
+    let op = Op::GatedDeltaNet {
+        l2_eps: inputs.l2_eps,
+        eps: *eps,
+        to: rounding.map_or(DType::F32, |(_, to)| to),
+    };
+    let mut patch = Patch::new("scan-and-gate");
+    let operands = [
+        inputs.u.into(),
+        z.into(),
+        inputs.alpha.into(),
+        inputs.beta.into(),
+        Operand::State(state).into(),
+        inputs.dt.into(),
+        inputs.a.into(),
+        weight(graph, norm, 1)?.into(),
+    ];
+    let y = patch.add(op, &operands);
+    let rounding = rounding.map(|(rounding, _)| rounding);
+    patch.replace(result(rounding.unwrap_or(gated)), y);
+    let around = [node, norm, flat, gated, gate];
+    let replaced = around.into_iter().chain(inputs.nodes).chain(rounding);
+    replaced.for_each(|n| patch.erase(n));
+    Some(patch)
+}
