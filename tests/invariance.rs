@@ -270,31 +270,81 @@ fn a_second_session_and_a_reset_one_give_the_same_bits() {
     }
 }
 
-/// Every way to leave passes out that is tested: none runs, each prefix of them, all but one.
-fn choices_of_passes() -> Vec<Vec<&'static str>> {
+/// The passes that can be skipped, in order.
+fn optional_passes() -> Vec<&'static str> {
     let table = passes_table().into_iter().filter(|p| !p.required);
-    let optional: Vec<&str> = table.map(|p| p.name).collect();
-    let prefixes = (0..optional.len()).map(|n| optional[n..].to_vec());
-    let single = optional.iter().map(|name| vec![*name]);
-    prefixes.chain(single).collect()
+    table.map(|p| p.name).collect()
+}
+
+/// Runs of several widths without some passes against one token at a time with all of them.
+fn assert_passes_change_nothing(name: &str, choices: &[Vec<&str>]) {
+    let widths = [1, 2, 3, 17, 64];
+    let model = model(name);
+    let ids = tokens_for(&model, widths.iter().sum());
+    let expected = one_by_one(&ordinary(&model), &ids);
+    for (i, skip) in choices.iter().enumerate() {
+        let executable = compiled(&model, DType::F16, skip);
+        let mut session = session(&executable, 1 + i % 3);
+        let found = evaluate(&mut session, &ids, &widths);
+        assert_same(&found, &expected, &format!("{name} without {skip:?}"));
+    }
 }
 
 #[test]
-fn the_optional_passes_do_not_change_a_bit() {
-    for (name, model) in models() {
-        let widths = [1, 2, 3, 17, 64];
-        let ids = tokens_for(&model, widths.iter().sum());
+fn no_prefix_of_the_pipeline_changes_a_bit() {
+    let optional = optional_passes();
+    let prefixes: Vec<_> = (0..optional.len())
+        .map(|n| optional[n..].to_vec())
+        .collect();
+    for name in ["tiny-dense-Q4_K_M", "tiny-moe-Q4_K_M"] {
+        assert_passes_change_nothing(name, &prefixes);
+    }
+}
+
+#[test]
+fn no_single_pass_changes_a_bit() {
+    let single: Vec<_> = optional_passes().into_iter().map(|p| vec![p]).collect();
+    for name in ["tiny-dense-Q4_K_M", "tiny-moe-Q4_K_M"] {
+        assert_passes_change_nothing(name, &single);
+    }
+}
+
+#[test]
+fn the_optional_passes_together_do_not_change_a_bit_whatever_the_weights_types() {
+    for name in [
+        "micro-dense-Q2_K",
+        "micro-dense-IQ4_XS",
+        "micro-dense-f32",
+        "micro-moe-f32",
+    ] {
+        assert_passes_change_nothing(name, &[optional_passes()]);
+    }
+    for name in ["micro-dense-F16", "micro-dense-BF16", "micro-dense-Q4_1"] {
+        let model = requantise::derived(name).expect("a simple type");
+        let ids = tokens(&model);
         let expected = one_by_one(&ordinary(&model), &ids);
-        let mut choices = choices_of_passes();
-        if !["tiny-dense-Q4_K_M", "tiny-moe-Q4_K_M"].contains(&name) {
-            // The graphs are the same but for the weights' types: all passes against none.
-            choices.truncate(1);
-        }
-        for (i, skip) in choices.into_iter().enumerate() {
+        let executable = compiled(&model, DType::F16, &optional_passes());
+        let found = evaluate(&mut session(&executable, 1), &ids, &[17]);
+        assert_same(
+            &found,
+            &expected,
+            &format!("{name} without optional passes"),
+        );
+    }
+}
+
+#[test]
+fn dead_bytes_that_are_overwritten_change_nothing() {
+    for (name, model) in models() {
+        let ids = tokens_for(&model, 20);
+        let expected = one_by_one(&ordinary(&model), &ids);
+        for skip in [vec![], optional_passes()] {
             let executable = compiled(&model, DType::F16, &skip);
-            let mut session = session(&executable, 1 + i % 3);
-            let found = evaluate(&mut session, &ids, &widths);
-            assert_same(&found, &expected, &format!("{name} without {skip:?}"));
+            let mut session = session(&executable, 2);
+            session.poison(true);
+            let found = evaluate(&mut session, &ids, &[17, 1, 2]);
+            let what = format!("{name} without {skip:?}, dead bytes overwritten");
+            assert_same(&found, &expected, &what);
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use sharpi_ir::{Graph, NodeId, NodeKind, Op, Value};
+use sharpi_ir::{Graph, NodeId, NodeKind, Op, Operand, Value};
 
 use crate::compile::Plan;
 use crate::label::Labels;
@@ -159,7 +159,9 @@ pub fn check_memory(graph: &Graph, steps: &[Vec<NodeId>], memory: &MemoryPlan) -
     let mut alive: Vec<Alive> = Vec::new();
     for next in lifetimes(graph, steps, memory) {
         alive.retain(|a| a.last >= next.first);
-        for a in alive.iter().filter(|a| a.shares_bytes_with(&next)) {
+        let clashes =
+            |a: &&Alive| a.shares_bytes_with(&next) && !takes_over(graph, steps, &next, a);
+        for a in alive.iter().filter(clashes) {
             faults.push(PlanFault::Overlap {
                 one: labels.value(a.value),
                 other: labels.value(next.value),
@@ -169,6 +171,27 @@ pub fn check_memory(graph: &Graph, steps: &[Vec<NodeId>], memory: &MemoryPlan) -
         alive.push(next);
     }
     faults
+}
+
+/// Whether a value is made on the bytes of another that its op alone reads, in the one slot whose
+/// elements it overwrites as it goes, and that nobody reads afterwards.
+fn takes_over(graph: &Graph, steps: &[Vec<NodeId>], new: &Alive, old: &Alive) -> bool {
+    let maker = new.value.node;
+    let slot = match graph.op(maker) {
+        Some(Op::MatmulAdd {}) => 2,
+        Some(Op::MoeSum { .. }) => 4,
+        Some(_) | None => return false,
+    };
+    let shows = |v: &Value| buffer(graph, *v) == old.value;
+    let operands = graph.operands(maker).into_iter().enumerate();
+    let slots = operands.filter(|(_, o)| matches!(o, Operand::Value(v) if shows(v)));
+    let only_there = slots.map(|(i, _)| i).eq([slot]);
+    let beside = steps.get(new.first).into_iter().flatten();
+    let read_beside = beside
+        .filter(|n| **n != maker)
+        .any(|n| graph.value_operands(*n).any(|v| shows(&v)));
+    let ends_here = old.last == new.first && !graph.outputs().values().any(shows);
+    old.place == new.place && only_there && ends_here && !read_beside
 }
 
 fn check_place(

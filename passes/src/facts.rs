@@ -56,3 +56,13 @@ pub(crate) fn treatment(op: &Op) -> Treatment {
         | Op::GatedAttention { .. } => Treatment::Plain,
     }
 }
+
+/// The slot of the operand whose bytes the op's result may take: each chunk reads of it just what
+/// it then writes.
+pub(crate) fn in_place(op: &Op) -> Option<usize> {
+    match op {
+        Op::MatmulAdd {} => Some(2),
+        Op::MoeSum { .. } => Some(4),
+        _ => None,
+    }
+}

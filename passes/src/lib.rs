@@ -33,6 +33,7 @@ mod report;
 pub mod rewrite;
 mod rollback;
 mod schedule;
+mod select_rows;
 mod stage;
 
 pub use check_plan::{PlanFault, check_memory, check_plan, check_schedule};
@@ -56,4 +57,5 @@ pub use quantize_activations::QuantizeActivations;
 pub use report::{PassReport, Report};
 pub use rollback::rollback_bytes;
 pub use schedule::{Schedule, ScheduleSteps};
+pub use select_rows::SelectRows;
 pub use stage::Stage;

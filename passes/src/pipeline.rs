@@ -12,6 +12,7 @@ use crate::pass::Pass;
 use crate::plan_memory::PlanMemory;
 use crate::quantize_activations::QuantizeActivations;
 use crate::schedule::ScheduleSteps;
+use crate::select_rows::SelectRows;
 use crate::stage::Stage;
 
 /// Passes that together take a module to a stage.
@@ -27,6 +28,7 @@ pub static PIPELINE: &[Phase] = &[
     Phase {
         stage: Stage::Fused,
         passes: &[
+            &SelectRows,
             &QuantizeActivations,
             &Cse,
             &Dce,

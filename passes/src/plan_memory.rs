@@ -4,13 +4,15 @@
 //! bounds of the symbols. A value's bytes are taken from the step that makes it through the step
 //! of its last reader, both included: ops of one step may run at the same time, so nothing is
 //! reused within a step. Inputs are there before the first step, outputs stay to the end. A value
-//! and its views are one buffer.
+//! and its views are one buffer. So are an op's result and an operand that it may overwrite, if
+//! nothing else reads the operand in that step or later: see [`in_place`].
 
 use std::collections::HashMap;
 
 use indexmap::IndexMap;
-use sharpi_ir::{Dim, Graph, Symbol, Value};
+use sharpi_ir::{Dim, Graph, Operand, Symbol, Value};
 
+use crate::facts::in_place;
 use crate::flow::Flow;
 use crate::label;
 use crate::pack::{Block, pack, widest_moment};
@@ -69,21 +71,29 @@ impl Pass for PlanMemory {
 fn plan(graph: &Graph, schedule: &Schedule) -> Result<MemoryPlan, PassError> {
     let flow = Flow::new(graph)?;
     let lifetimes = lifetimes(graph, &flow, schedule)?;
+    let homes = homes(graph, &flow, &lifetimes);
+    let home = |v: Value| homes.get(&v).copied().unwrap_or(v);
     let mut sum_bytes = 0usize;
-    let mut blocks = Vec::with_capacity(lifetimes.len());
-    for (&v, &(first, last)) in &lifetimes {
+    let mut blocks: IndexMap<Value, Block> = IndexMap::with_capacity(lifetimes.len());
+    for (&v, life) in &lifetimes {
         let bytes = largest_bytes(graph, v)?.checked_next_multiple_of(ALIGNMENT);
         let sum = bytes.and_then(|bytes| sum_bytes.checked_add(bytes));
         let (Some(bytes), Some(sum)) = (bytes, sum) else {
             return Err(unaddressable(graph, v));
         };
         sum_bytes = sum;
-        blocks.push(Block { bytes, first, last });
+        let block = blocks.entry(home(v)).or_insert(Block {
+            bytes,
+            first: life.first,
+            last: life.last,
+        });
+        block.last = block.last.max(life.last);
     }
-    let (offsets, arena_bytes) = pack(&blocks);
+    let in_order: Vec<Block> = blocks.values().copied().collect();
+    let (offsets, arena_bytes) = pack(&in_order);
     let mut placements = HashMap::new();
     for v in graph.nodes().flat_map(|node| graph.values(node)) {
-        if let Some(block) = lifetimes.get_index_of(&flow.buffer(v)) {
+        if let Some(block) = blocks.get_index_of(&home(flow.buffer(v))) {
             let (offset, bytes) = (offsets[block], largest_bytes(graph, v)?);
             placements.insert(v, Placement { offset, bytes });
         }
@@ -92,41 +102,89 @@ fn plan(graph: &Graph, schedule: &Schedule) -> Result<MemoryPlan, PassError> {
         placements,
         arena_bytes,
         sum_bytes,
-        lower_bound_bytes: widest_moment(&blocks),
+        lower_bound_bytes: widest_moment(&in_order),
     })
 }
 
-/// First and last step at which each buffer's bytes are taken.
+/// Steps at which a buffer's bytes are taken.
+struct Lifetime {
+    first: usize,
+    last: usize,
+    /// How many operands read it at the last of them; an output is read once more, at the end.
+    last_reads: usize,
+}
+
 fn lifetimes(
     graph: &Graph,
     flow: &Flow,
     schedule: &Schedule,
-) -> Result<IndexMap<Value, (usize, usize)>, PassError> {
+) -> Result<IndexMap<Value, Lifetime>, PassError> {
     let steps = schedule.steps.iter().enumerate();
     let step_of: HashMap<_, _> = steps
         .flat_map(|(step, ops)| ops.iter().map(move |op| (*op, step)))
         .collect();
+    let made = |first| Lifetime {
+        first,
+        last: first,
+        last_reads: 0,
+    };
     let mut lifetimes = IndexMap::new();
     for v in graph.inputs().iter().flat_map(|n| graph.values(*n)) {
-        lifetimes.insert(v, (0, 0));
+        lifetimes.insert(v, made(0));
     }
+    let read = |lifetimes: &mut IndexMap<Value, Lifetime>, v: &Value, step: usize| {
+        if let Some(life) = lifetimes.get_mut(v) {
+            if step > life.last {
+                (life.last, life.last_reads) = (step, 0);
+            }
+            life.last_reads += usize::from(step == life.last);
+        }
+    };
     for op in &flow.ops {
         let step = step_of.get(&op.node).copied();
         let step = step.ok_or(PassError::NotYet { pass: "schedule" })?;
-        lifetimes.extend(graph.values(op.node).map(|v| (v, (step, step))));
+        lifetimes.extend(graph.values(op.node).map(|v| (v, made(step))));
         for v in &op.reads {
-            if let Some((_, last)) = lifetimes.get_mut(v) {
-                *last = step.max(*last);
-            }
+            read(&mut lifetimes, v, step);
         }
     }
-    let end = schedule.steps.len().saturating_sub(1);
+    let end = schedule.steps.len();
     for v in graph.outputs().values() {
-        if let Some((_, last)) = lifetimes.get_mut(&flow.buffer(*v)) {
-            *last = end;
-        }
+        read(&mut lifetimes, &flow.buffer(*v), end);
+    }
+    // There is no step behind the last.
+    for life in lifetimes.values_mut() {
+        life.last = life.last.min(end.saturating_sub(1));
     }
     Ok(lifetimes)
+}
+
+/// The first of those buffers whose bytes each in turn takes over, for those that take over any.
+fn homes(
+    graph: &Graph,
+    flow: &Flow,
+    lifetimes: &IndexMap<Value, Lifetime>,
+) -> HashMap<Value, Value> {
+    let mut homes: HashMap<Value, Value> = HashMap::new();
+    for op in &flow.ops {
+        let slot = graph.op(op.node).and_then(in_place);
+        let overwritten = slot.and_then(|slot| match graph.operands(op.node).get(slot) {
+            Some(Operand::Value(v)) => Some(flow.buffer(*v)),
+            Some(Operand::Weight(_) | Operand::State(_)) | None => None,
+        });
+        let (Some(old), Some(new)) = (overwritten, graph.values(op.node).next()) else {
+            continue;
+        };
+        let (Some(life), Some(next)) = (lifetimes.get(&old), lifetimes.get(&new)) else {
+            continue;
+        };
+        let is_output = graph.outputs().values().any(|v| flow.buffer(*v) == old);
+        if life.last == next.first && life.last_reads == 1 && !is_output {
+            let home = homes.get(&old).copied().unwrap_or(old);
+            homes.insert(new, home);
+        }
+    }
+    homes
 }
 
 /// Bytes of a value at the upper bounds of its symbols.

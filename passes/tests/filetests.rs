@@ -59,6 +59,11 @@ fn fuse_norm_does_what_its_cases_say() {
 }
 
 #[test]
+fn select_rows_does_what_its_cases_say() {
+    run_cases("select-rows");
+}
+
+#[test]
 fn schedule_does_what_its_cases_say() {
     run_cases("schedule");
 }

@@ -29,6 +29,7 @@ fn the_table_of_passes_is_in_the_order_in_which_they_run() {
         .map(|p| (p.name, p.required, p.stage))
         .collect();
     let expected = [
+        ("select-rows", false, Stage::Fused),
         ("quantize-activations", true, Stage::Fused),
         ("cse", false, Stage::Fused),
         ("dce", false, Stage::Fused),

@@ -52,7 +52,8 @@ pub(super) struct Run {
     ignore_eos: bool,
     #[command(flatten)]
     spec: SpecArgs,
-    /// Tell the norm and the ends of each named tensor on stderr; also SHARPI_TRACE_LAYERS=1
+    /// Tell the norm and the ends of each named tensor on stderr, without the passes that would
+    /// fuse tensors away unless --passes names some; also SHARPI_TRACE_LAYERS=1
     #[arg(long)]
     trace_layers: bool,
     /// Do not print the prompt in front of the text
@@ -150,9 +151,14 @@ impl Run {
         let _progress = Progress::spinner("compiling the model");
         // A draft is verified together with the token before it.
         let width = 1 + draft.map_or(0, |d| d.n_max);
+        let traced = self.trace_layers || trace::is_set("SHARPI_TRACE_LAYERS");
+        let mut passes = self.passes.options();
+        if traced {
+            passes.only.get_or_insert_default();
+        }
         let options = CompileOptions {
             lower: self.lower.options(context, width),
-            passes: self.passes.options(),
+            passes,
         };
         let executable: Arc<Executable> = Arc::new(model.compile(&options)?);
         let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -163,7 +169,7 @@ impl Run {
             rollback: if draft.is_some() { width } else { 0 },
         };
         let mut session = Session::new(executable, &options)?;
-        if self.trace_layers || trace::is_set("SHARPI_TRACE_LAYERS") {
+        if traced {
             session.watch(Some(Box::new(trace::tensor)));
         }
         Ok(session)

@@ -4,6 +4,7 @@ mod barrier;
 mod call;
 mod error;
 mod executable;
+mod poison;
 mod region;
 mod session;
 mod state;
