@@ -87,8 +87,20 @@ impl Model {
     /// # Errors
     /// What [`Model::lower`] and the passes refuse.
     pub fn compile(&self, options: &CompileOptions) -> Result<Executable, Error> {
-        let module = self.lower(&options.lower)?;
-        let compiled = sharpi_passes::compile(module, &options.passes)?;
+        self.compile_module(self.lower(&options.lower)?, &options.passes)
+    }
+
+    /// Runs the passes over graphs on this model's weights, lowered or made in some other way, and
+    /// binds the plan to kernels.
+    ///
+    /// # Errors
+    /// What the passes refuse; weights that the file does not hold; ops without a kernel.
+    pub fn compile_module(
+        &self,
+        module: Module,
+        passes: &sharpi_passes::Options,
+    ) -> Result<Executable, Error> {
+        let compiled = sharpi_passes::compile(module, passes)?;
         Ok(Executable::new(compiled, &self.gguf)?)
     }
 }
