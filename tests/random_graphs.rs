@@ -148,17 +148,16 @@ fn bits(session: &mut Session, outputs: &[String]) -> Vec<Vec<u32>> {
 fn check(model: &Model, changes: &Changes) {
     let module = changed(model, changes);
     let names: Vec<String> = module.graphs["trunk"].outputs().keys().cloned().collect();
-    let run = |only: Option<Vec<String>>, poisoned: bool| {
-        let options = Options {
-            only,
-            ..Options::default()
-        };
+    let run = |options: Options, poisoned: bool| {
         let executable = model.compile_module(module.clone(), &options);
         let mut session = session(&Arc::new(executable.expect("a plan")), 2);
         session.poison(poisoned);
         bits(&mut session, &names)
     };
-    let (expected, found) = (run(Some(Vec::new()), false), run(None, true));
+    let (expected, found) = (
+        run(Options::required_only(), false),
+        run(Options::default(), true),
+    );
     for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
         assert!(found == expected, "{}", names[i % names.len()]);
     }

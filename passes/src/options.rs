@@ -42,6 +42,15 @@ impl Default for Verify {
 }
 
 impl Options {
+    /// No pass but those that a run needs: nothing is fused, so every tensor that the imported
+    /// graphs name can be seen.
+    pub fn required_only() -> Options {
+        Options {
+            only: Some(Vec::new()),
+            ..Options::default()
+        }
+    }
+
     /// # Errors
     /// A name that no pass (or, for `stop_after`, no stage) has; a required pass to be skipped.
     pub(crate) fn check(&self) -> Result<(), CompileError> {

@@ -6,6 +6,8 @@ use std::sync::atomic::AtomicBool;
 use serde::Serialize;
 use sharpi_ir::Module;
 
+use sharpi_passes::Options;
+
 use super::deviation::Deviation;
 use super::error::ParityError;
 use super::golden::{Dump, Pass, Tensor};
@@ -60,7 +62,12 @@ pub fn bisect(
 ) -> Result<Bisection, ParityError> {
     check(model, dump)?;
     let most = dump.rounds[0].draft.len() + 1;
-    let executable = Arc::new(compile(model, dump.cache_type, most)?);
+    let executable = Arc::new(compile(
+        model,
+        dump.cache_type,
+        most,
+        Options::required_only(),
+    )?);
     if !executable.module().graphs.contains_key("mtp") {
         return Err(ParityError::NoHead);
     }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use sharpi_ir::DType;
 
+use sharpi_passes::Options;
+
 use super::error::ParityError;
 use super::golden::Capture;
 use super::outcome::{Compared, Outcome, Skip};
@@ -146,7 +148,7 @@ pub fn compare(
         if !captures.iter().any(to_do) {
             continue;
         }
-        let executable = Arc::new(compile(model, cache, widest)?);
+        let executable = Arc::new(compile(model, cache, widest, Options::default())?);
         for (capture, outcome) in captures.iter().zip(&mut outcomes) {
             if !to_do(capture) {
                 continue;

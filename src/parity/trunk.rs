@@ -1,6 +1,7 @@
 //! Feeding the trunk.
 
 use sharpi_ir::DType;
+use sharpi_passes::Options;
 
 use super::error::ParityError;
 use crate::generate::GenerateError;
@@ -8,7 +9,12 @@ use crate::lower::LowerOptions;
 use crate::{CompileOptions, Error, Executable, Input, Model, Session};
 
 /// Compiles a model with a cache of that type, for runs that give up to `rows` rows of logits.
-pub(super) fn compile(model: &Model, cache: DType, rows: usize) -> Result<Executable, Error> {
+pub(super) fn compile(
+    model: &Model,
+    cache: DType,
+    rows: usize,
+    passes: Options,
+) -> Result<Executable, Error> {
     let default = LowerOptions::default();
     model.compile(&CompileOptions {
         lower: LowerOptions {
@@ -17,7 +23,7 @@ pub(super) fn compile(model: &Model, cache: DType, rows: usize) -> Result<Execut
             max_rows: default.max_rows.max(rows),
             ..default
         },
-        ..CompileOptions::default()
+        passes,
     })
 }
 

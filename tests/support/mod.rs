@@ -9,7 +9,6 @@ use std::sync::Arc;
 use sharpi_compile::ir::DType;
 use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::parity::Capture;
-use sharpi_compile::passes::Options;
 use sharpi_compile::{CompileOptions, Executable, Input, Model, Session, SessionOptions};
 
 pub fn fixtures() -> PathBuf {
@@ -67,26 +66,13 @@ pub fn model(name: &str) -> Model {
 }
 
 pub fn compile(model: &Model, cache: DType) -> Arc<Executable> {
-    compile_with(model, cache, Options::default())
-}
-
-/// Without optional passes, so that every tensor which the reference names is a value.
-pub fn compile_unfused(model: &Model, cache: DType) -> Arc<Executable> {
-    let passes = Options {
-        only: Some(Vec::new()),
-        ..Options::default()
-    };
-    compile_with(model, cache, passes)
-}
-
-fn compile_with(model: &Model, cache: DType, passes: Options) -> Arc<Executable> {
     let options = CompileOptions {
         lower: LowerOptions {
             cache_k: cache,
             cache_v: cache,
             ..LowerOptions::default()
         },
-        passes,
+        ..CompileOptions::default()
     };
     Arc::new(model.compile(&options).expect("a compiled model"))
 }

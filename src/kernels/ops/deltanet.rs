@@ -111,18 +111,45 @@ fn convolve(
 /// A projection, its convolution and SiLU; a chunk is a range of channels. The log is that of
 /// [`CausalConv`].
 pub(super) struct ProjectConv {
-    pub(super) x: Activations,
-    pub(super) weight: WeightData,
-    /// `[C, K]`.
-    pub(super) kernel: Vec<f32>,
-    pub(super) state: usize,
-    pub(super) y: Slot,
+    x: Activations,
+    weight: WeightData,
+    /// Of each chunk's channels, `[K, channels]`.
+    taps: Vec<Vec<f32>>,
+    state: usize,
+    y: Slot,
 }
 
 impl ProjectConv {
-    fn rows(&self) -> usize {
-        chunk_rows(self.weight.ty.row_bytes(self.x.x.last()))
+    /// `kernel` is `[C, K]`.
+    pub(super) fn new(
+        x: Activations,
+        weight: WeightData,
+        kernel: &WeightData,
+        state: usize,
+        y: Slot,
+    ) -> ProjectConv {
+        let (k, rows) = (kernel.dims[1], rows_of_chunk(&x, &weight));
+        let kernel = kernel.floats();
+        let taps = kernel
+            .chunks(rows * k)
+            .map(|chunk| taps(chunk, k))
+            .collect();
+        ProjectConv {
+            x,
+            weight,
+            taps,
+            state,
+            y,
+        }
     }
+
+    fn rows(&self) -> usize {
+        rows_of_chunk(&self.x, &self.weight)
+    }
+}
+
+fn rows_of_chunk(x: &Activations, weight: &WeightData) -> usize {
+    chunk_rows(weight.ty.row_bytes(x.x.last()))
 }
 
 impl Kernel for ProjectConv {
@@ -147,10 +174,9 @@ impl Kernel for ProjectConv {
         let at = self.y.offset + first * size_of::<f32>();
         // SAFETY: these channels of the result belong to this chunk.
         let mut y = unsafe { run.arena.columns(at, run.tokens, count, channels) };
-        let k = self.kernel.len() / channels;
         let inputs = Inputs {
             x: tile,
-            taps: &taps(&self.kernel[first * k..][..count * k], k),
+            taps: &self.taps[chunk],
             stride: count,
             first: 0,
         };

@@ -11,14 +11,16 @@ mod gated_delta_net;
 mod layout;
 mod moe;
 mod moe_fused;
+mod parts;
 mod project;
 mod rows;
 
-pub use bind::{BindError, Bound, State, bind};
+pub use bind::bind;
+pub use parts::{BindError, Bound, State};
 
-use bind::activation_type;
 use gated_delta_net::HeadRows;
 use moe_fused::Routing;
+use parts::activation_type;
 use project::{PreparedFor, Rounded};
 
 use std::sync::Arc;
