@@ -8,9 +8,13 @@ use std::time::{Duration, Instant};
 use sharpi_compile::lower::{BlockKind, LowerOptions};
 use sharpi_compile::passes::{Compiled, Options, check_plan, compile};
 
-fn compiled(layers: usize) -> Compiled {
+/// The plan, and how many ops the trunk had before the passes.
+fn compiled(layers: usize) -> (Compiled, usize) {
     let module = dense_27b::model(layers).lower(&LowerOptions::default());
-    compile(module.expect("graphs"), &Options::default()).expect("a plan")
+    let module = module.expect("graphs");
+    let ops = module.graphs["trunk"].op_count();
+    let compiled = compile(module, &Options::default()).expect("a plan");
+    (compiled, ops)
 }
 
 #[test]
@@ -19,9 +23,19 @@ fn a_27b_model_has_a_plan_without_faults_for_both_graphs() {
     let blocks = model.hparams().expect("sizes").blocks;
     let attention = blocks.iter().filter(|b| **b == BlockKind::Attention);
     assert_eq!((blocks.len(), attention.count()), (64, 16));
-    let Compiled { module, plans, .. } = compiled(64);
+    let (Compiled { module, plans, .. }, ops) = compiled(64);
+    println!("{ops} ops in the trunk");
     for (name, graph) in &module.graphs {
-        assert_eq!(check_plan(graph, &plans[name]), [], "@{name}");
+        let plan = &plans[name];
+        assert_eq!(check_plan(graph, plan), [], "@{name}");
+        println!(
+            "@{name}: {} ops, {} steps, arena {} bytes of {}, rollback {} bytes per token",
+            graph.op_count(),
+            plan.steps.len(),
+            plan.memory.arena_bytes,
+            plan.memory.sum_bytes,
+            plan.rollback.values().sum::<usize>()
+        );
     }
     assert_eq!(plans.len(), 2);
 }
@@ -29,9 +43,8 @@ fn a_27b_model_has_a_plan_without_faults_for_both_graphs() {
 #[test]
 fn compiling_takes_less_than_quadratic_time() {
     let start = Instant::now();
-    let compiled = compiled(256);
+    let (_, ops) = compiled(256);
     let taken = start.elapsed();
-    let ops = compiled.module.graphs["trunk"].op_count();
-    assert!(ops > 8000, "{ops} ops");
+    assert!(ops > 7000, "{ops} ops");
     assert!(taken < Duration::from_secs(2), "{ops} ops took {taken:?}");
 }

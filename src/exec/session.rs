@@ -10,7 +10,7 @@ use super::error::RunError;
 use super::executable::{BoundGraph, Executable};
 use super::poison::dead_after_each_step;
 use super::region::Workers;
-use super::state::{Saved, State};
+use super::state::{Saved, State, allocate};
 
 /// How large a session is and how many threads it uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,7 +109,7 @@ impl Session {
         Ok(Session {
             workers: Workers::new(options.threads)?,
             states: states?,
-            arena: Arena::new(arena_bytes.unwrap_or(0)),
+            arena: allocate(arena_bytes.unwrap_or(0) as u128)?,
             options: *options,
             watcher: None,
             poisoned: false,

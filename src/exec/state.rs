@@ -203,10 +203,9 @@ impl State {
     }
 }
 
-fn allocate(bytes: u128) -> Result<Arena, RunError> {
-    // A context that no machine can hold would otherwise abort the process.
-    match usize::try_from(bytes) {
-        Ok(n) if n < 1 << 40 => Ok(Arena::new(n)),
-        _ => Err(RunError::Memory { bytes }),
-    }
+/// Memory, or an error where the machine has not as much.
+pub(super) fn allocate(bytes: u128) -> Result<Arena, RunError> {
+    let size = usize::try_from(bytes).ok();
+    size.and_then(Arena::try_new)
+        .ok_or(RunError::Memory { bytes })
 }

@@ -1,15 +1,39 @@
 //! The memory that the workers of a run share, and the contract by which they do.
 
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
+use std::ptr::NonNull;
 
-/// One cache line: the unit of allocation, so that everything starts aligned.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
+/// Everything in an arena starts at a multiple of this many bytes: a cache line.
+const LINE: usize = 64;
 
-/// Zeroed bytes, 64-byte aligned.
+/// Gives empty arenas an aligned address.
+#[repr(align(64))]
+struct Aligned;
+
+/// Zeroed bytes, 64-byte aligned. The system provides pages as they are first written.
 pub struct Arena {
-    lines: Vec<Line>,
+    first: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: an arena owns its bytes as a `Vec<u8>` does.
+unsafe impl Send for Arena {}
+// SAFETY: as above; `&Arena` only reads.
+unsafe impl Sync for Arena {}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        if self.len > 0 {
+            // SAFETY: allocated in `try_new` with this very layout.
+            unsafe { dealloc(self.first.as_ptr(), layout(self.len)) }
+        }
+    }
+}
+
+/// The layout of `len` bytes, which [`Arena::try_new`] has found to exist.
+fn layout(len: usize) -> Layout {
+    Layout::from_size_align(len, LINE).expect("a layout that was allocated with")
 }
 
 /// A plain number that may be read from any bytes.
@@ -19,26 +43,33 @@ impl Plain for i32 {}
 impl Plain for f32 {}
 
 impl Arena {
-    /// `bytes` zeroed bytes, rounded up to whole lines.
-    pub fn new(bytes: usize) -> Arena {
-        Arena {
-            lines: vec![Line([0; 64]); bytes.div_ceil(64)],
-        }
+    /// `bytes` zeroed bytes, rounded up to whole lines; `None` if the system has not as many.
+    pub fn try_new(bytes: usize) -> Option<Arena> {
+        let len = bytes.checked_next_multiple_of(LINE)?;
+        let first = match len {
+            0 => NonNull::<Aligned>::dangling().cast(),
+            _ => {
+                let layout = Layout::from_size_align(len, LINE).ok()?;
+                // SAFETY: the layout is not empty.
+                NonNull::new(unsafe { alloc_zeroed(layout) })?
+            }
+        };
+        Some(Arena { first, len })
     }
 
     /// Size in bytes.
     pub fn len(&self) -> usize {
-        self.lines.len() * 64
+        self.len
     }
 
     /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+        self.len == 0
     }
 
     /// Sets every byte to zero.
     pub fn clear(&mut self) {
-        self.lines.fill(Line([0; 64]));
+        self.slice_mut::<u8>(0, self.len).fill(0);
     }
 
     /// `count` elements from byte `offset` on.
@@ -49,9 +80,7 @@ impl Arena {
         let start = check::<T>(self.len(), offset, count);
         // SAFETY: in bounds and aligned as checked; the bytes are initialised, `Plain` types take
         // any bytes, and `&self` keeps writers out.
-        unsafe {
-            std::slice::from_raw_parts(self.lines.as_ptr().cast::<u8>().add(start).cast(), count)
-        }
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr().add(start).cast(), count) }
     }
 
     /// [`Arena::slice`] for writing.
@@ -60,7 +89,7 @@ impl Arena {
     /// As [`Arena::slice`].
     pub fn slice_mut<T: Plain>(&mut self, offset: usize, count: usize) -> &mut [T] {
         let start = check::<T>(self.len(), offset, count);
-        let first = self.lines.as_mut_ptr().cast::<u8>();
+        let first = self.first.as_ptr();
         // SAFETY: as for `slice`; `&mut self` keeps everybody else out.
         unsafe { std::slice::from_raw_parts_mut(first.add(start).cast(), count) }
     }
@@ -68,8 +97,8 @@ impl Arena {
     /// A view for the workers of one run.
     pub fn share(&mut self) -> Shared<'_> {
         Shared {
-            first: self.lines.as_mut_ptr().cast(),
-            len: self.len(),
+            first: self.first.as_ptr(),
+            len: self.len,
             owner: PhantomData,
         }
     }
@@ -164,7 +193,7 @@ mod tests {
 
     #[test]
     fn an_arena_starts_zeroed_and_aligned() {
-        let arena = Arena::new(100);
+        let arena = Arena::try_new(100).unwrap();
         assert_eq!(arena.len(), 128);
         assert_eq!(arena.slice::<f32>(64, 16), [0.0; 16]);
         assert!((arena.slice::<u8>(0, 1).as_ptr() as usize).is_multiple_of(64));
@@ -173,6 +202,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "elements at byte")]
     fn a_slice_beyond_the_end_is_refused() {
-        Arena::new(64).slice::<f32>(64, 1);
+        Arena::try_new(64).unwrap().slice::<f32>(64, 1);
     }
 }

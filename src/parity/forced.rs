@@ -25,8 +25,13 @@ pub(super) fn compare(case: &Case<'_>, progress: Progress<'_>) -> Result<Compare
         if step > 0 {
             logits = feed(&mut session, &[capture.ids[step - 1]], &[0])?;
         }
+        // Of log probabilities only the differences can be compared.
+        let offset = match (capture.log_probabilities, top.first()) {
+            (true, Some((id, best))) => logits[*id as usize] - best,
+            _ => 0.0,
+        };
         for (id, logit) in top {
-            largest = worse(largest, (logits[*id as usize] - logit).abs());
+            largest = worse(largest, (logits[*id as usize] - offset - logit).abs());
         }
         if capture.ignore_eos {
             let excluded = case.end_of_text.iter().map(|id| *id as usize);

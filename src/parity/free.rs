@@ -59,7 +59,7 @@ pub(super) fn compare(case: &Case<'_>, progress: Progress<'_>) -> Result<Compare
         }
         case.step(progress)?;
     }
-    if capture.n_draft_max > 0 {
+    if !capture.rounds.is_empty() {
         let module = case.executable.module();
         compared.rounds = Some(rounds::compare(capture, module, generator.rounds()));
     }

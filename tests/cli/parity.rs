@@ -151,6 +151,30 @@ fn a_forced_comparison_skips_captures_without_logits() {
 }
 
 #[test]
+fn log_probabilities_are_compared_by_their_differences() {
+    let mut captures = json!([two()[0]]);
+    captures[0]["log_probabilities"] = json!(true);
+    let steps = captures[0]["top5"].as_array_mut().unwrap();
+    for (step, top) in steps.iter_mut().enumerate() {
+        for best in top.as_array_mut().unwrap() {
+            best[1] = json!(best[1].as_f64().unwrap() - 3.0 - step as f64);
+        }
+    }
+    let record = json(parity(MODEL, &captures, "--mode forced --json"));
+    let largest = &record["captures"][0]["largest_logit_difference"];
+    assert!(largest.as_f64().unwrap() < 1e-3, "{record}");
+}
+
+#[test]
+fn a_capture_with_sums_in_place_of_rounds_is_compared_by_its_ids() {
+    let mut captures = json!([two()[1]]);
+    captures[0].as_object_mut().unwrap().remove("rounds");
+    let record = json(parity(MODEL, &captures, "--json"));
+    assert_eq!(record["captures"][0]["verdict"], "same", "{record}");
+    assert_eq!(record["captures"][0]["rounds"], Value::Null);
+}
+
+#[test]
 fn runs_of_every_width_give_the_same_bits() {
     let captures = json!([two()[0]]);
     let record = json(parity(MODEL, &captures, "--widths 1,2,3,40 --json"));
@@ -180,11 +204,7 @@ fn a_golden_file_that_cannot_be_used_is_refused_with_the_place() {
     let mut captures = two();
     captures[1]["rounds"][2]["draft"] = json!("none");
     let place = "[1].rounds[2].draft: invalid type";
-    fails(
-        parity(MODEL, &captures, ""),
-        1,
-        &[place, "list of captures"],
-    );
+    fails(parity(MODEL, &captures, ""), 1, &[place, "parity capture"]);
     let missing = sharpi("parity --golden no/such.json");
     fails(missing, 1, &["no/such.json", "path"]);
     let other = sharpi(&format!(

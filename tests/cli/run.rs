@@ -126,7 +126,7 @@ fn a_prompt_that_cannot_be_continued_is_refused() {
         1,
         &["3 tokens", "room for 2", "-c N"],
     );
-    let huge = sharpi("run -p x -c 99999999999");
+    let huge = sharpi("run -p x -c 9999999999");
     fails(huge, 1, &["cannot be allocated", "smaller context with -c"]);
     fails(sharpi("run --ids 1,2048"), 1, &["2048", "0 to 2047"]);
     fails(sharpi("run -f no/such.txt"), 1, &["no/such.txt", "-f"]);
