@@ -191,3 +191,16 @@ fn a_dump_goes_into_a_file_and_each_pass_leaves_one() {
     nowhere.arg(folder.path());
     fails(nowhere, 1, &["cannot write"]);
 }
+
+#[test]
+fn a_planned_graph_tells_its_steps_its_arena_and_what_going_back_costs() {
+    let text = stdout(sharpi("dump-graph --stage planned --graph trunk"));
+    for words in [
+        " steps, ",
+        " barriers",
+        "without reuse",
+        "rollback of 30864 bytes per token",
+    ] {
+        assert!(text.contains(words), "{words}");
+    }
+}

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 use sharpi_ir::{NodeId, NodeKind, Operand, Value};
+use sharpi_passes::rollback_bytes;
 
 use super::blocks::symbol_name;
 use super::fold::Piece;
@@ -43,6 +44,8 @@ struct GraphOut<'a> {
     bounds: IndexMap<String, [usize; 2]>,
     steps: Option<usize>,
     arena_bytes: Option<usize>,
+    /// Bytes that each token of a run that can be taken back costs.
+    rollback_bytes: Option<usize>,
     body: Vec<Entry<'a>>,
 }
 
@@ -147,6 +150,9 @@ fn graph<'a>(picture: &'a Picture<'a>, shown: &'a Shown<'a>) -> GraphOut<'a> {
         arena_bytes: decided
             .and_then(|d| d.memory.as_ref())
             .map(|m| m.arena_bytes),
+        rollback_bytes: decided
+            .and_then(|d| d.memory.as_ref())
+            .map(|_| rollback_bytes(shown.graph).values().sum()),
         body: body(picture, shown, &shown.pieces),
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use sharpi_ir::Operand;
-use sharpi_passes::print_snapshot;
+use sharpi_passes::{print_snapshot, rollback_bytes};
 
 use super::fold::Piece;
 use super::picture::{Picture, Section, Shown};
@@ -60,10 +60,21 @@ fn write_decisions(
         return Ok(());
     };
     if let Some(schedule) = &decided.schedule {
-        writeln!(out, "  ; {} steps", schedule.steps.len())?;
+        let steps = schedule.steps.len();
+        let barriers = steps.saturating_sub(1);
+        writeln!(out, "  ; {steps} steps, {barriers} barriers")?;
     }
     if let Some(memory) = &decided.memory {
-        writeln!(out, "  ; arena of {} bytes", memory.arena_bytes)?;
+        let (arena, sum) = (memory.arena_bytes, memory.sum_bytes);
+        let least = memory.lower_bound_bytes;
+        writeln!(
+            out,
+            "  ; arena of {arena} bytes, {sum} without reuse, {least} at the widest moment"
+        )?;
+        let graph = picture.snapshot.module.graphs.get(shown.name);
+        let rollback = graph.map(rollback_bytes).unwrap_or_default();
+        let bytes: usize = rollback.values().sum();
+        writeln!(out, "  ; rollback of {bytes} bytes per token")?;
     }
     Ok(())
 }
