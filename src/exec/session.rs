@@ -141,8 +141,8 @@ impl Session {
         }
     }
 
-    /// Goes back to what was saved, by this session or another one of the same executable. What
-    /// follows has the same bits as it had then.
+    /// Goes back to what was saved, here or in another session of the same executable. What follows
+    /// has the same bits as it had then.
     ///
     /// # Errors
     /// A copy from another model, from a session with another `rollback`, or with more tokens than

@@ -26,9 +26,7 @@ impl Kernel for KvStore {
     }
 
     fn run(&self, run: &Run<'_>, t: usize, _: &mut Scratch) {
-        let StateView::Kv { k, v } = run.states[self.state] else {
-            unreachable!("bound to a KV cache");
-        };
+        let (k, v) = caches(run, self.state);
         let width = self.layout.heads * self.layout.dim;
         // SAFETY: operands.
         let (keys, values, pos) = unsafe {
@@ -65,9 +63,6 @@ impl Kernel for Attention {
     }
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
-        let StateView::Kv { k, v } = run.states[self.state] else {
-            unreachable!("bound to a KV cache");
-        };
         let KvLayout {
             heads: kv_heads,
             dim,
@@ -86,14 +81,8 @@ impl Kernel for Attention {
         };
         let seen = pos[t] as usize + 1;
         let types = (self.layout.k, self.layout.v);
-        let width = kv_heads * dim;
         // SAFETY: the cache was stored in an earlier step and is not written in this one.
-        let (k, v) = unsafe {
-            (
-                head_rows(k, types.0, seen, width, kv_head * dim),
-                head_rows(v, types.1, seen, width, kv_head * dim),
-            )
-        };
+        let (k, v) = unsafe { head_rows(run, self.state, &self.layout, kv_head, seen) };
         scratch.scores.resize(seen, 0.0);
         scratch.query.clear();
         scratch.query.extend_from_slice(q);
@@ -133,9 +122,7 @@ impl Kernel for ProjectKv {
     }
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
-        let StateView::Kv { k, v } = run.states[self.state] else {
-            unreachable!("bound to a KV cache");
-        };
+        let (k, v) = caches(run, self.state);
         let KvLayout { heads, dim, .. } = self.layout;
         let (weight, cache, ty, columns) = match chunk.checked_sub(heads) {
             None => (&self.k, k, self.layout.k, chunk * dim..(chunk + 1) * dim),
@@ -211,9 +198,6 @@ impl Kernel for GatedAttention {
     }
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
-        let StateView::Kv { k, v } = run.states[self.state] else {
-            unreachable!("bound to a KV cache");
-        };
         let KvLayout {
             heads: kv_heads,
             dim,
@@ -227,14 +211,8 @@ impl Kernel for GatedAttention {
         let q = &q[chunk * 2 * width..][..2 * width];
         let seen = pos[t] as usize + 1;
         let types = (self.layout.k, self.layout.v);
-        let stride = kv_heads * dim;
         // SAFETY: the cache was stored in an earlier step and is not written in this one.
-        let (k, v) = unsafe {
-            (
-                head_rows(k, types.0, seen, stride, kv_head * dim),
-                head_rows(v, types.1, seen, stride, kv_head * dim),
-            )
-        };
+        let (k, v) = unsafe { head_rows(run, self.state, &self.layout, kv_head, seen) };
         let mut query = std::mem::take(&mut scratch.query);
         let mut out = std::mem::take(&mut scratch.row);
         query.resize(dim, 0.0);
@@ -264,22 +242,34 @@ impl Kernel for GatedAttention {
     }
 }
 
-/// The rows of one head, `first` elements into each position's `width`.
+/// The keys and the values that a state holds.
+fn caches<'a>(run: &Run<'a>, state: usize) -> (Shared<'a>, Shared<'a>) {
+    match run.states[state] {
+        StateView::Kv { k, v } => (k, v),
+        StateView::Recurrent(_) => unreachable!("bound to a KV cache"),
+    }
+}
+
+/// The keys and the values of one head at the first `positions`.
 ///
 /// # Safety
-/// Nobody writes the first `positions` of the cache until the next barrier.
+/// Nobody writes these positions of the cache until the next barrier.
 unsafe fn head_rows<'a>(
-    cache: Shared<'a>,
-    ty: CacheType,
+    run: &Run<'a>,
+    state: usize,
+    layout: &KvLayout,
+    head: usize,
     positions: usize,
-    width: usize,
-    first: usize,
-) -> CacheRows<'a> {
-    let stride = width * ty.bytes();
-    // SAFETY: handed on.
-    let bytes: &[u8] = unsafe { cache.slice(0, positions * stride) };
-    CacheRows {
-        bytes: &bytes[first * ty.bytes()..],
-        stride,
-    }
+) -> (CacheRows<'a>, CacheRows<'a>) {
+    let (k, v) = caches(run, state);
+    let rows = |cache: Shared<'a>, ty: CacheType| {
+        let stride = layout.heads * layout.dim * ty.bytes();
+        // SAFETY: handed on.
+        let bytes: &[u8] = unsafe { cache.slice(0, positions * stride) };
+        CacheRows {
+            bytes: &bytes[head * layout.dim * ty.bytes()..],
+            stride,
+        }
+    };
+    (rows(k, layout.k), rows(v, layout.v))
 }
