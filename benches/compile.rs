@@ -3,8 +3,8 @@
 //! `lower` makes the graphs, `passes` rewrites them, and `plan` schedules and places them; the
 //! checks between the passes count for neither and are part of `all`.
 
-#[path = "../tests/support/dense_27b.rs"]
-mod dense_27b;
+#[path = "../tests/support/header_only.rs"]
+mod header_only;
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn bench(c: &mut Criterion) {
     let mut group = c.benchmark_group("compile");
     group.sample_size(10);
     for layers in [16, 64, 256] {
-        let model = dense_27b::model(layers);
+        let model = header_only::dense_27b(layers);
         let lower = || model.lower(&LowerOptions::default()).expect("graphs");
         let module = lower();
         let id = |part| BenchmarkId::new(part, layers);

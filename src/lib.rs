@@ -12,6 +12,7 @@ pub mod kernels;
 pub mod lower;
 mod model;
 pub mod parity;
+pub mod synth;
 pub mod tokenizer;
 
 pub use error::Error;

@@ -1,7 +1,7 @@
 //! Models of the shape of the largest ones, without their weights.
 
-#[path = "support/dense_27b.rs"]
-mod dense_27b;
+#[path = "support/header_only.rs"]
+mod header_only;
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use sharpi_compile::passes::{Compiled, Options, check_plan, compile};
 
 /// The plan, and how many ops the trunk had before the passes.
 fn compiled(layers: usize) -> (Compiled, usize) {
-    let module = dense_27b::model(layers).lower(&LowerOptions::default());
+    let module = header_only::dense_27b(layers).lower(&LowerOptions::default());
     let module = module.expect("graphs");
     let ops = module.graphs["trunk"].op_count();
     let compiled = compile(module, &Options::default()).expect("a plan");
@@ -19,7 +19,7 @@ fn compiled(layers: usize) -> (Compiled, usize) {
 
 #[test]
 fn a_27b_model_has_a_plan_without_faults_for_both_graphs() {
-    let model = dense_27b::model(64);
+    let model = header_only::dense_27b(64);
     let blocks = model.hparams().expect("sizes").blocks;
     let attention = blocks.iter().filter(|b| **b == BlockKind::Attention);
     assert_eq!((blocks.len(), attention.count()), (64, 16));

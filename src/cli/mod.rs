@@ -21,6 +21,7 @@ mod record;
 mod run;
 mod sampling;
 mod spec;
+mod synth;
 mod timings;
 mod tokenize;
 mod trace;
@@ -58,6 +59,8 @@ enum Command {
     Tokenize(tokenize::Tokenize),
     /// Show the text of token ids, special tokens included
     Detokenize(detokenize::Detokenize),
+    /// Write a model of a real shape with made-up weights, to measure speed with
+    Synth(synth::SynthArgs),
     /// List the passes of the compiler in the order they run
     Passes(passes::Passes),
 }
@@ -88,6 +91,7 @@ impl Command {
             Command::Parity(args) => args.run(out),
             Command::Tokenize(args) => args.run(out),
             Command::Detokenize(args) => args.run(out),
+            Command::Synth(args) => args.run(out),
             Command::Passes(args) => args.run(out),
         }?;
         Ok(out.flush()?)

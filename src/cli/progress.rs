@@ -17,16 +17,26 @@ impl Progress {
 
     /// That many tokens.
     pub(super) fn tokens(what: &'static str, tokens: usize) -> Progress {
-        let bar = ProgressBar::new(tokens as u64).with_message(what);
         let template = "{msg} {bar:40} {pos}/{len} tokens, {eta} left";
+        Progress::bar(what, tokens as u64, template)
+    }
+
+    /// That many bytes.
+    pub(super) fn bytes(what: &'static str, bytes: u64) -> Progress {
+        let template = "{msg} {bar:40} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+        Progress::bar(what, bytes, template)
+    }
+
+    fn bar(what: &'static str, len: u64, template: &str) -> Progress {
+        let bar = ProgressBar::new(len).with_message(what);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         Progress(bar)
     }
 
-    pub(super) fn at(&self, done: usize) {
-        self.0.set_position(done as u64);
+    pub(super) fn at(&self, done: u64) {
+        self.0.set_position(done);
     }
 }
 

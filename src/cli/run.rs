@@ -109,7 +109,7 @@ impl Run {
             let bar = Progress::tokens("prompt", prompt.ids.len());
             generator.prefill(|done| {
                 timings.prompt_tokens = done;
-                bar.at(done);
+                bar.at(done as u64);
             })
         })?;
         if !self.json && !self.no_display_prompt {

@@ -37,7 +37,12 @@ enum Data<'a> {
     Bytes(Cow<'a, [u8]>),
     /// So many bytes of zero, which need no memory.
     Zeros(u64),
+    /// So many bytes that are made as they are written.
+    Made(u64, Box<Make<'a>>),
 }
+
+/// Writes the data of a tensor.
+type Make<'a> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'a;
 
 impl<'a> Writer<'a> {
     /// A writer with neither metadata nor tensors.
@@ -86,20 +91,52 @@ impl<'a> Writer<'a> {
         Ok(self)
     }
 
+    /// Adds a tensor of any size whose data `make` writes, in place of an earlier one with the same
+    /// name.
+    ///
+    /// # Errors
+    /// As [`io::ErrorKind::InvalidInput`], if the dimensions do not fit the type.
+    pub fn made(
+        &mut self,
+        name: impl Into<String>,
+        ty: GgmlType,
+        dims: &[u64],
+        make: impl Fn(&mut dyn Write) -> io::Result<()> + 'a,
+    ) -> io::Result<&mut Self> {
+        let data = Data::Made(data_bytes(ty, dims).map_err(invalid)?, Box::new(make));
+        let dims = dims.to_vec();
+        self.tensors.insert(name.into(), Tensor { ty, dims, data });
+        Ok(self)
+    }
+
+    /// Number of tensors.
+    pub fn tensor_count(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Size of the file in bytes.
+    ///
+    /// # Errors
+    /// As [`io::ErrorKind::InvalidInput`], for what [`write`](Writer::write) refuses too.
+    pub fn file_bytes(&self) -> io::Result<u64> {
+        let alignment = self.check()?;
+        let padded = |bytes: u64| bytes.next_multiple_of(alignment);
+        let data = self.tensors.values().map(|t| padded(t.data.len()));
+        Ok(padded(self.header(alignment).len() as u64) + data.sum::<u64>())
+    }
+
     /// Writes the file.
     ///
     /// # Errors
-    /// If `out` fails; or, as [`io::ErrorKind::InvalidInput`], if a tensor's
-    /// data does not have the size that its type and dimensions call for or
-    /// the alignment is not valid.
+    /// If `out` fails or a tensor cannot be made; or, as
+    /// [`io::ErrorKind::InvalidInput`], if a tensor's data does not have the
+    /// size that its type and dimensions call for or the alignment is not
+    /// valid.
     pub fn write(&self, mut out: impl Write) -> io::Result<()> {
         let alignment = self.check()?;
         write_padded(&self.header(alignment), alignment, &mut out)?;
-        for tensor in self.tensors.values() {
-            match &tensor.data {
-                Data::Bytes(bytes) => write_padded(bytes, alignment, &mut out)?,
-                Data::Zeros(count) => write_zeros(count.next_multiple_of(alignment), &mut out)?,
-            }
+        for (name, tensor) in &self.tensors {
+            tensor.data.write(name, alignment, &mut out)?;
         }
         out.flush()
     }
@@ -112,13 +149,13 @@ impl<'a> Writer<'a> {
     pub fn write_sparse(&self, mut out: &File) -> io::Result<()> {
         let alignment = self.check()?;
         write_padded(&self.header(alignment), alignment, out)?;
-        for tensor in self.tensors.values() {
+        for (name, tensor) in &self.tensors {
             match &tensor.data {
-                Data::Bytes(bytes) => write_padded(bytes, alignment, out)?,
                 Data::Zeros(count) => {
                     let hole = i64::try_from(count.next_multiple_of(alignment));
                     out.seek(SeekFrom::Current(hole.map_err(io::Error::other)?))?;
                 }
+                data => data.write(name, alignment, &mut out)?,
             }
         }
         out.set_len(out.stream_position()?)
@@ -155,14 +192,7 @@ impl<'a> Writer<'a> {
 impl Tensor<'_> {
     fn check(&self, name: &str) -> io::Result<()> {
         let expected = data_bytes(self.ty, &self.dims).map_err(invalid)?;
-        let found = self.data.len();
-        if expected == found {
-            return Ok(());
-        }
-        Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("tensor {name}: expected {expected} bytes of data, found {found}"),
-        ))
+        check_size(name, expected, self.data.len())
     }
 
     fn encode(&self, offset: u64, out: &mut Vec<u8>) {
@@ -178,9 +208,51 @@ impl Data<'_> {
     fn len(&self) -> u64 {
         match self {
             Data::Bytes(bytes) => bytes.len() as u64,
-            Data::Zeros(count) => *count,
+            Data::Zeros(count) | Data::Made(count, _) => *count,
         }
     }
+
+    /// Writes the data of the tensor `name`, and zeros up to the alignment.
+    fn write(&self, name: &str, alignment: u64, out: &mut impl Write) -> io::Result<()> {
+        match self {
+            Data::Bytes(bytes) => out.write_all(bytes)?,
+            Data::Zeros(count) => write_zeros(*count, &mut *out)?,
+            Data::Made(count, make) => {
+                let mut counted = Counted { out, count: 0 };
+                make(&mut counted)?;
+                check_size(name, *count, counted.count)?;
+            }
+        }
+        write_zeros(self.len().next_multiple_of(alignment) - self.len(), out)
+    }
+}
+
+/// Counts the bytes on their way.
+struct Counted<'o, W> {
+    out: &'o mut W,
+    count: u64,
+}
+
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.count += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn check_size(name: &str, expected: u64, found: u64) -> io::Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("tensor {name}: expected {expected} bytes of data, found {found}"),
+    ))
 }
 
 fn invalid(fault: Fault) -> io::Error {

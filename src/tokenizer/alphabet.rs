@@ -35,7 +35,7 @@ pub(super) fn byte(letter: char) -> Option<u8> {
 }
 
 /// All 256 bytes, each with its character.
-pub(super) fn letters() -> impl Iterator<Item = (u8, char)> {
+pub(crate) fn letters() -> impl Iterator<Item = (u8, char)> {
     let itself = (0..=u8::MAX)
         .filter(|&b| is_printable(b))
         .map(|b| (b, char::from(b)));

@@ -13,7 +13,7 @@
 //! module by the version `unicode-properties` has, so words of scripts encoded
 //! since may be cut elsewhere.
 
-mod alphabet;
+pub(crate) mod alphabet;
 mod end_of_text;
 mod error;
 mod from_gguf;

@@ -8,6 +8,7 @@ mod listings;
 mod parity;
 mod run;
 mod signals;
+mod synth;
 mod tokens;
 mod usage;
 

@@ -4,6 +4,8 @@
 use std::fs;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use tempfile::tempdir;
 
@@ -90,4 +92,26 @@ fn an_interrupt_ends_a_comparison_and_what_was_left_out_is_told() {
     );
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("captures not compared"), "{stderr}");
+}
+
+#[test]
+fn an_interrupt_ends_a_file_being_written_and_removes_it() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("model.gguf");
+    let child = Command::new(assert_cmd::cargo::cargo_bin!("sharpi-compile"))
+        .args(["synth", "--preset", "0.8b", "-o"])
+        .arg(&file)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let part = folder.path().join("model.gguf.part");
+    while fs::metadata(&part).map_or(0, |found| found.len()) < 1 << 24 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("stopped by Ctrl-C"), "{stderr}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

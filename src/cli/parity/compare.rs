@@ -100,7 +100,7 @@ impl Compare {
         let mut done = 0;
         compare(model, captures, &options, &mut || {
             done += 1;
-            bar.at(done);
+            bar.at(done as u64);
         })
     }
 

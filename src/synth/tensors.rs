@@ -1,0 +1,188 @@
+//! The tensors of a made-up model: names, types as in a Q4_K_M file, shapes, and what is in them.
+
+use crate::gguf::GgmlType::{self, F32, Q4_K, Q5_K, Q6_K, Q8_0};
+use crate::lower::{BlockKind, Experts, Hparams};
+
+use super::acceptance;
+use super::fill::Fill;
+
+/// Standard deviation of the weights that read the residual stream.
+const READING: f64 = 0.02;
+/// What a mixer or a feed-forward block adds to the residual stream, beside embeddings of
+/// standard deviation 1, for inputs of that deviation.
+const ADDED: f64 = 0.05;
+
+/// A tensor to be made.
+pub(super) struct Tensor {
+    pub(super) name: String,
+    pub(super) ty: GgmlType,
+    /// Fastest-varying first.
+    pub(super) dims: Vec<u64>,
+    pub(super) fill: Fill,
+}
+
+/// Every tensor, in the order of the file.
+pub(super) fn all(hp: &Hparams, mtp_acceptance: f64) -> Vec<Tensor> {
+    let mut list = List {
+        hp,
+        prefix: String::new(),
+        tensors: Vec::new(),
+    };
+    let (width, vocabulary) = (hp.embedding, hp.vocabulary);
+    let table = [width, vocabulary];
+    list.add("token_embd.weight", Q4_K, &table, Fill::Embedding);
+    list.ones("output_norm.weight", width);
+    list.add("output.weight", Q6_K, &table, Fill::Head);
+    for (index, kind) in hp.blocks.iter().enumerate() {
+        list.prefix = format!("blk.{index}.");
+        list.block(*kind, index, ADDED);
+    }
+    let blocks = hp.blocks.len();
+    list.prefix = format!("blk.{blocks}.");
+    list.block(BlockKind::Attention, blocks, noise(hp, mtp_acceptance));
+    list.mtp_head();
+    list.tensors
+}
+
+/// What the feed-forward block of the MTP head adds, for inputs of standard deviation 1.
+fn noise(hp: &Hparams, acceptance: f64) -> f64 {
+    if acceptance >= 1.0 {
+        return ADDED;
+    }
+    let sigma = acceptance::noise(acceptance, hp.embedding, hp.vocabulary);
+    // The shared expert's gate is held at sigmoid(0).
+    let gate = if hp.experts.is_some() { 0.5 } else { 1.0 };
+    let inputs = acceptance::swiglu_deviation(READING * (hp.embedding as f64).sqrt());
+    sigma / (gate * inputs)
+}
+
+struct List<'h> {
+    hp: &'h Hparams,
+    prefix: String,
+    tensors: Vec<Tensor>,
+}
+
+impl List<'_> {
+    fn add(&mut self, name: &str, ty: GgmlType, dims: &[usize], fill: Fill) {
+        self.tensors.push(Tensor {
+            name: format!("{}{name}", self.prefix),
+            ty,
+            dims: dims.iter().map(|&n| n as u64).collect(),
+            fill,
+        });
+    }
+
+    fn ones(&mut self, name: &str, len: usize) {
+        self.add(name, F32, &[len], Fill::Constant(1.0));
+    }
+
+    /// Random weights that read the residual stream.
+    fn reading(&mut self, name: &str, ty: GgmlType, dims: &[usize]) {
+        self.add(name, ty, dims, Fill::Random(READING));
+    }
+
+    /// Random weights that add to the residual stream as much as `added` says.
+    fn adding(&mut self, name: &str, ty: GgmlType, dims: &[usize], added: f64) {
+        self.add(
+            name,
+            ty,
+            dims,
+            Fill::Random(added / (dims[0] as f64).sqrt()),
+        );
+    }
+
+    fn normal(&mut self, name: &str, dims: &[usize], mean: f64, deviation: f64) {
+        self.add(name, F32, dims, Fill::Normal { mean, deviation });
+    }
+
+    /// `added` is for the feed-forward block.
+    fn block(&mut self, kind: BlockKind, index: usize, added: f64) {
+        let width = self.hp.embedding;
+        self.ones("attn_norm.weight", width);
+        self.ones("post_attention_norm.weight", width);
+        match kind {
+            BlockKind::Attention => self.attention(index),
+            BlockKind::DeltaNet => self.deltanet(index),
+        }
+        match self.hp.experts {
+            None => self.ffn("", self.hp.ffn_width.unwrap_or(0), index, added),
+            Some(experts) => self.moe(experts, index, added),
+        }
+    }
+
+    fn attention(&mut self, index: usize) {
+        let hp = self.hp;
+        let (width, q) = (hp.embedding, hp.heads * hp.head_dim);
+        let kv = hp.kv_heads * hp.head_dim;
+        self.reading("attn_q.weight", Q4_K, &[width, 2 * q]);
+        self.reading("attn_k.weight", Q4_K, &[width, kv]);
+        let attention = |blocks: &[BlockKind]| {
+            let kinds = blocks.iter().filter(|k| **k == BlockKind::Attention);
+            kinds.count()
+        };
+        let before = attention(&hp.blocks[..index]);
+        let ty = mixed(before, attention(&hp.blocks), Q4_K);
+        self.reading("attn_v.weight", ty, &[width, kv]);
+        self.adding("attn_output.weight", Q4_K, &[q, width], ADDED);
+        self.ones("attn_q_norm.weight", hp.head_dim);
+        self.ones("attn_k_norm.weight", hp.head_dim);
+    }
+
+    fn deltanet(&mut self, index: usize) {
+        let (d, width) = (self.hp.deltanet, self.hp.embedding);
+        let (heads, channels) = (d.v_heads, d.conv_width());
+        let ty = mixed(index, self.hp.blocks.len(), Q5_K);
+        self.reading("attn_qkv.weight", ty, &[width, channels]);
+        self.reading("attn_gate.weight", Q4_K, &[width, d.v_width()]);
+        self.normal("ssm_conv1d.weight", &[d.conv_kernel, channels], 0.25, 0.1);
+        self.normal("ssm_dt.bias", &[heads], 0.0, 0.5);
+        // From slow to fast decay.
+        self.add("ssm_a", F32, &[heads], Fill::Uniform(-4.0, -0.05));
+        self.normal("ssm_beta.weight", &[width, heads], 0.0, READING);
+        self.normal("ssm_alpha.weight", &[width, heads], 0.0, READING);
+        self.ones("ssm_norm.weight", d.head_dim);
+        self.adding("ssm_out.weight", Q5_K, &[d.v_width(), width], ADDED);
+    }
+
+    fn ffn(&mut self, suffix: &str, inner: usize, index: usize, added: f64) {
+        let width = self.hp.embedding;
+        let name = |part| format!("ffn_{part}{suffix}.weight");
+        self.reading(&name("gate"), Q4_K, &[width, inner]);
+        self.reading(&name("up"), Q4_K, &[width, inner]);
+        let ty = mixed(index, self.hp.blocks.len(), Q4_K);
+        self.adding(&name("down"), ty, &[inner, width], added);
+    }
+
+    fn moe(&mut self, experts: Experts, index: usize, added: f64) {
+        let Experts { count, width, .. } = experts;
+        let embedding = self.hp.embedding;
+        self.normal("ffn_gate_inp.weight", &[embedding, count], 0.0, READING);
+        for name in ["ffn_gate_exps.weight", "ffn_up_exps.weight"] {
+            self.reading(name, Q4_K, &[embedding, width, count]);
+        }
+        let ty = mixed(index, self.hp.blocks.len(), Q4_K);
+        let dims = [width, embedding, count];
+        self.adding("ffn_down_exps.weight", ty, &dims, ADDED);
+        let gate = Fill::Constant(0.0);
+        self.add("ffn_gate_inp_shexp.weight", F32, &[embedding], gate);
+        self.ffn("_shexp", experts.shared_width, index, added);
+    }
+
+    fn mtp_head(&mut self) {
+        let width = self.hp.embedding;
+        // The embedding goes through as it is, so that each draft depends on one token alone.
+        let dims = [2 * width, width];
+        self.add("nextn.eh_proj.weight", Q8_0, &dims, Fill::Identity);
+        for name in ["enorm", "hnorm", "shared_head_norm"] {
+            self.ones(&format!("nextn.{name}.weight"), width);
+        }
+    }
+}
+
+/// Q4_K_M files hold half of some matrices in Q6_K: the first and the last eighth of the blocks,
+/// and every third between (llama.cpp's `use_more_bits`). So too the block after them.
+fn mixed(index: usize, blocks: usize, other: GgmlType) -> GgmlType {
+    let eighth = blocks / 8;
+    let more = index < eighth || index >= 7 * blocks / 8 || (index - eighth) % 3 == 2;
+    if more { Q6_K } else { other }
+}
