@@ -4,6 +4,7 @@
 //! [`Model::open`] → [`Model::compile`] → [`Session::new`] → [`Session::run`]: from a file to the
 //! logits and hidden states of its graphs.
 
+pub mod cost;
 mod error;
 pub mod exec;
 pub mod generate;
