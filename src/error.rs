@@ -2,7 +2,7 @@
 
 use sharpi_passes::CompileError;
 
-use crate::exec::RunError;
+use crate::exec::{LoadError, RunError};
 use crate::gguf::GgufError;
 use crate::kernels::ops::BindError;
 use crate::lower::LowerError;
@@ -27,6 +27,9 @@ pub enum Error {
     /// An op has no kernel.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The weights cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// A run was refused.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -39,7 +42,7 @@ impl Error {
             Error::Gguf(e) => e.is_unsupported(),
             Error::Lower(e) => e.is_unsupported(),
             Error::Tokenizer(e) => e.is_unsupported(),
-            Error::Compile(_) | Error::Bind(_) | Error::Run(_) => false,
+            Error::Compile(_) | Error::Bind(_) | Error::Load(_) | Error::Run(_) => false,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sharpi_ir::Module;
 
 use crate::error::Error;
-use crate::exec::Executable;
+use crate::exec::{Executable, LoadOptions, Progress};
 use crate::gguf::Gguf;
 use crate::lower::{Hparams, LowerOptions, lower};
 use crate::tokenizer::{Tokenizer, Vocabulary};
@@ -27,6 +27,8 @@ pub struct CompileOptions {
     pub lower: LowerOptions,
     /// The pipeline.
     pub passes: sharpi_passes::Options,
+    /// How weights are held.
+    pub load: LoadOptions,
 }
 
 impl Model {
@@ -82,25 +84,40 @@ impl Model {
         Ok(lower(&self.gguf, options)?)
     }
 
-    /// Lowers the model, runs the passes and binds the plan to kernels.
+    /// Lowers the model, runs the passes, binds the plan to kernels and loads the weights.
     ///
     /// # Errors
-    /// What [`Model::lower`] and the passes refuse.
+    /// What [`Model::lower`] and the passes refuse; weights that cannot be loaded.
     pub fn compile(&self, options: &CompileOptions) -> Result<Executable, Error> {
-        self.compile_module(self.lower(&options.lower)?, &options.passes)
+        self.compile_watched(options, &|_, _| ())
     }
 
-    /// Runs the passes over graphs on this model's weights, lowered or made in some other way, and
-    /// binds the plan to kernels.
+    /// [`Model::compile`], which tells how many bytes of how many are loaded.
     ///
     /// # Errors
-    /// What the passes refuse; weights that the file does not hold; ops without a kernel.
+    /// As [`Model::compile`].
+    pub fn compile_watched(
+        &self,
+        options: &CompileOptions,
+        progress: Progress<'_>,
+    ) -> Result<Executable, Error> {
+        let module = self.lower(&options.lower)?;
+        self.compile_module(module, options, progress)
+    }
+
+    /// Runs the passes over graphs on this model's weights, lowered or made in some other way,
+    /// binds the plan to kernels and loads the weights. How to lower is of no account here.
+    ///
+    /// # Errors
+    /// What the passes refuse; weights that the file does not hold or that cannot be loaded; ops
+    /// without a kernel.
     pub fn compile_module(
         &self,
         module: Module,
-        passes: &sharpi_passes::Options,
+        options: &CompileOptions,
+        progress: Progress<'_>,
     ) -> Result<Executable, Error> {
-        let compiled = sharpi_passes::compile(module, passes)?;
-        Ok(Executable::new(compiled, &self.gguf)?)
+        let compiled = sharpi_passes::compile(module, &options.passes)?;
+        Executable::new(compiled, &self.gguf, &options.load, progress)
     }
 }

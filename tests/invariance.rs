@@ -5,6 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
+use sharpi_compile::exec::LoadOptions;
 use sharpi_compile::ir::DType;
 use sharpi_compile::kernels::simd::{Level, with_level};
 use sharpi_compile::lower::LowerOptions;
@@ -55,6 +56,7 @@ fn compiled(model: &Model, cache: DType, skip: &[&str]) -> Arc<Executable> {
             skip: skip.iter().map(ToString::to_string).collect(),
             ..Options::default()
         },
+        load: LoadOptions::default(),
     };
     Arc::new(model.compile(&options).expect("a compiled model"))
 }

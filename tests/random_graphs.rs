@@ -14,7 +14,7 @@ use sharpi_compile::ir::{
 };
 use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::passes::Options;
-use sharpi_compile::{Input, Model, Session};
+use sharpi_compile::{CompileOptions, Input, Model, Session};
 use support::{model, session};
 
 /// What is done to a graph; numbers are taken round and round.
@@ -149,7 +149,11 @@ fn check(model: &Model, changes: &Changes) {
     let module = changed(model, changes);
     let names: Vec<String> = module.graphs["trunk"].outputs().keys().cloned().collect();
     let run = |options: Options, poisoned: bool| {
-        let executable = model.compile_module(module.clone(), &options);
+        let options = CompileOptions {
+            passes: options,
+            ..CompileOptions::default()
+        };
+        let executable = model.compile_module(module.clone(), &options, &|_, _| ());
         let mut session = session(&Arc::new(executable.expect("a plan")), 2);
         session.poison(poisoned);
         bits(&mut session, &names)

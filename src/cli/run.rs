@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+use sharpi_compile::exec::LoadOptions;
 use sharpi_compile::generate::{
     DraftOptions, GenerateOptions, Generator, MtpDrafter, Sampler, StopReason, check_prompt,
 };
@@ -159,6 +160,7 @@ impl Run {
         let options = CompileOptions {
             lower: self.lower.options(context, width),
             passes,
+            load: LoadOptions::default(),
         };
         let executable: Arc<Executable> = Arc::new(model.compile(&options)?);
         let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);

@@ -1,21 +1,26 @@
 //! A compiled model, its ops bound to kernels.
 
+use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use sharpi_ir::{
-    DType, Dim, Graph, Module, NodeId, NodeKind, Operand, StateId, Symbol, TensorType, Value,
+    DType, Dim, Graph, Module, NodeId, NodeKind, Op, Operand, StateId, Symbol, TensorType, Value,
+    WeightId,
 };
 use sharpi_passes::{Compiled, Plan, Report};
 
+use super::load::{LoadOptions, LoadReport, Progress, load};
+use crate::error::Error;
 use crate::gguf::Gguf;
-use crate::kernels::ops::{Axis, BindError, Bound, Kernel, Slot, State, WeightData, bind};
+use crate::kernels::ops::{Axis, BindError, Bound, Kernel, Slot, State, Weight, bind};
 
 /// Compiled graphs over a model's weights; sessions share it.
 pub struct Executable {
     compiled: Compiled,
     pub(super) graphs: IndexMap<String, BoundGraph>,
+    loading: LoadReport,
 }
 
 /// A graph whose ops know where their operands lie.
@@ -35,8 +40,14 @@ pub(super) struct BoundGraph {
 }
 
 impl Executable {
-    /// Binds every op of every graph.
-    pub(crate) fn new(compiled: Compiled, gguf: &Arc<Gguf>) -> Result<Executable, BindError> {
+    /// Binds every op of every graph and loads the weights.
+    pub(crate) fn new(
+        compiled: Compiled,
+        gguf: &Arc<Gguf>,
+        options: &LoadOptions,
+        progress: Progress<'_>,
+    ) -> Result<Executable, Error> {
+        let weights = RefCell::default();
         let mut graphs = IndexMap::new();
         for (name, graph) in &compiled.module.graphs {
             let Some(plan) = compiled.plans.get(name) else {
@@ -47,10 +58,25 @@ impl Executable {
                 graph,
                 plan,
                 gguf,
+                weights: &weights,
             };
             graphs.insert(name.clone(), binder.graph()?);
         }
-        Ok(Executable { compiled, graphs })
+        let weights = weights.into_inner().into_values();
+        let matrices: Vec<Arc<Weight>> = (weights.filter(|w| w.multiplied))
+            .map(|w| w.weight)
+            .collect();
+        let loading = load(gguf, &matrices, options, progress)?;
+        Ok(Executable {
+            compiled,
+            graphs,
+            loading,
+        })
+    }
+
+    /// What loading the weights took.
+    pub fn loading(&self) -> LoadReport {
+        self.loading
     }
 
     /// The compiled graphs.
@@ -84,11 +110,20 @@ impl Executable {
     }
 }
 
+/// A weight that some op reads.
+struct BoundWeight {
+    weight: Arc<Weight>,
+    /// Whether an op multiplies by it; rows of an embedding are read where they lie.
+    multiplied: bool,
+}
+
 struct Binder<'a> {
     module: &'a Module,
     graph: &'a Graph,
     plan: &'a Plan,
     gguf: &'a Arc<Gguf>,
+    /// Those of all graphs: what two of them read is loaded once.
+    weights: &'a RefCell<IndexMap<WeightId, BoundWeight>>,
 }
 
 impl Binder<'_> {
@@ -137,14 +172,17 @@ impl Binder<'_> {
         };
         let operands = self.graph.operands(node).into_iter();
         let operands: Result<Vec<Bound>, BindError> =
-            operands.map(|o| self.operand(op.mnemonic(), o)).collect();
+            operands.map(|o| self.operand(op, o)).collect();
         let results: Result<Vec<Slot>, BindError> =
             self.graph.values(node).map(|v| self.slot(v)).collect();
         bind(op, operands?, results?)
     }
 
-    fn operand(&self, op: &'static str, operand: Operand) -> Result<Bound, BindError> {
-        let fail = |message: String| BindError { op, message };
+    fn operand(&self, op: &Op, operand: Operand) -> Result<Bound, BindError> {
+        let fail = |message: String| BindError {
+            op: op.mnemonic(),
+            message,
+        };
         match operand {
             Operand::Value(v) => Ok(Bound::Value(self.slot(v)?)),
             Operand::State(s) => match self.module.symbols.state_of(s) {
@@ -155,24 +193,39 @@ impl Binder<'_> {
                 None => Err(fail("its state is undeclared".into())),
             },
             Operand::Weight(w) => {
-                let declared = self.module.symbols.weight_of(w);
-                let (name, weight) =
-                    declared.ok_or_else(|| fail("a weight is undeclared".into()))?;
-                let tensor = self.gguf.tensor(&weight.source);
-                let dims = fixed(&weight.ty);
-                let data = tensor.zip(dims).and_then(|(tensor, dims)| {
-                    WeightData::new(self.gguf, tensor, weight.ty.dtype, dims)
+                let weight = self.weight(w, &fail)?;
+                let mut weights = self.weights.borrow_mut();
+                let bound = weights.entry(w).or_insert(BoundWeight {
+                    weight,
+                    multiplied: false,
                 });
-                match data {
-                    Some(data) if Some(data.bytes().len()) == weight.ty.bytes(&|_| 0) => {
-                        Ok(Bound::Weight(data))
-                    }
-                    Some(_) | None => Err(fail(format!(
-                        "@{name}: the file's tensor `{}` does not hold {}",
-                        weight.source, weight.ty
-                    ))),
-                }
+                bound.multiplied |= bound.weight.dims.len() > 1 && !matches!(op, Op::Embed {});
+                Ok(Bound::Weight(bound.weight.clone()))
             }
+        }
+    }
+
+    fn weight(
+        &self,
+        w: WeightId,
+        fail: &impl Fn(String) -> BindError,
+    ) -> Result<Arc<Weight>, BindError> {
+        if let Some(bound) = self.weights.borrow().get(&w) {
+            return Ok(bound.weight.clone());
+        }
+        let declared = self.module.symbols.weight_of(w);
+        let (name, weight) = declared.ok_or_else(|| fail("a weight is undeclared".into()))?;
+        let tensor = self.gguf.tensor(&weight.source);
+        let dims = fixed(&weight.ty);
+        let data = tensor
+            .zip(dims)
+            .and_then(|(tensor, dims)| Weight::new(self.gguf, tensor, weight.ty.dtype, dims));
+        match data {
+            Some(data) if Some(data.bytes().len()) == weight.ty.bytes(&|_| 0) => Ok(Arc::new(data)),
+            Some(_) | None => Err(fail(format!(
+                "@{name}: the file's tensor `{}` does not hold {}",
+                weight.source, weight.ty
+            ))),
         }
     }
 
@@ -208,7 +261,7 @@ impl Binder<'_> {
                 named.push((name.to_string(), self.slot(v)?));
             }
             for (user, _) in self.graph.users(v) {
-                if matches!(self.graph.op(user), Some(sharpi_ir::Op::Reshape { .. })) {
+                if matches!(self.graph.op(user), Some(Op::Reshape { .. })) {
                     self.names(user, named)?;
                 }
             }
@@ -220,7 +273,7 @@ impl Binder<'_> {
         let embeds = self
             .graph
             .nodes()
-            .filter(|&n| matches!(self.graph.op(n), Some(sharpi_ir::Op::Embed {})));
+            .filter(|&n| matches!(self.graph.op(n), Some(Op::Embed {})));
         let tables = embeds.flat_map(|n| self.graph.operands(n));
         let rows = tables.filter_map(|o| match o {
             Operand::Weight(w) => self.module.symbols.weight_of(w)?.1.ty.shape[0].fixed(),

@@ -162,6 +162,26 @@ impl Gguf {
         &self.parts[t.part].as_slice()[start..start + t.bytes as usize]
     }
 
+    /// `len` bytes of a tensor from its byte `from` on, read into `room` if they are in a file.
+    /// With `drop_behind` the system need not keep them in its cache.
+    ///
+    /// # Errors
+    /// What the system says when it cannot read.
+    ///
+    /// # Panics
+    /// If the tensor is of another model or has not as many bytes.
+    pub fn read<'r>(
+        &'r self,
+        t: &TensorInfo,
+        from: usize,
+        len: usize,
+        room: &'r mut Vec<u8>,
+        drop_behind: bool,
+    ) -> std::io::Result<&'r [u8]> {
+        assert!(from + len <= t.bytes as usize, "bytes past a tensor's end");
+        self.parts[t.part].read(t.offset as usize + from, len, room, drop_behind)
+    }
+
     /// Size of the model in bytes, over all its parts.
     pub fn file_bytes(&self) -> u64 {
         self.parts.iter().map(|p| p.as_slice().len() as u64).sum()

@@ -7,7 +7,6 @@
 
 use super::columns::ColumnsMut;
 use super::isa::Isa;
-use super::prepared::Prepared;
 use super::quant::Element;
 use super::simd::multiversion;
 use std::ops::Range;
@@ -30,16 +29,16 @@ pub(crate) fn add_lanes(mut lanes: [f32; 16]) -> f32 {
 #[inline(always)]
 fn tile<I: Isa, E: Element, const R: usize, const T: usize>(
     rows: [&[u8]; R],
-    tokens: [&[f32]; T],
+    tokens: [&[u8]; T],
 ) -> [[f32; T]; R] {
-    let n = tokens[0].len();
+    let n = tokens[0].len() / E::BYTES;
     let rows = rows.map(|row| &row[..n * E::BYTES]);
-    let tokens = tokens.map(|token| &token[..n]);
+    let tokens = tokens.map(|token| &token[..n * E::BYTES]);
     let mut acc = [[I::splat(0.0); T]; R];
     for i in (0..n / 16).map(|i| 16 * i) {
         let mut a = [I::splat(0.0); T];
         for t in 0..T {
-            a[t] = I::load(tokens[t][i..i + 16].try_into().expect("16 values"));
+            a[t] = E::sixteen::<I>(&tokens[t][i * E::BYTES..(i + 16) * E::BYTES]);
         }
         for r in 0..R {
             let w = E::sixteen::<I>(&rows[r][i * E::BYTES..(i + 16) * E::BYTES]);
@@ -54,7 +53,8 @@ fn tile<I: Isa, E: Element, const R: usize, const T: usize>(
             let mut lanes = [0.0; 16];
             I::store(acc[r][t], &mut lanes);
             for (lane, i) in lanes.iter_mut().zip(n / 16 * 16..n) {
-                *lane = E::one::<I>(&rows[r][i * E::BYTES..]).mul_add(tokens[t][i], *lane);
+                let a = E::one::<I>(&tokens[t][i * E::BYTES..]);
+                *lane = E::one::<I>(&rows[r][i * E::BYTES..]).mul_add(a, *lane);
             }
             dots[r][t] = add_lanes(lanes);
         }
@@ -99,9 +99,9 @@ pub(crate) fn dot_64<I: Isa, E: Element>(row: &[u8], a: &[f32]) -> f32 {
 }
 
 multiversion! {
-    /// `out[t][r] = weights[rows.start + r] · acts[t]` for rows of floats.
+    /// `out[t][r] = weights[rows.start + r] · acts[t]` for rows of `n` floats.
     pub(crate) fn matmul_floats<E: Element>(
-        weights: &[u8], rows: Range<usize>, acts: &Prepared, out: &mut ColumnsMut<'_>,
+        weights: &[u8], rows: Range<usize>, acts: &[u8], n: usize, out: &mut ColumnsMut<'_>,
     ) = floats;
 }
 
@@ -109,38 +109,42 @@ multiversion! {
 fn floats<I: Isa, E: Element>(
     weights: &[u8],
     rows: Range<usize>,
-    acts: &Prepared,
+    acts: &[u8],
+    n: usize,
     out: &mut ColumnsMut<'_>,
 ) {
+    let bytes = n * E::BYTES;
+    let weights = &weights[rows.start * bytes..rows.end * bytes];
     // 4 × 4 accumulators fill half of 32 wide registers; two narrow ones make one vector.
-    if I::TOKEN_GROUPS > 1 {
-        blocked::<I, E, 4, 4>(weights, rows, acts, out);
+    if I::FLOAT_TILE == 4 {
+        blocked::<I, E, 4, 4>(weights, acts, bytes, out);
     } else {
-        blocked::<I, E, 2, 2>(weights, rows, acts, out);
+        blocked::<I, E, 2, 2>(weights, acts, bytes, out);
     }
 }
 
-/// Tokens in blocks that stay in the cache, rows in tiles of `R`, tokens in tiles of `T`.
+/// Tokens in blocks that stay in the cache, rows in tiles of `R`, tokens in tiles of `T`; each is
+/// `bytes` long.
 #[inline(always)]
 fn blocked<I: Isa, E: Element, const R: usize, const T: usize>(
     weights: &[u8],
-    rows: Range<usize>,
-    acts: &Prepared,
+    acts: &[u8],
+    bytes: usize,
     out: &mut ColumnsMut<'_>,
 ) {
-    let n = acts.n;
-    let per_block = (TOKEN_BLOCK_BYTES / (4 * n).max(1))
+    let (m, rows) = (out.rows(), out.cols());
+    let per_block = (TOKEN_BLOCK_BYTES / bytes.max(1))
         .next_multiple_of(T)
         .max(T);
-    for first in (0..acts.m).step_by(per_block) {
-        let tokens = first..acts.m.min(first + per_block);
-        let mut row = rows.start;
-        while row + R <= rows.end {
-            across::<I, E, R, T>(weights, row, rows.start, tokens.clone(), acts, out);
+    for first in (0..m).step_by(per_block) {
+        let tokens = first..m.min(first + per_block);
+        let mut row = 0;
+        while row + R <= rows {
+            across::<I, E, R, T>(weights, row, tokens.clone(), acts, bytes, out);
             row += R;
         }
-        for row in row..rows.end {
-            across::<I, E, 1, T>(weights, row, rows.start, tokens.clone(), acts, out);
+        for row in row..rows {
+            across::<I, E, 1, T>(weights, row, tokens.clone(), acts, bytes, out);
         }
     }
 }
@@ -150,21 +154,19 @@ fn blocked<I: Isa, E: Element, const R: usize, const T: usize>(
 fn across<I: Isa, E: Element, const R: usize, const T: usize>(
     weights: &[u8],
     row: usize,
-    first_row: usize,
     tokens: Range<usize>,
-    acts: &Prepared,
+    acts: &[u8],
+    bytes: usize,
     out: &mut ColumnsMut<'_>,
 ) {
-    let n = acts.n;
-    let bytes = n * E::BYTES;
     let w: [&[u8]; R] = std::array::from_fn(|r| &weights[(row + r) * bytes..][..bytes]);
-    let token = |t: usize| &acts.floats[t * n..(t + 1) * n];
+    let token = |t: usize| &acts[t * bytes..(t + 1) * bytes];
     let mut t = tokens.start;
     while t + T <= tokens.end {
         let dots = tile::<I, E, R, T>(w, std::array::from_fn(|i| token(t + i)));
         for i in 0..T {
             for r in 0..R {
-                out.row_mut(t + i)[row - first_row + r] = dots[r][i];
+                out.row_mut(t + i)[row + r] = dots[r][i];
             }
         }
         t += T;
@@ -172,7 +174,7 @@ fn across<I: Isa, E: Element, const R: usize, const T: usize>(
     for t in t..tokens.end {
         let dots = tile::<I, E, R, 1>(w, [token(t)]);
         for r in 0..R {
-            out.row_mut(t)[row - first_row + r] = dots[r][0];
+            out.row_mut(t)[row + r] = dots[r][0];
         }
     }
 }

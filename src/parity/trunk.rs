@@ -4,6 +4,7 @@ use sharpi_ir::DType;
 use sharpi_passes::Options;
 
 use super::error::ParityError;
+use crate::exec::LoadOptions;
 use crate::generate::GenerateError;
 use crate::lower::LowerOptions;
 use crate::{CompileOptions, Error, Executable, Input, Model, Session};
@@ -24,6 +25,7 @@ pub(super) fn compile(
             ..default
         },
         passes,
+        load: LoadOptions::default(),
     })
 }
 

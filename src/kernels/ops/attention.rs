@@ -1,7 +1,9 @@
 //! Attention over a KV cache: storing a run's keys and values, and reading them.
 
+use std::sync::Arc;
+
 use super::project::{Activations, chunk_rows};
-use super::{Kernel, KvLayout, Run, Scratch, Slot, StateView, WeightData};
+use super::{Kernel, KvLayout, Run, Scratch, Slot, StateView, Weight};
 use crate::kernels::activation::{ActivationType, quantize_row};
 use crate::kernels::attention::{CacheRows, CacheType, attend, store_row};
 use crate::kernels::columns::ColumnsMut;
@@ -96,8 +98,8 @@ impl Kernel for Attention {
 pub(super) struct ProjectKv {
     pub(super) x: Activations,
     pub(super) pos: Slot,
-    pub(super) k: WeightData,
-    pub(super) v: WeightData,
+    pub(super) k: Arc<Weight>,
+    pub(super) v: Arc<Weight>,
     pub(super) heads: HeadNorm,
     pub(super) state: usize,
     pub(super) layout: KvLayout,
@@ -135,17 +137,11 @@ impl Kernel for ProjectKv {
         // SAFETY: an operand.
         let pos = unsafe { run.read_ids(&self.pos) };
         let (first, count) = (columns.start, columns.len());
-        self.x.prepare(run, weight.ty.activation(), scratch);
+        let acts = (self.x).rounded(run, weight.ty.activation(), &mut scratch.rounded);
         let [mut tile, mut row] = std::mem::take(&mut scratch.tiles);
         tile.resize(run.tokens * count, 0.0);
         let mut out = ColumnsMut::new(&mut tile, count, count);
-        matmul_rows(
-            weight.ty,
-            weight.bytes(),
-            columns,
-            &scratch.prepared,
-            &mut out,
-        );
+        matmul_rows(weight.matrix(), columns, acts, &mut out);
         for (projected, &pos) in tile.chunks_exact(count).zip(pos) {
             let values = if chunk < heads {
                 row.resize(dim, 0.0);

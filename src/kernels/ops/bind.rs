@@ -1,5 +1,7 @@
 //! From an op of a planned graph to its kernel.
 
+use std::sync::Arc;
+
 use sharpi_ir::Op;
 
 use super::attention::{Attention, GatedAttention, HeadNorm, KvStore, ProjectKv};
@@ -12,7 +14,7 @@ use super::moe_fused::{MoeSum, MoeSwiglu};
 use super::parts::{BindError, Bound, Parts};
 use super::project::{Activations, MatmulAdd, Project, ProjectSwiglu};
 use super::rows::{Embed, GetRows, Norm, Quantize, Rope};
-use super::{Kernel, Slot, WeightData};
+use super::{Kernel, Slot, Weight};
 use crate::kernels::conv::taps;
 
 /// Binds an op to a kernel; `None` for ops that move nothing.
@@ -152,7 +154,7 @@ pub fn bind(
         }
         Op::ProjectSwiglu { norm_eps, to } => {
             let (x, weights) = p.products(1, *norm_eps)?;
-            let Ok([gate, up]) = <[WeightData; 2]>::try_from(weights) else {
+            let Ok([gate, up]) = <[Arc<Weight>; 2]>::try_from(weights) else {
                 return p.fail("gate and up are not two weights");
             };
             let (to, y) = (p.format(*to)?, p.result(0)?);
@@ -169,7 +171,7 @@ pub fn bind(
         }
         Op::ProjectConv { norm_eps } => {
             let (x, weights) = p.products(2, *norm_eps)?;
-            let Ok([weight, kernel]) = <[WeightData; 2]>::try_from(weights) else {
+            let Ok([weight, kernel]) = <[Arc<Weight>; 2]>::try_from(weights) else {
                 return p.fail("projection and convolution are not two weights");
             };
             let (state, y) = (p.state(1)?.index, p.result(0)?);
@@ -220,7 +222,7 @@ pub fn bind(
             freq_base,
         } => {
             let (x, weights) = p.products(3, *norm_eps)?;
-            let Ok([k, v, norm]) = <[WeightData; 3]>::try_from(weights) else {
+            let Ok([k, v, norm]) = <[Arc<Weight>; 3]>::try_from(weights) else {
                 return p.fail("keys, values and the keys' norm are not three weights");
             };
             let (state, layout) = p.kv(2)?;

@@ -4,8 +4,10 @@
 //! tokens would do to it; the next run takes in as many of them as have been kept, and goes on
 //! from there. So going back costs nothing, and the state is read and written once a run.
 
+use std::sync::Arc;
+
 use super::project::{Activations, chunk_rows};
-use super::{Kernel, Recurrent, Run, Scratch, Slot, StateView, WeightData};
+use super::{Kernel, Recurrent, Run, Scratch, Slot, StateView, Weight};
 use crate::kernels::columns::ColumnsMut;
 use crate::kernels::conv::{advance, causal_conv, taps};
 use crate::kernels::elementwise::silu;
@@ -112,7 +114,7 @@ fn convolve(
 /// [`CausalConv`].
 pub(super) struct ProjectConv {
     x: Activations,
-    weight: WeightData,
+    weight: Arc<Weight>,
     /// Of each chunk's channels, `[K, channels]`.
     taps: Vec<Vec<f32>>,
     state: usize,
@@ -123,8 +125,8 @@ impl ProjectConv {
     /// `kernel` is `[C, K]`.
     pub(super) fn new(
         x: Activations,
-        weight: WeightData,
-        kernel: &WeightData,
+        weight: Arc<Weight>,
+        kernel: &Weight,
         state: usize,
         y: Slot,
     ) -> ProjectConv {
@@ -148,7 +150,7 @@ impl ProjectConv {
     }
 }
 
-fn rows_of_chunk(x: &Activations, weight: &WeightData) -> usize {
+fn rows_of_chunk(x: &Activations, weight: &Weight) -> usize {
     chunk_rows(weight.ty.row_bytes(x.x.last()))
 }
 
@@ -165,12 +167,11 @@ impl Kernel for ProjectConv {
         let first = chunk * self.rows();
         let rows = first..channels.min(first + self.rows());
         let count = rows.len();
-        self.x.prepare(run, self.weight.ty.activation(), scratch);
+        let acts = (self.x).rounded(run, self.weight.ty.activation(), &mut scratch.rounded);
         let [tile, _] = &mut scratch.tiles;
         tile.resize(run.tokens * count, 0.0);
         let mut projected = ColumnsMut::new(tile, count, count);
-        let (ty, bytes) = (self.weight.ty, self.weight.bytes());
-        matmul_rows(ty, bytes, rows, &scratch.prepared, &mut projected);
+        matmul_rows(self.weight.matrix(), rows, acts, &mut projected);
         let at = self.y.offset + first * size_of::<f32>();
         // SAFETY: these channels of the result belong to this chunk.
         let mut y = unsafe { run.arena.columns(at, run.tokens, count, channels) };

@@ -14,26 +14,22 @@ mod moe_fused;
 mod parts;
 mod project;
 mod rows;
+mod weight;
 
 pub use bind::bind;
 pub use parts::{BindError, Bound, State};
+pub use weight::Weight;
 
 use gated_delta_net::HeadRows;
 use moe_fused::Routing;
 use parts::activation_type;
-use project::{PreparedFor, Rounded};
-
-use std::sync::Arc;
+use project::Rounded;
 
 use sharpi_ir::DType;
-
-use crate::gguf::{Gguf, TensorInfo};
 
 use super::activation::ActivationType;
 use super::attention::CacheType;
 use super::memory::Shared;
-use super::prepared::Prepared;
-use super::quant::WeightType;
 use super::rope::angles;
 
 /// The axis that a value's first dimension counts.
@@ -77,29 +73,6 @@ impl Slot {
     /// Bytes for each token (or row).
     pub fn stride_bytes(&self) -> usize {
         self.width() / self.dtype.block_len() * self.dtype.block_bytes()
-    }
-}
-
-/// A weight's bytes in the model file.
-#[derive(Clone)]
-pub struct WeightData {
-    pub(super) gguf: Arc<Gguf>,
-    pub(super) tensor: TensorInfo,
-    pub(super) ty: WeightType,
-    /// Dimensions, slowest first.
-    pub(super) dims: Vec<usize>,
-}
-
-impl WeightData {
-    /// All bytes, rows one after another.
-    pub fn bytes(&self) -> &[u8] {
-        self.gguf.data(&self.tensor)
-    }
-
-    /// The values of an f32 weight.
-    pub fn floats(&self) -> Vec<f32> {
-        let (quads, _) = self.bytes().as_chunks::<4>();
-        quads.iter().map(|b| f32::from_le_bytes(*b)).collect()
     }
 }
 
@@ -226,10 +199,7 @@ pub struct Scratch {
     /// RoPE cosines and sines, and of which position, `n_rot` and base.
     angles: (Vec<f32>, Vec<f32>),
     angles_of: Option<(i32, usize, u32)>,
-    /// Activations in the layout of the matmul kernels, and whose they are.
-    prepared: Prepared,
-    prepared_for: Option<PreparedFor>,
-    /// Rounded rows on their way there.
+    /// Activations as the matmul kernels take them.
     rounded: Rounded,
     /// One row on its way to being rounded.
     row: Vec<f32>,
@@ -242,7 +212,6 @@ pub struct Scratch {
 impl Scratch {
     /// Forgets what belongs to an earlier step.
     pub fn next_step(&mut self) {
-        self.prepared_for = None;
         self.rounded.of = None;
         self.routing.of = None;
     }

@@ -1,7 +1,9 @@
 //! Mixture of experts: the choice, the experts' matmuls, the sum.
 
+use std::sync::Arc;
+
 use super::project::chunk_rows;
-use super::{Kernel, Run, Scratch, Slot, WeightData};
+use super::{Kernel, Run, Scratch, Slot, Weight};
 use crate::kernels::elementwise::{Rhs, add};
 use crate::kernels::matmul::matmul_rows;
 use crate::kernels::moe::top_k;
@@ -41,7 +43,7 @@ impl Kernel for TopkRouter {
 pub(super) struct MoeMatmul {
     pub(super) x: Slot,
     pub(super) ids: Slot,
-    pub(super) weight: WeightData,
+    pub(super) weight: Arc<Weight>,
     pub(super) y: Slot,
 }
 
@@ -57,8 +59,8 @@ impl Kernel for MoeMatmul {
         run.count(&self.ids) * self.ids.width() * n_out.div_ceil(self.rows())
     }
 
-    fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
-        let (n_out, n_in, k) = (self.weight.dims[1], self.weight.dims[2], self.ids.width());
+    fn run(&self, run: &Run<'_>, chunk: usize, _: &mut Scratch) {
+        let (n_out, k) = (self.weight.dims[1], self.ids.width());
         let pieces = n_out.div_ceil(self.rows());
         let (pair, piece) = (chunk / pieces, chunk % pieces);
         let rows = piece * self.rows()..n_out.min((piece + 1) * self.rows());
@@ -72,20 +74,13 @@ impl Kernel for MoeMatmul {
             pair
         };
         let x = &x[row * row_bytes..][..row_bytes];
-        // Rows of one token: cheap to prepare again, so nothing is remembered.
-        scratch.prepared_for = None;
-        scratch
-            .prepared
-            .prepare(self.weight.ty.activation(), x, n_in, 1);
-        let expert_bytes = n_out * self.weight.ty.row_bytes(n_in);
-        let expert = ids[pair] as usize;
-        let weights = &self.weight.bytes()[expert * expert_bytes..][..expert_bytes];
         // SAFETY: the chunk owns these columns of its pair's row.
         let mut out = unsafe {
             let offset = self.y.offset + (pair * n_out + rows.start) * size_of::<f32>();
             run.arena.columns(offset, 1, rows.len(), n_out)
         };
-        matmul_rows(self.weight.ty, weights, rows, &scratch.prepared, &mut out);
+        let expert = self.weight.expert(ids[pair] as usize);
+        matmul_rows(expert, rows, x, &mut out);
     }
 }
 

@@ -5,14 +5,15 @@
 
 use std::ops::Range;
 
-use super::project::{Activations, PreparedFor, chunk_rows};
-use super::{Kernel, Run, Scratch, Slot, WeightData};
+use std::sync::Arc;
+
+use super::project::{Activations, Rounded, RoundedFor, chunk_rows};
+use super::{Kernel, Run, Scratch, Slot, Weight};
 use crate::kernels::activation::{ActivationType, quantize_row};
 use crate::kernels::columns::ColumnsMut;
 use crate::kernels::elementwise::{Rhs, add, div, mul, sigmoid, softmax, swiglu};
 use crate::kernels::matmul::matmul_rows;
 use crate::kernels::moe::top_k;
-use crate::kernels::prepared::Prepared;
 
 /// Which experts take which tokens of a run.
 #[derive(Default)]
@@ -25,11 +26,9 @@ pub(super) struct Routing {
     pairs: Vec<u32>,
     /// Experts that have tokens, and which of `pairs` are theirs.
     groups: Vec<(usize, Range<usize>)>,
-    /// Each group's activations, and of what.
-    prepared: Vec<Prepared>,
-    prepared_for: Option<PreparedFor>,
-    /// Rows of a group, one after another.
+    /// The pairs' activation rows in the order of `pairs`, and of what.
     gathered: Vec<u8>,
+    gathered_for: Option<RoundedFor>,
     row: Vec<f32>,
 }
 
@@ -40,7 +39,7 @@ impl Routing {
             return;
         }
         self.of = Some((logits.offset, used));
-        self.prepared_for = None;
+        self.gathered_for = None;
         let mut chosen = vec![0; run.count(logits) * used];
         self.probabilities.clear();
         // SAFETY: an operand.
@@ -66,20 +65,34 @@ impl Routing {
         }
     }
 
-    /// The activation rows of group `g`, of which `row_of` says which belongs to a pair.
-    fn gather(&mut self, g: usize, rows: &[u8], row_bytes: usize, row_of: impl Fn(u32) -> usize) {
+    /// Brings the activation rows of `x` in the order of the pairs; `row_of` says which row
+    /// belongs to one.
+    fn gather(
+        &mut self,
+        run: &Run<'_>,
+        x: &Activations,
+        ty: ActivationType,
+        rounded: &mut Rounded,
+        row_of: impl Fn(usize) -> usize,
+    ) {
+        if self.gathered_for == Some(x.key(ty)) {
+            return;
+        }
+        self.gathered_for = Some(x.key(ty));
         self.gathered.clear();
-        for &pair in &self.pairs[self.groups[g].1.clone()] {
-            let row = &rows[row_of(pair) * row_bytes..][..row_bytes];
+        let rows = x.rounded(run, ty, rounded);
+        let row_bytes = ty.row_bytes(x.x.last());
+        for &pair in &self.pairs {
+            let row = &rows[row_of(pair as usize) * row_bytes..][..row_bytes];
             self.gathered.extend_from_slice(row);
         }
     }
-}
 
-/// The bytes of one expert's rows.
-fn expert(weight: &WeightData, expert: usize) -> &[u8] {
-    let bytes = weight.dims[1] * weight.ty.row_bytes(weight.dims[2]);
-    &weight.bytes()[expert * bytes..][..bytes]
+    /// The gathered rows of a group with these members.
+    fn rows_of(&self, members: &Range<usize>) -> &[u8] {
+        let row_bytes = self.gathered.len() / self.pairs.len();
+        &self.gathered[members.start * row_bytes..members.end * row_bytes]
+    }
 }
 
 /// SwiGLU of each token's experts; a chunk is a range of columns of one group.
@@ -89,7 +102,7 @@ pub(super) struct MoeSwiglu {
     /// Experts of a token.
     pub(super) used: usize,
     /// Gate and up, or both as one.
-    pub(super) weights: Vec<WeightData>,
+    pub(super) weights: Vec<Arc<Weight>>,
     pub(super) to: ActivationType,
     pub(super) y: Slot,
 }
@@ -106,7 +119,7 @@ impl MoeSwiglu {
     }
 
     /// Weight and rows of gate and up for some columns.
-    fn halves(&self, columns: &Range<usize>) -> [(&WeightData, Range<usize>); 2] {
+    fn halves(&self, columns: &Range<usize>) -> [(&Weight, Range<usize>); 2] {
         let n = self.y.last();
         match &self.weights[..] {
             [both] => [
@@ -118,21 +131,6 @@ impl MoeSwiglu {
                 (&weights[1], columns.clone()),
             ],
         }
-    }
-
-    /// The rows of group `g` in `scratch.prepared`.
-    fn prepare(&self, run: &Run<'_>, g: usize, ty: ActivationType, scratch: &mut Scratch) {
-        let mut wanted = self.x.key(ty);
-        wanted.group = Some(g);
-        if scratch.prepared_for == Some(wanted) {
-            return;
-        }
-        scratch.prepared_for = Some(wanted);
-        let (n, routing) = (self.x.x.last(), &mut scratch.routing);
-        let rows = self.x.rounded(run, ty, &mut scratch.rounded);
-        routing.gather(g, rows, ty.row_bytes(n), |pair| pair as usize / self.used);
-        let count = routing.groups[g].1.len();
-        (scratch.prepared).prepare(ty, &routing.gathered, n, count);
     }
 }
 
@@ -154,11 +152,12 @@ impl Kernel for MoeSwiglu {
         let count = columns.len();
         let mut tiles = std::mem::take(&mut scratch.tiles);
         for ((weight, rows), tile) in self.halves(&columns).into_iter().zip(&mut tiles) {
-            self.prepare(run, g, weight.ty.activation(), scratch);
+            let (ty, rounded) = (weight.ty.activation(), &mut scratch.rounded);
+            (scratch.routing).gather(run, &self.x, ty, rounded, |pair| pair / self.used);
+            let acts = scratch.routing.rows_of(&members);
             tile.resize(members.len() * count, 0.0);
             let mut tile = ColumnsMut::new(tile, count, count);
-            let weights = expert(weight, chosen);
-            matmul_rows(weight.ty, weights, rows, &scratch.prepared, &mut tile);
+            matmul_rows(weight.expert(chosen), rows, acts, &mut tile);
         }
         scratch.row.resize(count, 0.0);
         let rows = tiles[0]
@@ -184,7 +183,7 @@ pub(super) struct MoeSum {
     pub(super) shared: Slot,
     pub(super) gate: Slot,
     pub(super) residual: Slot,
-    pub(super) weight: WeightData,
+    pub(super) weight: Arc<Weight>,
     /// Least sum of a token's probabilities.
     pub(super) min: f32,
     pub(super) y: Slot,
@@ -199,27 +198,6 @@ impl MoeSum {
     fn columns(&self) -> usize {
         chunk_rows(self.used() * self.weight.ty.row_bytes(self.x.x.last()))
     }
-
-    /// Every group's rows, prepared.
-    fn prepare(&self, run: &Run<'_>, scratch: &mut Scratch) {
-        let (ty, n) = (self.weight.ty.activation(), self.x.x.last());
-        let routing = &mut scratch.routing;
-        routing.route(run, &self.logits, self.used());
-        if routing.prepared_for == Some(self.x.key(ty)) {
-            return;
-        }
-        routing.prepared_for = Some(self.x.key(ty));
-        let rows = self.x.rounded(run, ty, &mut scratch.rounded);
-        let groups = routing.groups.len();
-        if routing.prepared.len() < groups {
-            routing.prepared.resize_with(groups, Prepared::new);
-        }
-        for g in 0..groups {
-            routing.gather(g, rows, ty.row_bytes(n), |pair| pair as usize);
-            let count = routing.groups[g].1.len();
-            routing.prepared[g].prepare(ty, &routing.gathered, n, count);
-        }
-    }
 }
 
 impl Kernel for MoeSum {
@@ -231,7 +209,9 @@ impl Kernel for MoeSum {
     }
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
-        self.prepare(run, scratch);
+        let (ty, rounded) = (self.weight.ty.activation(), &mut scratch.rounded);
+        (scratch.routing).route(run, &self.logits, self.used());
+        (scratch.routing).gather(run, &self.x, ty, rounded, |pair| pair);
         let (width, used, first) = (self.y.width(), self.used(), chunk * self.columns());
         let columns = first..width.min(first + self.columns());
         let count = columns.len();
@@ -239,15 +219,14 @@ impl Kernel for MoeSum {
         let [by_group, by_pair] = &mut scratch.tiles;
         by_group.resize(routing.pairs.len() * count, 0.0);
         by_pair.resize(routing.pairs.len() * count, 0.0);
-        for ((chosen, members), prepared) in routing.groups.iter().zip(&routing.prepared) {
+        for (chosen, members) in &routing.groups {
             let tile = &mut by_group[members.start * count..members.end * count];
             let mut tile = ColumnsMut::new(tile, count, count);
-            let weights = expert(&self.weight, *chosen);
+            let weights = self.weight.expert(*chosen);
             matmul_rows(
-                self.weight.ty,
                 weights,
                 columns.clone(),
-                prepared,
+                routing.rows_of(members),
                 &mut tile,
             );
         }

@@ -6,8 +6,7 @@ use sharpi_ir::{DType, StateType};
 
 use super::elementwise::Right;
 use super::project::{Activations, RowNorm};
-use super::{KvLayout, Slot, WeightData};
-use crate::gguf::{Gguf, TensorInfo};
+use super::{KvLayout, Slot, Weight};
 use crate::kernels::activation::ActivationType;
 use crate::kernels::attention::CacheType;
 use crate::kernels::quant::WeightType;
@@ -36,29 +35,12 @@ pub enum Bound {
     /// A value in the arena.
     Value(Slot),
     /// A weight in the file.
-    Weight(WeightData),
+    Weight(Arc<Weight>),
     /// A state of the session.
     State(State),
 }
 
-impl WeightData {
-    /// The weight that `tensor` holds; `None` where there is no kernel for `dtype`.
-    pub fn new(
-        gguf: &Arc<Gguf>,
-        tensor: &TensorInfo,
-        dtype: DType,
-        dims: Vec<usize>,
-    ) -> Option<WeightData> {
-        Some(WeightData {
-            gguf: gguf.clone(),
-            tensor: tensor.clone(),
-            ty: weight_type(dtype)?,
-            dims,
-        })
-    }
-}
-
-fn weight_type(dtype: DType) -> Option<WeightType> {
+pub(super) fn weight_type(dtype: DType) -> Option<WeightType> {
     Some(match dtype {
         DType::F32 => WeightType::F32,
         DType::F16 => WeightType::F16,
@@ -133,7 +115,7 @@ impl Parts {
         }
     }
 
-    pub(super) fn weight(&mut self, i: usize) -> Result<WeightData, BindError> {
+    pub(super) fn weight(&mut self, i: usize) -> Result<Arc<Weight>, BindError> {
         match self.take(i) {
             Some(Bound::Weight(weight)) => Ok(weight),
             Some(Bound::Value(_) | Bound::State(_)) | None => {
@@ -169,7 +151,7 @@ impl Parts {
     }
 
     /// Activation and weight of a matmul: the activation is already what the weight needs.
-    pub(super) fn matmul(&mut self, weight: usize) -> Result<(Slot, WeightData), BindError> {
+    pub(super) fn matmul(&mut self, weight: usize) -> Result<(Slot, Arc<Weight>), BindError> {
         let (x, w) = (self.value(0)?, self.weight(weight)?);
         if activation_type(x.dtype) != Some(w.ty.activation()) {
             return self.fail(format!(
@@ -194,11 +176,11 @@ impl Parts {
         &mut self,
         first: usize,
         norm_eps: Option<f32>,
-    ) -> Result<(Activations, Vec<WeightData>), BindError> {
+    ) -> Result<(Activations, Vec<Arc<Weight>>), BindError> {
         let x = self.value(0)?;
         let mut weights = (first..self.operands.len())
             .map(|i| self.weight(i))
-            .collect::<Result<Vec<WeightData>, BindError>>()?;
+            .collect::<Result<Vec<Arc<Weight>>, BindError>>()?;
         let norm = norm_eps.map(|eps| {
             let weight = weights.remove(0);
             RowNorm {

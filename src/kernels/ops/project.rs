@@ -4,7 +4,9 @@
 //! What stands before, an RMS norm and the rounding, every worker does for itself: that costs less
 //! than a barrier. What stands behind works on the columns that a chunk has made.
 
-use super::{Kernel, Run, Scratch, Slot, WeightData};
+use std::sync::Arc;
+
+use super::{Kernel, Run, Scratch, Slot, Weight};
 use crate::kernels::activation::{ActivationType, quantize_row};
 use crate::kernels::columns::ColumnsMut;
 use crate::kernels::elementwise::{Rhs, add, swiglu};
@@ -34,15 +36,13 @@ pub(super) struct Activations {
     pub(super) norm: Option<RowNorm>,
 }
 
-/// Which activations a worker has prepared; they stay the same for one step.
+/// Which activations a worker has rounded; they stay the same for one step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct PreparedFor {
+pub(super) struct RoundedFor {
     offset: usize,
     /// Place and `eps` of the norm.
     norm: Option<(usize, u32)>,
     ty: ActivationType,
-    /// Rows of one expert only: the how manieth of those with tokens.
-    pub(super) group: Option<usize>,
 }
 
 /// Rows rounded by a worker for itself.
@@ -51,7 +51,7 @@ pub(super) struct Rounded {
     bytes: Vec<u8>,
     /// One row behind its norm.
     row: Vec<f32>,
-    pub(super) of: Option<PreparedFor>,
+    pub(super) of: Option<RoundedFor>,
 }
 
 impl Activations {
@@ -65,13 +65,12 @@ impl Activations {
         run.count(&self.x) * (self.x.width() / self.x.last().max(1))
     }
 
-    pub(super) fn key(&self, ty: ActivationType) -> PreparedFor {
+    pub(super) fn key(&self, ty: ActivationType) -> RoundedFor {
         let norm = self.norm.as_ref().map(|n| (n.place, n.eps.to_bits()));
-        PreparedFor {
+        RoundedFor {
             offset: self.x.offset,
             norm,
             ty,
-            group: None,
         }
     }
 
@@ -108,29 +107,20 @@ impl Activations {
         }
         bytes
     }
-
-    /// All rows, in the format `ty`, in `scratch.prepared`.
-    pub(super) fn prepare(&self, run: &Run<'_>, ty: ActivationType, scratch: &mut Scratch) {
-        if scratch.prepared_for != Some(self.key(ty)) {
-            scratch.prepared_for = Some(self.key(ty));
-            let bytes = self.rounded(run, ty, &mut scratch.rounded);
-            (scratch.prepared).prepare(ty, bytes, self.x.last(), self.rows(run));
-        }
-    }
 }
 
 /// `yᵢ = x · Wᵢᵀ` for one weight or several.
 pub(super) struct Project {
     pub(super) x: Activations,
-    pub(super) parts: Vec<(WeightData, Slot)>,
+    pub(super) parts: Vec<(Arc<Weight>, Slot)>,
 }
 
 impl Project {
-    fn rows(&self, weight: &WeightData) -> usize {
+    fn rows(&self, weight: &Weight) -> usize {
         chunk_rows(weight.ty.row_bytes(self.x.x.last()))
     }
 
-    fn chunks_of(&self, weight: &WeightData) -> usize {
+    fn chunks_of(&self, weight: &Weight) -> usize {
         weight.dims[0].div_ceil(self.rows(weight))
     }
 }
@@ -153,14 +143,13 @@ impl Kernel for Project {
             let n_out = weight.dims[0];
             let first = chunk * self.rows(weight);
             let rows = first..n_out.min(first + self.rows(weight));
-            self.x.prepare(run, weight.ty.activation(), scratch);
+            let acts = (self.x).rounded(run, weight.ty.activation(), &mut scratch.rounded);
             // SAFETY: the chunk owns columns `rows` of this result.
             let mut out = unsafe {
                 let offset = y.offset + rows.start * size_of::<f32>();
                 (run.arena).columns(offset, self.x.rows(run), rows.len(), n_out)
             };
-            let (ty, bytes) = (weight.ty, weight.bytes());
-            return matmul_rows(ty, bytes, rows, &scratch.prepared, &mut out);
+            return matmul_rows(weight.matrix(), rows, acts, &mut out);
         }
     }
 }
@@ -168,8 +157,8 @@ impl Kernel for Project {
 /// `y = silu(x · Gᵀ) · (x · Uᵀ)`, rounded.
 pub(super) struct ProjectSwiglu {
     pub(super) x: Activations,
-    pub(super) gate: WeightData,
-    pub(super) up: WeightData,
+    pub(super) gate: Arc<Weight>,
+    pub(super) up: Arc<Weight>,
     pub(super) to: ActivationType,
     pub(super) y: Slot,
 }
@@ -177,7 +166,7 @@ pub(super) struct ProjectSwiglu {
 impl ProjectSwiglu {
     /// Columns of a chunk: whole blocks of the format.
     fn columns(&self) -> usize {
-        let row_bytes = |w: &WeightData| w.ty.row_bytes(self.x.x.last());
+        let row_bytes = |w: &Weight| w.ty.row_bytes(self.x.x.last());
         chunk_rows(row_bytes(&self.gate) + row_bytes(&self.up))
             .next_multiple_of(self.to.block_len())
     }
@@ -198,11 +187,10 @@ impl Kernel for ProjectSwiglu {
         let count = columns.len();
         let [mut gate, mut up] = std::mem::take(&mut scratch.tiles);
         for (weight, tile) in [(&self.gate, &mut gate), (&self.up, &mut up)] {
-            self.x.prepare(run, weight.ty.activation(), scratch);
+            let acts = (self.x).rounded(run, weight.ty.activation(), &mut scratch.rounded);
             tile.resize(tokens * count, 0.0);
             let mut tile = ColumnsMut::new(tile, count, count);
-            let (ty, bytes) = (weight.ty, weight.bytes());
-            matmul_rows(ty, bytes, columns.clone(), &scratch.prepared, &mut tile);
+            matmul_rows(weight.matrix(), columns.clone(), acts, &mut tile);
         }
         scratch.row.resize(count, 0.0);
         let row_bytes = self.to.row_bytes(self.gate.dims[0]);
@@ -222,7 +210,7 @@ impl Kernel for ProjectSwiglu {
 /// `y = residual + x · Wᵀ`; `y` may lie where the residual lies.
 pub(super) struct MatmulAdd {
     pub(super) x: Activations,
-    pub(super) weight: WeightData,
+    pub(super) weight: Arc<Weight>,
     pub(super) residual: Slot,
     pub(super) y: Slot,
 }
@@ -246,12 +234,11 @@ impl Kernel for MatmulAdd {
         let first = chunk * self.rows();
         let rows = first..n_out.min(first + self.rows());
         let count = rows.len();
-        self.x.prepare(run, self.weight.ty.activation(), scratch);
+        let acts = (self.x).rounded(run, self.weight.ty.activation(), &mut scratch.rounded);
         let [tile, _] = &mut scratch.tiles;
         tile.resize(tokens * count, 0.0);
-        let (ty, bytes) = (self.weight.ty, self.weight.bytes());
         let mut product = ColumnsMut::new(tile, count, count);
-        matmul_rows(ty, bytes, rows, &scratch.prepared, &mut product);
+        matmul_rows(self.weight.matrix(), rows, acts, &mut product);
         for (t, product) in tile.chunks_exact(count).enumerate() {
             let at = (t * n_out + first) * size_of::<f32>();
             // SAFETY: the chunk owns these columns of the result. The residual is an operand; where

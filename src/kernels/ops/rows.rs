@@ -1,6 +1,8 @@
 //! Ops that work on one row after another: a chunk is a token.
 
-use super::{Kernel, Run, Scratch, Slot, WeightData};
+use std::sync::Arc;
+
+use super::{Kernel, Run, Scratch, Slot, Weight};
 use crate::kernels::activation::{ActivationType, quantize_row};
 use crate::kernels::norm::{l2norm, rmsnorm};
 use crate::kernels::quant::dequantize_row;
@@ -9,7 +11,7 @@ use crate::kernels::rope::rotate;
 /// Rows of an embedding table.
 pub(super) struct Embed {
     pub(super) ids: Slot,
-    pub(super) table: WeightData,
+    pub(super) table: Arc<Weight>,
     pub(super) y: Slot,
 }
 

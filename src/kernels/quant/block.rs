@@ -1,40 +1,75 @@
-//! The common shape to which every block format unpacks.
+//! What a block format is: where its integers and factors lie.
+//!
+//! Every format is described once, in columns: a column is the four bytes at one place of a
+//! block, for one row or for the sixteen rows of a panel at the same time ([`Columns`]). A panel
+//! ([`super::panel`]) keeps its rows' blocks interleaved that way, so that kernels read whole
+//! vectors of it.
 
-use crate::kernels::isa::{Isa, Scalar};
+use std::marker::PhantomData;
 
-/// A block's integers and factors: weight `i`, of sub-block `s = i / 16`, is
-/// `d · scale[at(s)] · q[i] − dmin · min[at(s)]`.
+use half::f16;
+
+/// Four bytes of each of several rows, and integers for each of them.
+pub(crate) trait Columns: Copy {
+    /// Four bytes a row.
+    type B: Copy;
+    /// An i32 a row.
+    type I: Copy;
+
+    /// `(x >> shift) & mask` in each byte; the mask may not reach past the bits that are left.
+    fn field(x: Self::B, shift: i32, mask: u8) -> Self::B;
+    /// `x << shift` of bytes small enough not to lose a bit.
+    fn raise(x: Self::B, shift: i32) -> Self::B;
+    /// `a | b`.
+    fn or(a: Self::B, b: Self::B) -> Self::B;
+    /// `x + y` as signed bytes.
+    fn plus(x: Self::B, y: i8) -> Self::B;
+    /// `table[index]` for each index, which must be below 16.
+    fn lookup(table: &[i8; 16], index: Self::B) -> Self::B;
+    /// Bits `shift .. shift + 4` of each row's integer, one a byte, as 0 or 1.
+    fn spread(x: Self::I, shift: i32) -> Self::B;
+    /// The four bytes as one integer, little endian.
+    fn ints(x: Self::B) -> Self::I;
+    /// `(x >> shift) & mask`.
+    fn bits(x: Self::I, shift: i32, mask: i32) -> Self::I;
+    /// Byte `i` of each integer, with its sign.
+    fn signed_byte(x: Self::I, i: i32) -> Self::I;
+    /// `a + (b << shift)`.
+    fn plus_raised(a: Self::I, b: Self::I, shift: i32) -> Self::I;
+    /// `x + y`.
+    fn plus_int(x: Self::I, y: i32) -> Self::I;
+}
+
+/// Something with the columns of a block.
 ///
-/// Only the first [`Format::LEN`] quants are meant. Scales and minimums of even sub-blocks
-/// come first, then those of odd ones ([`at`]): formats with sub-blocks of 32 then hold one
-/// sequence of eight twice.
-pub(crate) struct Block<I: Isa> {
-    /// Signed bytes, in order.
-    pub q: [I::B; 8],
-    pub scale: [i16; 16],
-    pub min: [i16; 16],
-    pub d: f32,
-    /// For [`Offset::Added`] this is minus the block's offset, and `min` is 1.
-    pub dmin: f32,
+/// Not a closure: that would be compiled by itself, without the features of the SIMD level.
+pub(crate) trait Block<C: Columns> {
+    /// Column `i`.
+    fn column(&self, i: usize) -> C::B;
 }
 
-/// The place of sub-block `s`'s scale and minimum.
-#[inline(always)]
-pub(crate) fn at(s: usize) -> usize {
-    s % 2 * 8 + s / 2
+/// Where a block keeps a half-precision factor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Factor {
+    /// There is none.
+    None,
+    /// The two bytes that stand apart ([`Format::WORD`]).
+    Word,
+    /// The lower half of a column.
+    Low(usize),
+    /// The upper half of a column.
+    High(usize),
 }
 
-impl<I: Isa> Block<I> {
-    #[inline(always)]
-    pub(crate) fn new() -> Self {
-        Self {
-            q: [I::bytes(&[0; 32]); 8],
-            scale: [1; 16],
-            min: [0; 16],
-            d: 0.0,
-            dmin: 0.0,
-        }
-    }
+/// The sub-blocks that have an integer scale of their own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scales {
+    /// None: the scale is 1.
+    None,
+    /// Each 16 weights.
+    Of16,
+    /// Each 32 weights.
+    Of32,
 }
 
 /// What is added to `d · scale · q`.
@@ -42,7 +77,7 @@ impl<I: Isa> Block<I> {
 pub(crate) enum Offset {
     /// Nothing.
     None,
-    /// Integer minimums of sub-blocks, subtracted (Q2_K, Q4_K, Q5_K).
+    /// Integer minimums of the sub-blocks times `dmin`, subtracted (Q2_K, Q4_K, Q5_K).
     Mins,
     /// One float for the block, added (Q4_1, Q5_1).
     Added,
@@ -54,41 +89,167 @@ pub(crate) trait Format {
     const LEN: usize;
     /// Bytes in a block.
     const BYTES: usize;
-    /// Whether sub-blocks have integer scales; else `scale` stays 1.
-    const SCALED: bool;
-    const OFFSET: Offset;
+    /// The byte at which two bytes stand apart, first or last; all others make up columns.
+    const WORD: Option<usize> = None;
+    /// The factor of the quants.
+    const D: Factor;
+    /// The factor of the minimums ([`Offset::Mins`]), or the offset ([`Offset::Added`]).
+    const DMIN: Factor = Factor::None;
+    /// Whether quants are signed bytes; else they are below 128.
+    const SIGNED: bool;
+    /// Which weights share an integer scale.
+    const SCALES: Scales;
+    /// What is added.
+    const OFFSET: Offset = Offset::None;
     /// Float sums that one row keeps, 1 or 8 (see `matmul`).
     const SUMS: usize;
-    /// Whether quants meet activations with 32 added, which is taken back by sub-blocks: it
+    /// What the (unsigned) quants are too large by. It is taken back by sub-blocks of 16, which
     /// decides in which of eight sums a part lands.
-    const BIASED: bool = false;
+    const BIAS: i32 = 0;
 
-    /// Reads the block in `bytes`, exactly [`Format::BYTES`] long.
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>);
+    /// Quants of weights `32 · g + 4 · j ..` (four).
+    fn quants<C: Columns>(block: &impl Block<C>, g: usize, j: usize) -> C::B;
+
+    /// The scale of sub-block `s`, counted as [`Format::SCALES`] says.
+    fn scale<C: Columns>(_block: &impl Block<C>, _s: usize) -> C::I {
+        unreachable!("a format without scales")
+    }
+
+    /// The minimum of sub-block `s`.
+    fn min<C: Columns>(_block: &impl Block<C>, _s: usize) -> C::I {
+        unreachable!("a format without minimums")
+    }
 }
 
-/// `N` bytes of a block from `at` on.
-#[inline(always)]
-pub(super) fn part<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
-    bytes[at..at + N].try_into().expect("the range has N bytes")
+/// Columns of a block's bytes.
+pub(crate) const fn columns<F: Format>() -> usize {
+    F::BYTES / 4
 }
 
-/// The half-precision value at `at`.
-#[inline(always)]
-pub(super) fn half<I: Isa>(bytes: &[u8], at: usize) -> f32 {
-    I::f16(u16::from_le_bytes(*part(bytes, at)))
+/// The byte of a block at which column `i` starts.
+pub(crate) const fn column_at<F: Format>(i: usize) -> usize {
+    match F::WORD {
+        Some(0) => 2 + 4 * i,
+        _ => 4 * i,
+    }
+}
+
+/// The columns of one row.
+#[derive(Clone, Copy)]
+pub(crate) struct OneRow;
+
+impl Columns for OneRow {
+    type B = [u8; 4];
+    type I = i32;
+
+    fn field(x: [u8; 4], shift: i32, mask: u8) -> [u8; 4] {
+        x.map(|x| x >> shift & mask)
+    }
+    fn raise(x: [u8; 4], shift: i32) -> [u8; 4] {
+        x.map(|x| x << shift)
+    }
+    fn or(a: [u8; 4], b: [u8; 4]) -> [u8; 4] {
+        std::array::from_fn(|i| a[i] | b[i])
+    }
+    fn plus(x: [u8; 4], y: i8) -> [u8; 4] {
+        x.map(|x| x.wrapping_add_signed(y))
+    }
+    fn lookup(table: &[i8; 16], index: [u8; 4]) -> [u8; 4] {
+        index.map(|i| table[usize::from(i & 15)] as u8)
+    }
+    fn spread(x: i32, shift: i32) -> [u8; 4] {
+        std::array::from_fn(|i| (x >> (shift + i as i32) & 1) as u8)
+    }
+    fn ints(x: [u8; 4]) -> i32 {
+        i32::from_le_bytes(x)
+    }
+    fn bits(x: i32, shift: i32, mask: i32) -> i32 {
+        (x as u32 >> shift) as i32 & mask
+    }
+    fn signed_byte(x: i32, i: i32) -> i32 {
+        i32::from((x >> (8 * i)) as i8)
+    }
+    fn plus_raised(a: i32, b: i32, shift: i32) -> i32 {
+        a + (b << shift)
+    }
+    fn plus_int(x: i32, y: i32) -> i32 {
+        x + y
+    }
+}
+
+/// One row's block.
+pub(crate) struct RowBlock<'a, F> {
+    bytes: &'a [u8],
+    format: PhantomData<F>,
+}
+
+impl<F: Format> Block<OneRow> for RowBlock<'_, F> {
+    fn column(&self, i: usize) -> [u8; 4] {
+        self.part(column_at::<F>(i))
+    }
+}
+
+impl<'a, F: Format> RowBlock<'a, F> {
+    pub(crate) fn new(bytes: &'a [u8]) -> RowBlock<'a, F> {
+        let format = PhantomData;
+        RowBlock { bytes, format }
+    }
+
+    /// `N` bytes from `at` on.
+    fn part<const N: usize>(&self, at: usize) -> [u8; N] {
+        let bytes = &self.bytes[at..at + N];
+        bytes.try_into().expect("the range has N bytes")
+    }
+
+    pub(crate) fn factor(&self, factor: Factor) -> f32 {
+        let at = match factor {
+            Factor::None => return 0.0,
+            Factor::Word => F::WORD.unwrap_or_default(),
+            Factor::Low(i) => column_at::<F>(i),
+            Factor::High(i) => column_at::<F>(i) + 2,
+        };
+        f16::from_le_bytes(self.part(at)).to_f32()
+    }
+
+    /// Weight `i` before scaling, without bias.
+    pub(crate) fn quant(&self, i: usize) -> i32 {
+        let four = F::quants::<OneRow>(self, i / 32, i % 32 / 4);
+        match F::SIGNED {
+            true => i32::from(four[i % 4] as i8),
+            false => i32::from(four[i % 4]) - F::BIAS,
+        }
+    }
+
+    /// The integer scale of weight `i`.
+    pub(crate) fn scale(&self, i: usize) -> i32 {
+        match F::SCALES {
+            Scales::None => 1,
+            Scales::Of16 => F::scale::<OneRow>(self, i / 16),
+            Scales::Of32 => F::scale::<OneRow>(self, i / 32),
+        }
+    }
+
+    /// The minimum of weight `i`, an integer or, for [`Offset::Added`], minus 1.
+    pub(crate) fn min(&self, i: usize) -> i32 {
+        match (F::OFFSET, F::SCALES) {
+            (Offset::None, _) => 0,
+            (Offset::Added, _) => -1,
+            (Offset::Mins, Scales::Of16) => F::min::<OneRow>(self, i / 16),
+            (Offset::Mins, _) => F::min::<OneRow>(self, i / 32),
+        }
+    }
 }
 
 /// A row in f32. The product `d · scale` is rounded before it meets the quant, as in ggml.
 pub(super) fn dequantize<F: Format>(row: &[u8], out: &mut [f32]) {
-    let mut block = Block::<Scalar>::new();
     for (bytes, out) in row.chunks_exact(F::BYTES).zip(out.chunks_exact_mut(F::LEN)) {
-        F::unpack(bytes, &mut block);
+        let block = RowBlock::<F>::new(bytes);
+        let (d, dmin) = (block.factor(F::D), block.factor(F::DMIN));
         for (sub, out) in out.chunks_exact_mut(16).enumerate() {
-            let scale = block.d * f32::from(block.scale[at(sub)]);
-            let min = block.dmin * f32::from(block.min[at(sub)]);
-            for (out, q) in out.iter_mut().zip(&block.q[sub / 2][sub % 2 * 16..]) {
-                *out = scale * f32::from(*q as i8) - min;
+            let scale = d * block.scale(16 * sub) as f32;
+            let min = dmin * block.min(16 * sub) as f32;
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = scale * block.quant(16 * sub + i) as f32 - min;
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Formats whose nibbles index a table of unevenly spaced values: IQ4_NL and IQ4_XS.
 
-use super::block::{Block, Format, Offset, half, part};
-use crate::kernels::isa::Isa;
+use super::block::{Block, Columns, Factor, Format, Scales};
+use super::legacy::nibbles;
 
 /// The values which the nibbles stand for (`kvalues_iq4nl` in ggml).
 const VALUES: [i8; 16] = [
@@ -14,14 +14,15 @@ pub(crate) struct Iq4Nl;
 impl Format for Iq4Nl {
     const LEN: usize = 32;
     const BYTES: usize = 18;
-    const SCALED: bool = false;
-    const OFFSET: Offset = Offset::None;
+    const WORD: Option<usize> = Some(0);
+    const D: Factor = Factor::Word;
+    const SIGNED: bool = true;
+    const SCALES: Scales = Scales::None;
     const SUMS: usize = 1;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
-        to.d = half::<I>(bytes, 0);
-        to.q[0] = I::lookup(&VALUES, I::nibbles(part(bytes, 2)));
+    fn quants<C: Columns>(block: &impl Block<C>, _: usize, j: usize) -> C::B {
+        C::lookup(&VALUES, nibbles::<C>(block, 0, j))
     }
 }
 
@@ -32,21 +33,19 @@ pub(crate) struct Iq4Xs;
 impl Format for Iq4Xs {
     const LEN: usize = 256;
     const BYTES: usize = 136;
-    const SCALED: bool = true;
-    const OFFSET: Offset = Offset::None;
+    const D: Factor = Factor::Low(0);
+    const SIGNED: bool = true;
+    const SCALES: Scales = Scales::Of32;
     const SUMS: usize = 8;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
-        to.d = half::<I>(bytes, 0);
-        let high = u16::from_le_bytes(*part(bytes, 2));
-        let low: &[u8; 4] = part(bytes, 4);
-        for sub in 0..8 {
-            let low = low[sub / 2] >> (4 * (sub % 2)) & 15;
-            let scale = i16::from(low) + ((high >> (2 * sub) & 3) << 4) as i16 - 32;
-            to.scale[sub] = scale;
-            to.scale[sub + 8] = scale;
-            to.q[sub] = I::lookup(&VALUES, I::nibbles(part(bytes, 8 + 16 * sub)));
-        }
+    fn quants<C: Columns>(block: &impl Block<C>, g: usize, j: usize) -> C::B {
+        C::lookup(&VALUES, nibbles::<C>(block, 2 + 4 * g, j))
+    }
+    #[inline(always)]
+    fn scale<C: Columns>(block: &impl Block<C>, s: usize) -> C::I {
+        let high = C::bits(C::ints(block.column(0)), 16 + 2 * s as i32, 3);
+        let low = C::bits(C::ints(block.column(1)), 4 * s as i32, 15);
+        C::plus_int(C::plus_raised(low, high, 4), -32)
     }
 }

@@ -1,51 +1,38 @@
 //! K-quants: blocks of 256 with small integer scales for sub-blocks of 16 or 32.
 
-use super::block::{Block, Format, Offset, at, half, part};
-use crate::kernels::isa::Isa;
+use super::block::{Block, Columns, Factor, Format, Offset, Scales};
 
-/// Four bytes at `at` as one integer, so that four small fields shift together.
+/// Byte `i` of four in one integer, or some of its bits: `(x >> (8 · i + shift)) & mask`.
 #[inline(always)]
-fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(*part(bytes, at))
+fn byte<C: Columns>(x: C::B, i: usize, shift: i32, mask: i32) -> C::I {
+    C::bits(C::ints(x), 8 * (i % 4) as i32 + shift, mask)
 }
 
 /// Q2_K and Q3_K: weight `128h + 32j + l` is the `j`-th pair of bits of byte `32h + l`.
 #[inline(always)]
-fn pairs<I: Isa>(bytes: &[u8; 64], to: &mut Block<I>) {
-    for h in 0..2 {
-        let four = I::bytes(part(bytes, 32 * h));
-        for j in 0..4 {
-            to.q[4 * h + j] = I::field(four, 2 * j as i32, 3);
-        }
-    }
+fn pairs<C: Columns>(block: &impl Block<C>, first: usize, g: usize, j: usize) -> C::B {
+    C::field(block.column(first + 8 * (g / 4) + j), 2 * (g % 4) as i32, 3)
 }
 
 /// Q4_K and Q5_K: weight `64j + l` is the low and weight `64j + 32 + l` the high nibble
 /// of byte `32j + l`.
 #[inline(always)]
-fn nibbles<I: Isa>(bytes: &[u8; 128], to: &mut Block<I>) {
-    for j in 0..4 {
-        let two = I::bytes(part(bytes, 32 * j));
-        to.q[2 * j] = I::field(two, 0, 15);
-        to.q[2 * j + 1] = I::field(two, 4, 15);
-    }
+fn nibbles<C: Columns>(block: &impl Block<C>, first: usize, g: usize, j: usize) -> C::B {
+    C::field(
+        block.column(first + 8 * (g / 2) + j),
+        4 * (g % 2) as i32,
+        15,
+    )
 }
 
-/// Q4_K and Q5_K: eight 6-bit scales and eight 6-bit minimums in 12 bytes.
-///
-/// The first four of each are the low 6 bits of bytes 0–3 and 4–7. The others have
-/// their low 4 bits in the nibbles of bytes 8–11, their upper 2 in the bits left over.
+/// Q4_K and Q5_K keep eight 6-bit scales and eight 6-bit minimums in columns 1 to 3: the first
+/// four of each are the low 6 bits of columns 1 and 2. The others have their low 4 bits in the
+/// nibbles of column 3, their upper 2 in the bits left over.
 #[inline(always)]
-fn scales_and_mins<I: Isa>(bytes: &[u8; 12], to: &mut Block<I>) {
-    let (a, b, c) = (word(bytes, 0), word(bytes, 4), word(bytes, 8));
-    let low = |x: u32| (x & 0x3f3f_3f3f).to_le_bytes();
-    let high =
-        |nibble: u32, x: u32| (nibble & 0x0f0f_0f0f | (x >> 6 & 0x0303_0303) << 4).to_le_bytes();
-    let scales = [low(a), high(c, a)];
-    let mins = [low(b), high(c >> 4, b)];
-    for i in 0..16 {
-        to.scale[i] = i16::from(scales[i / 4 % 2][i % 4]);
-        to.min[i] = i16::from(mins[i / 4 % 2][i % 4]);
+fn six_bits<C: Columns>(low: C::B, nibbles: C::B, shift: i32, s: usize) -> C::I {
+    match s {
+        0..4 => byte::<C>(low, s, 0, 63),
+        _ => C::plus_raised(byte::<C>(nibbles, s, shift, 15), byte::<C>(low, s, 6, 3), 4),
     }
 }
 
@@ -55,19 +42,24 @@ pub(crate) struct Q2K;
 impl Format for Q2K {
     const LEN: usize = 256;
     const BYTES: usize = 84;
-    const SCALED: bool = true;
+    const D: Factor = Factor::Low(20);
+    const DMIN: Factor = Factor::High(20);
+    const SIGNED: bool = false;
+    const SCALES: Scales = Scales::Of16;
     const OFFSET: Offset = Offset::Mins;
     const SUMS: usize = 1;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
-        for (s, byte) in part::<16>(bytes, 0).iter().enumerate() {
-            to.scale[at(s)] = i16::from(byte & 15);
-            to.min[at(s)] = i16::from(byte >> 4);
-        }
-        pairs(part(bytes, 16), to);
-        to.d = half::<I>(bytes, 80);
-        to.dmin = half::<I>(bytes, 82);
+    fn quants<C: Columns>(block: &impl Block<C>, g: usize, j: usize) -> C::B {
+        pairs::<C>(block, 4, g, j)
+    }
+    #[inline(always)]
+    fn scale<C: Columns>(block: &impl Block<C>, s: usize) -> C::I {
+        byte::<C>(block.column(s / 4), s, 0, 15)
+    }
+    #[inline(always)]
+    fn min<C: Columns>(block: &impl Block<C>, s: usize) -> C::I {
+        byte::<C>(block.column(s / 4), s, 4, 15)
     }
 }
 
@@ -78,29 +70,24 @@ pub(crate) struct Q3K;
 impl Format for Q3K {
     const LEN: usize = 256;
     const BYTES: usize = 110;
-    const SCALED: bool = true;
-    const OFFSET: Offset = Offset::None;
+    const WORD: Option<usize> = Some(108);
+    const D: Factor = Factor::Word;
+    const SIGNED: bool = true;
+    const SCALES: Scales = Scales::Of16;
     const SUMS: usize = 8;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
-        pairs(part(bytes, 32), to);
-        let third = I::bytes(part(bytes, 0));
-        for (j, q) in to.q.iter_mut().enumerate() {
-            let bit = I::raise(I::field(third, j as i32, 1), 2);
-            *q = I::plus(I::or(*q, bit), -4);
-        }
-        // Scales 0–7 have their low 4 bits in the low nibbles of bytes 0–7, scales 8–15 in
-        // the high ones; byte 8 + i % 4 holds the upper 2 bits of scales i, i+4, i+8, i+12.
-        let upper = word(bytes, 104);
-        for four in 0..4 {
-            let low = word(bytes, 96 + 4 * (four % 2)) >> (4 * (four / 2)) & 0x0f0f_0f0f;
-            let scale = low | (upper >> (2 * four) & 0x0303_0303) << 4;
-            for (i, byte) in scale.to_le_bytes().into_iter().enumerate() {
-                to.scale[at(4 * four + i)] = i16::from(byte) - 32;
-            }
-        }
-        to.d = half::<I>(bytes, 108);
+    fn quants<C: Columns>(block: &impl Block<C>, g: usize, j: usize) -> C::B {
+        let third = C::raise(C::field(block.column(j), g as i32, 1), 2);
+        C::plus(C::or(pairs::<C>(block, 8, g, j), third), -4)
+    }
+    /// Scales 0–7 have their low 4 bits in the low nibbles of columns 24 and 25, scales 8–15 in
+    /// the high ones; byte `i % 4` of column 26 holds the upper 2 bits of scales i, i+4, i+8, i+12.
+    #[inline(always)]
+    fn scale<C: Columns>(block: &impl Block<C>, s: usize) -> C::I {
+        let low = byte::<C>(block.column(24 + s / 4 % 2), s, 4 * (s / 8) as i32, 15);
+        let high = byte::<C>(block.column(26), s, 2 * (s / 4) as i32, 3);
+        C::plus_int(C::plus_raised(low, high, 4), -32)
     }
 }
 
@@ -110,16 +97,24 @@ pub(crate) struct Q4K;
 impl Format for Q4K {
     const LEN: usize = 256;
     const BYTES: usize = 144;
-    const SCALED: bool = true;
+    const D: Factor = Factor::Low(0);
+    const DMIN: Factor = Factor::High(0);
+    const SIGNED: bool = false;
+    const SCALES: Scales = Scales::Of32;
     const OFFSET: Offset = Offset::Mins;
     const SUMS: usize = 1;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
-        to.d = half::<I>(bytes, 0);
-        to.dmin = half::<I>(bytes, 2);
-        scales_and_mins(part(bytes, 4), to);
-        nibbles(part(bytes, 16), to);
+    fn quants<C: Columns>(block: &impl Block<C>, g: usize, j: usize) -> C::B {
+        nibbles::<C>(block, 4, g, j)
+    }
+    #[inline(always)]
+    fn scale<C: Columns>(block: &impl Block<C>, s: usize) -> C::I {
+        six_bits::<C>(block.column(1), block.column(3), 0, s)
+    }
+    #[inline(always)]
+    fn min<C: Columns>(block: &impl Block<C>, s: usize) -> C::I {
+        six_bits::<C>(block.column(2), block.column(3), 4, s)
     }
 }
 
@@ -130,20 +125,25 @@ pub(crate) struct Q5K;
 impl Format for Q5K {
     const LEN: usize = 256;
     const BYTES: usize = 176;
-    const SCALED: bool = true;
+    const D: Factor = Factor::Low(0);
+    const DMIN: Factor = Factor::High(0);
+    const SIGNED: bool = false;
+    const SCALES: Scales = Scales::Of32;
     const OFFSET: Offset = Offset::Mins;
     const SUMS: usize = 8;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
-        to.d = half::<I>(bytes, 0);
-        to.dmin = half::<I>(bytes, 2);
-        scales_and_mins(part(bytes, 4), to);
-        nibbles(part(bytes, 48), to);
-        let fifth = I::bytes(part(bytes, 16));
-        for (j, q) in to.q.iter_mut().enumerate() {
-            *q = I::or(*q, I::raise(I::field(fifth, j as i32, 1), 4));
-        }
+    fn quants<C: Columns>(block: &impl Block<C>, g: usize, j: usize) -> C::B {
+        let fifth = C::raise(C::field(block.column(4 + j), g as i32, 1), 4);
+        C::or(nibbles::<C>(block, 12, g, j), fifth)
+    }
+    #[inline(always)]
+    fn scale<C: Columns>(block: &impl Block<C>, s: usize) -> C::I {
+        Q4K::scale::<C>(block, s)
+    }
+    #[inline(always)]
+    fn min<C: Columns>(block: &impl Block<C>, s: usize) -> C::I {
+        Q4K::min::<C>(block, s)
     }
 }
 
@@ -153,27 +153,28 @@ pub(crate) struct Q6K;
 impl Format for Q6K {
     const LEN: usize = 256;
     const BYTES: usize = 210;
-    const SCALED: bool = true;
-    const OFFSET: Offset = Offset::None;
+    const WORD: Option<usize> = Some(208);
+    const D: Factor = Factor::Word;
+    const SIGNED: bool = false;
+    const SCALES: Scales = Scales::Of16;
     const SUMS: usize = 8;
-    const BIASED: bool = true;
+    const BIAS: i32 = 32;
 
+    /// Each half of 128 has 64 bytes of nibbles: weights 32j + l for j = 0, 1 are the low
+    /// nibbles of bytes 32j + l, for j = 2, 3 the high ones.
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
-        // Each half of 128 has 64 bytes of nibbles: weights 32j + l for j = 0, 1 are the low
-        // nibbles of bytes 32j + l, for j = 2, 3 the high ones.
-        for h in 0..2 {
-            let upper = I::bytes(part(bytes, 128 + 32 * h));
-            for j in 0..4 {
-                let two = I::bytes(part(bytes, 64 * h + 32 * (j % 2)));
-                let low = I::field(two, 4 * (j / 2) as i32, 15);
-                let high = I::raise(I::field(upper, 2 * j as i32, 3), 4);
-                to.q[4 * h + j] = I::plus(I::or(low, high), -32);
-            }
-        }
-        for (s, byte) in part::<16>(bytes, 192).iter().enumerate() {
-            to.scale[at(s)] = i16::from(*byte as i8);
-        }
-        to.d = half::<I>(bytes, 208);
+    fn quants<C: Columns>(block: &impl Block<C>, g: usize, j: usize) -> C::B {
+        let (half, g) = (g / 4, g % 4);
+        let low = C::field(
+            block.column(16 * half + 8 * (g % 2) + j),
+            4 * (g / 2) as i32,
+            15,
+        );
+        let high = C::field(block.column(32 + 8 * half + j), 2 * g as i32, 3);
+        C::or(low, C::raise(high, 4))
+    }
+    #[inline(always)]
+    fn scale<C: Columns>(block: &impl Block<C>, s: usize) -> C::I {
+        C::signed_byte(C::ints(block.column(48 + s / 4)), (s % 4) as i32)
     }
 }

@@ -3,14 +3,19 @@
 //! The 4- and 5-bit formats keep weight `j` in the low nibble and weight `j + 16` in
 //! the high nibble of byte `j`; the fifth bit of weight `j` is bit `j` of a u32.
 
-use super::block::{Block, Format, Offset, half, part};
-use crate::kernels::isa::Isa;
+use super::block::{Block, Columns, Factor, Format, Offset, Scales};
 
-/// The nibbles of 16 bytes and, at `fifth`, their fifth bits.
+/// The nibbles of weights `4 · j ..`, in columns from `first` on.
 #[inline(always)]
-fn five_bits<I: Isa>(bytes: &[u8], nibbles: usize, fifth: usize) -> I::B {
-    let fifth = u32::from_le_bytes(*part(bytes, fifth));
-    I::or(I::nibbles(part(bytes, nibbles)), I::sixteens(fifth))
+pub(super) fn nibbles<C: Columns>(block: &impl Block<C>, first: usize, j: usize) -> C::B {
+    C::field(block.column(first + j % 4), 4 * (j / 4) as i32, 15)
+}
+
+/// The nibbles with their fifth bits, which are in the column before.
+#[inline(always)]
+fn five_bits<C: Columns>(block: &impl Block<C>, fifth: usize, j: usize) -> C::B {
+    let bits = C::spread(C::ints(block.column(fifth)), 4 * j as i32);
+    C::or(nibbles::<C>(block, fifth + 1, j), C::raise(bits, 4))
 }
 
 /// `d: f16, q: [i8; 32]`.
@@ -19,14 +24,15 @@ pub(crate) struct Q8_0;
 impl Format for Q8_0 {
     const LEN: usize = 32;
     const BYTES: usize = 34;
-    const SCALED: bool = false;
-    const OFFSET: Offset = Offset::None;
+    const WORD: Option<usize> = Some(0);
+    const D: Factor = Factor::Word;
+    const SIGNED: bool = true;
+    const SCALES: Scales = Scales::None;
     const SUMS: usize = 8;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
-        to.d = half::<I>(bytes, 0);
-        to.q[0] = I::bytes(part(bytes, 2));
+    fn quants<C: Columns>(block: &impl Block<C>, _: usize, j: usize) -> C::B {
+        block.column(j)
     }
 }
 
@@ -36,14 +42,15 @@ pub(crate) struct Q4_0;
 impl Format for Q4_0 {
     const LEN: usize = 32;
     const BYTES: usize = 18;
-    const SCALED: bool = false;
-    const OFFSET: Offset = Offset::None;
+    const WORD: Option<usize> = Some(0);
+    const D: Factor = Factor::Word;
+    const SIGNED: bool = true;
+    const SCALES: Scales = Scales::None;
     const SUMS: usize = 1;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
-        to.d = half::<I>(bytes, 0);
-        to.q[0] = I::plus(I::nibbles(part(bytes, 2)), -8);
+    fn quants<C: Columns>(block: &impl Block<C>, _: usize, j: usize) -> C::B {
+        C::plus(nibbles::<C>(block, 0, j), -8)
     }
 }
 
@@ -53,16 +60,16 @@ pub(crate) struct Q4_1;
 impl Format for Q4_1 {
     const LEN: usize = 32;
     const BYTES: usize = 20;
-    const SCALED: bool = false;
+    const D: Factor = Factor::Low(0);
+    const DMIN: Factor = Factor::High(0);
+    const SIGNED: bool = false;
+    const SCALES: Scales = Scales::None;
     const OFFSET: Offset = Offset::Added;
     const SUMS: usize = 8;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
-        to.d = half::<I>(bytes, 0);
-        to.dmin = -half::<I>(bytes, 2);
-        to.min = [1; 16];
-        to.q[0] = I::nibbles(part(bytes, 4));
+    fn quants<C: Columns>(block: &impl Block<C>, _: usize, j: usize) -> C::B {
+        nibbles::<C>(block, 1, j)
     }
 }
 
@@ -72,14 +79,15 @@ pub(crate) struct Q5_0;
 impl Format for Q5_0 {
     const LEN: usize = 32;
     const BYTES: usize = 22;
-    const SCALED: bool = false;
-    const OFFSET: Offset = Offset::None;
+    const WORD: Option<usize> = Some(0);
+    const D: Factor = Factor::Word;
+    const SIGNED: bool = true;
+    const SCALES: Scales = Scales::None;
     const SUMS: usize = 8;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
-        to.d = half::<I>(bytes, 0);
-        to.q[0] = I::plus(five_bits::<I>(bytes, 6, 2), -16);
+    fn quants<C: Columns>(block: &impl Block<C>, _: usize, j: usize) -> C::B {
+        C::plus(five_bits::<C>(block, 0, j), -16)
     }
 }
 
@@ -89,15 +97,15 @@ pub(crate) struct Q5_1;
 impl Format for Q5_1 {
     const LEN: usize = 32;
     const BYTES: usize = 24;
-    const SCALED: bool = false;
+    const D: Factor = Factor::Low(0);
+    const DMIN: Factor = Factor::High(0);
+    const SIGNED: bool = false;
+    const SCALES: Scales = Scales::None;
     const OFFSET: Offset = Offset::Added;
     const SUMS: usize = 8;
 
     #[inline(always)]
-    fn unpack<I: Isa>(bytes: &[u8], to: &mut Block<I>) {
-        to.d = half::<I>(bytes, 0);
-        to.dmin = -half::<I>(bytes, 2);
-        to.min = [1; 16];
-        to.q[0] = five_bits::<I>(bytes, 8, 4);
+    fn quants<C: Columns>(block: &impl Block<C>, _: usize, j: usize) -> C::B {
+        five_bits::<C>(block, 1, j)
     }
 }

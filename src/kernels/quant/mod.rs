@@ -10,7 +10,9 @@ mod iq4;
 mod k;
 mod legacy;
 
-pub(crate) use block::{Block, Format, Offset, at};
+#[cfg(test)]
+pub(crate) use block::RowBlock;
+pub(crate) use block::{Block, Columns, Factor, Format, Offset, Scales, column_at, columns};
 pub(crate) use float::{Bf16, Element, F16, F32};
 pub(crate) use iq4::{Iq4Nl, Iq4Xs};
 pub(crate) use k::{Q2K, Q3K, Q4K, Q5K, Q6K};

@@ -1,0 +1,220 @@
+//! Loading: matrices of weights go from the file into the layout of the kernels.
+//!
+//! All go into one piece of memory ([`Pages`]), in parts of about a megabyte that are read and
+//! packed by all threads. A weight of which nothing was loaded is multiplied from the file as it
+//! is mapped, with the same results.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+use crate::gguf::Gguf;
+use crate::kernels::ops::Weight;
+use crate::kernels::pages::Pages;
+use crate::kernels::panel::{ROWS, has_panels, pack, panel_bytes};
+
+/// How weights are held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LoadOptions {
+    /// Whether matrices are brought into memory in the layout of the kernels; else they are used
+    /// from the mapped file, slower, and without taking memory of their own.
+    pub repack: bool,
+    /// Whether what is loaded is locked in memory.
+    pub lock: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> LoadOptions {
+        LoadOptions {
+            repack: true,
+            lock: false,
+        }
+    }
+}
+
+/// What loading took.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct LoadReport {
+    /// Bytes that are now in memory.
+    pub bytes: u64,
+    /// Time.
+    pub time: Duration,
+}
+
+/// Why weights cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Memory that the system does not give.
+    #[error("{bytes} bytes of memory for weights cannot be had: {source}")]
+    Memory {
+        /// How many.
+        bytes: usize,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Memory that cannot be locked.
+    #[error("{bytes} bytes of weights cannot be locked in memory: {source}")]
+    Lock {
+        /// How many.
+        bytes: usize,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file could not be read.
+    #[error("tensor `{tensor}` cannot be read: {source}")]
+    Read {
+        /// Of which tensor.
+        tensor: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// Is told how many bytes of how many are loaded, from any thread.
+pub type Progress<'p> = &'p (dyn Fn(u64, u64) + Sync);
+
+/// Bytes of a part.
+const PART: usize = 1 << 20;
+
+/// A part of a weight: rows of the file, and where they go.
+struct Part<'a> {
+    weight: &'a Weight,
+    /// From the start of the tensor, in bytes.
+    from: usize,
+    bytes: usize,
+    to: &'a mut [u8],
+}
+
+/// Loads weights.
+pub(super) fn load(
+    gguf: &Gguf,
+    weights: &[Arc<Weight>],
+    options: &LoadOptions,
+    progress: Progress<'_>,
+) -> Result<LoadReport, LoadError> {
+    let start = Instant::now();
+    if !options.repack {
+        return Ok(LoadReport::default());
+    }
+    let places: Vec<usize> = weights
+        .iter()
+        .scan(0, |next: &mut usize, weight| {
+            let place = *next;
+            *next = (place + weight.packed_bytes()).next_multiple_of(64);
+            Some(place)
+        })
+        .collect();
+    let bytes = match (weights.last(), places.last()) {
+        (Some(weight), Some(place)) => place + weight.packed_bytes(),
+        _ => return Ok(LoadReport::default()),
+    };
+    check_memory(bytes)?;
+    let memory = |source| LoadError::Memory { bytes, source };
+    let mut pages = Pages::new(bytes).map_err(memory)?;
+    fill(gguf, weights, &places, pages.bytes_mut(), progress)?;
+    if options.lock {
+        let refused = |source| LoadError::Lock { bytes, source };
+        pages.lock().map_err(refused)?;
+    }
+    let pages = Arc::new(pages);
+    for (weight, place) in weights.iter().zip(places) {
+        weight.keep(pages.clone(), place..place + weight.packed_bytes());
+    }
+    Ok(LoadReport {
+        bytes: bytes as u64,
+        time: start.elapsed(),
+    })
+}
+
+fn fill(
+    gguf: &Gguf,
+    weights: &[Arc<Weight>],
+    places: &[usize],
+    mut to: &mut [u8],
+    progress: Progress<'_>,
+) -> Result<(), LoadError> {
+    let total = weights.iter().map(|w| w.tensor().bytes).sum();
+    let (mut parts, mut at) = (Vec::new(), 0);
+    for (weight, place) in weights.iter().zip(places) {
+        let (_, rest) = to.split_at_mut(place - at);
+        let (own, rest) = rest.split_at_mut(weight.packed_bytes());
+        (to, at) = (rest, place + weight.packed_bytes());
+        divide(weight, own, &mut parts);
+    }
+    let drop_behind = gguf.file_bytes() > memory_bytes().unwrap_or(u64::MAX) / 2;
+    let done = AtomicU64::new(0);
+    parts
+        .into_par_iter()
+        .try_for_each_init(Vec::new, |room, part| {
+            let source = part.weight.tensor();
+            let failed = |error| LoadError::Read {
+                tensor: source.name.clone(),
+                source: error,
+            };
+            let bytes =
+                (gguf.read(source, part.from, part.bytes, room, drop_behind)).map_err(failed)?;
+            copy(part.weight, bytes, part.to);
+            let now = done.fetch_add(part.bytes as u64, Ordering::Relaxed) + part.bytes as u64;
+            progress(now, total);
+            Ok(())
+        })
+}
+
+/// Cuts a weight into parts of whole panels.
+fn divide<'a>(weight: &'a Weight, mut to: &'a mut [u8], parts: &mut Vec<Part<'a>>) {
+    let (rows, n) = weight.shape();
+    let row_bytes = weight.ty.row_bytes(n);
+    let packed = |rows: usize| match has_panels(weight.ty) {
+        true => rows.div_ceil(ROWS) * panel_bytes(weight.ty, n),
+        false => rows * row_bytes,
+    };
+    let at_once = (PART / row_bytes.max(1)).max(1).next_multiple_of(ROWS);
+    for matrix in 0..weight.matrices() {
+        for first in (0..rows).step_by(at_once) {
+            let count = at_once.min(rows - first);
+            let (own, rest) = to.split_at_mut(packed(count));
+            to = rest;
+            parts.push(Part {
+                weight,
+                from: (matrix * rows + first) * row_bytes,
+                bytes: count * row_bytes,
+                to: own,
+            });
+        }
+    }
+}
+
+fn copy(weight: &Weight, rows: &[u8], to: &mut [u8]) {
+    let (_, n) = weight.shape();
+    if !has_panels(weight.ty) {
+        return to.copy_from_slice(rows);
+    }
+    let panels = to.chunks_exact_mut(panel_bytes(weight.ty, n));
+    for (rows, panel) in rows.chunks(ROWS * weight.ty.row_bytes(n)).zip(panels) {
+        pack(weight.ty, n, rows, panel);
+    }
+}
+
+/// Refuses what the machine cannot hold: its kernel would promise the memory and end the program
+/// later, without a word.
+fn check_memory(bytes: usize) -> Result<(), LoadError> {
+    match memory_bytes() {
+        Some(has) if bytes as u64 > has => Err(LoadError::Memory {
+            bytes,
+            source: std::io::Error::other(format!("the machine has {has}")),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Memory of the machine in bytes, where it can be found out.
+fn memory_bytes() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}

@@ -1,0 +1,225 @@
+//! AVX2, FMA and F16C: two 256-bit registers make one vector.
+
+use super::Isa;
+use crate::kernels::quant::Columns;
+use std::arch::x86_64::*;
+
+/// Wraps intrinsics; every caller runs at the level whose name the type bears.
+///
+/// Never inside a closure: that is compiled by itself, without the level's features, so
+/// that each intrinsic in it becomes a call.
+macro_rules! intrinsic {
+    ($e:expr) => {
+        // SAFETY: the implementing type is only named by `multiversion!`, inside a
+        // function compiled for, and only called on, CPUs with these features; all
+        // loads and stores are unaligned ones through references of that very size.
+        unsafe { $e }
+    };
+}
+pub(super) use intrinsic;
+
+/// An operation on each of the two registers.
+macro_rules! both {
+    ($op:ident($($x:expr),+ $(; $whole:expr)?)) => {
+        intrinsic!([$op($($x[0]),+ $(, $whole)?), $op($($x[1]),+ $(, $whole)?)])
+    };
+}
+
+/// See the module.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2;
+
+impl Columns for Avx2 {
+    type B = [__m256i; 2];
+    type I = [__m256i; 2];
+
+    #[inline(always)]
+    fn field(x: Self::B, shift: i32, mask: u8) -> Self::B {
+        let x = both!(_mm256_srl_epi16(x; _mm_cvtsi32_si128(shift)));
+        both!(_mm256_and_si256(x; _mm256_set1_epi8(mask as i8)))
+    }
+    #[inline(always)]
+    fn raise(x: Self::B, shift: i32) -> Self::B {
+        both!(_mm256_sll_epi16(x; _mm_cvtsi32_si128(shift)))
+    }
+    #[inline(always)]
+    fn or(a: Self::B, b: Self::B) -> Self::B {
+        both!(_mm256_or_si256(a, b))
+    }
+    #[inline(always)]
+    fn plus(x: Self::B, y: i8) -> Self::B {
+        both!(_mm256_add_epi8(x; _mm256_set1_epi8(y)))
+    }
+    #[inline(always)]
+    fn lookup(table: &[i8; 16], index: Self::B) -> Self::B {
+        intrinsic!({
+            let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+            [
+                _mm256_shuffle_epi8(table, index[0]),
+                _mm256_shuffle_epi8(table, index[1]),
+            ]
+        })
+    }
+    #[inline(always)]
+    fn spread(x: Self::I, shift: i32) -> Self::B {
+        // Multiplied, bit i of four comes to lie at bit 8i too.
+        let four = Self::bits(x, shift, 15);
+        let spread = both!(_mm256_mullo_epi32(four; _mm256_set1_epi32(0x0020_4081)));
+        both!(_mm256_and_si256(spread; _mm256_set1_epi8(1)))
+    }
+    #[inline(always)]
+    fn ints(x: Self::B) -> Self::I {
+        x
+    }
+    #[inline(always)]
+    fn bits(x: Self::I, shift: i32, mask: i32) -> Self::I {
+        let x = both!(_mm256_srl_epi32(x; _mm_cvtsi32_si128(shift)));
+        both!(_mm256_and_si256(x; _mm256_set1_epi32(mask)))
+    }
+    #[inline(always)]
+    fn signed_byte(x: Self::I, i: i32) -> Self::I {
+        let x = both!(_mm256_sll_epi32(x; _mm_cvtsi32_si128(24 - 8 * i)));
+        both!(_mm256_sra_epi32(x; _mm_cvtsi32_si128(24)))
+    }
+    #[inline(always)]
+    fn plus_raised(a: Self::I, b: Self::I, shift: i32) -> Self::I {
+        let b = both!(_mm256_sll_epi32(b; _mm_cvtsi32_si128(shift)));
+        both!(_mm256_add_epi32(a, b))
+    }
+    #[inline(always)]
+    fn plus_int(x: Self::I, y: i32) -> Self::I {
+        both!(_mm256_add_epi32(x; _mm256_set1_epi32(y)))
+    }
+}
+
+/// Products of bytes, `q` of either sign, summed by two.
+#[inline(always)]
+fn pair_products<const SIGNED: bool>(q: [__m256i; 2], a: i32) -> [__m256i; 2] {
+    let a = intrinsic!([_mm256_set1_epi32(a); 2]);
+    if SIGNED {
+        let a = both!(_mm256_sign_epi8(a, q));
+        let q = both!(_mm256_abs_epi8(q));
+        return both!(_mm256_maddubs_epi16(q, a));
+    }
+    both!(_mm256_maddubs_epi16(q, a))
+}
+
+impl Isa for Avx2 {
+    type F = [__m256; 2];
+    const WIDE: usize = 4;
+    const FLOAT_TILE: usize = 2;
+
+    #[inline(always)]
+    fn splat(x: f32) -> Self::F {
+        intrinsic!([_mm256_set1_ps(x); 2])
+    }
+    #[inline(always)]
+    fn load(x: &[f32; 16]) -> Self::F {
+        let p = x.as_ptr();
+        intrinsic!([_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))])
+    }
+    #[inline(always)]
+    fn load_f16(x: &[u8; 32]) -> Self::F {
+        let p = x.as_ptr().cast::<__m128i>();
+        intrinsic!([
+            _mm256_cvtph_ps(_mm_loadu_si128(p)),
+            _mm256_cvtph_ps(_mm_loadu_si128(p.add(1))),
+        ])
+    }
+    #[inline(always)]
+    fn store(x: Self::F, to: &mut [f32; 16]) {
+        let p = to.as_mut_ptr();
+        intrinsic!({
+            _mm256_storeu_ps(p, x[0]);
+            _mm256_storeu_ps(p.add(8), x[1]);
+        })
+    }
+    #[inline(always)]
+    fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        both!(_mm256_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn mul(a: Self::F, b: Self::F) -> Self::F {
+        both!(_mm256_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn add(a: Self::F, b: Self::F) -> Self::F {
+        both!(_mm256_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn sub(a: Self::F, b: Self::F) -> Self::F {
+        both!(_mm256_sub_ps(a, b))
+    }
+    #[inline(always)]
+    fn round_f16(x: Self::F) -> Self::F {
+        intrinsic!([
+            _mm256_cvtph_ps(_mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[0])),
+            _mm256_cvtph_ps(_mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[1])),
+        ])
+    }
+    #[inline(always)]
+    fn f16(bits: u16) -> f32 {
+        intrinsic!(_mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(
+            bits
+        )))))
+    }
+
+    #[inline(always)]
+    fn izero() -> Self::I {
+        intrinsic!([_mm256_setzero_si256(); 2])
+    }
+    #[inline(always)]
+    fn to_f32(x: Self::I) -> Self::F {
+        both!(_mm256_cvtepi32_ps(x))
+    }
+    #[inline(always)]
+    fn low_halves(x: Self::I) -> Self::F {
+        let x = Self::bits(x, 0, 0xffff);
+        intrinsic!({
+            // The packing goes by 128-bit lanes: bring the two useful quarters together.
+            let x = _mm256_packus_epi32(x[0], x[1]);
+            let x = _mm256_permute4x64_epi64::<0b11_01_10_00>(x);
+            [
+                _mm256_cvtph_ps(_mm256_castsi256_si128(x)),
+                _mm256_cvtph_ps(_mm256_extracti128_si256(x, 1)),
+            ]
+        })
+    }
+    #[inline(always)]
+    fn high_halves(x: Self::I) -> Self::F {
+        Self::low_halves(Self::bits(x, 16, 0xffff))
+    }
+    #[inline(always)]
+    fn multiply_add(acc: Self::I, x: Self::I, y: Self::I) -> Self::I {
+        let product = both!(_mm256_mullo_epi32(x, y));
+        both!(_mm256_add_epi32(acc, product))
+    }
+    #[inline(always)]
+    fn paired(low: Self::I, high: Self::I) -> Self::I {
+        let high = both!(_mm256_sll_epi32(high; _mm_cvtsi32_si128(16)));
+        Self::or(Self::bits(low, 0, 0xffff), high)
+    }
+    #[inline(always)]
+    fn add_pair(acc: Self::I, x: Self::I, y: i32) -> Self::I {
+        let products = both!(_mm256_madd_epi16(x; _mm256_set1_epi32(y)));
+        both!(_mm256_add_epi32(acc, products))
+    }
+
+    #[inline(always)]
+    fn column(x: &[u8; 64]) -> Self::B {
+        let p = x.as_ptr().cast::<__m256i>();
+        intrinsic!([_mm256_loadu_si256(p), _mm256_loadu_si256(p.add(1))])
+    }
+    #[inline(always)]
+    fn dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32) -> Self::I {
+        let pairs = pair_products::<SIGNED>(q, a);
+        let products = both!(_mm256_madd_epi16(pairs; _mm256_set1_epi16(1)));
+        both!(_mm256_add_epi32(acc, products))
+    }
+    #[inline(always)]
+    fn scaled_dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32, scale: Self::I) -> Self::I {
+        let pairs = pair_products::<SIGNED>(q, a);
+        let products = both!(_mm256_madd_epi16(pairs, scale));
+        both!(_mm256_add_epi32(acc, products))
+    }
+}
