@@ -95,10 +95,11 @@ impl Plan {
             if n_draft_max == 0 {
                 capture.top5 = plain.top5.clone();
             } else {
-                let (ids, rounds) = with_drafts(llama, shape, ids, n_draft_max, &limits)?;
+                let drafted = with_drafts(llama, shape, ids, n_draft_max, &limits)?;
+                let rounds = &drafted.rounds;
                 capture.drafted = Some(rounds.iter().map(|round| round.draft.len()).sum());
                 capture.accepted = Some(rounds.iter().map(|round| round.accepted).sum());
-                (capture.ids, capture.rounds) = (ids, rounds);
+                (capture.ids, capture.rounds) = (drafted.ids, drafted.rounds);
             }
             capture.text = llama.text(&capture.ids);
             captures.push(capture);
@@ -124,6 +125,7 @@ impl Plan {
         Shape {
             positions: (prompt.len() + self.max_tokens + widest + 1).max(512),
             cache_type,
+            threads: 1,
         }
     }
 }

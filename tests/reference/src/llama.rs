@@ -1,4 +1,4 @@
-//! llama.cpp with a model, as captures need it: one thread, flash attention, one sequence.
+//! llama.cpp with a model: flash attention, one sequence.
 
 use std::ffi::CString;
 use std::mem;
@@ -29,6 +29,8 @@ pub struct Shape {
     pub positions: usize,
     /// Type of the cached keys and values.
     pub cache_type: DType,
+    /// Threads to compute with.
+    pub threads: usize,
 }
 
 impl Llama {
@@ -63,7 +65,7 @@ impl Llama {
         match self.model.meta_val_str(&key).as_deref() {
             Err(_) | Ok("0") => bail!(
                 "the model has no MTP head: its metadata lack `{key}`; convert it again from a \
-                 checkpoint with its `mtp` tensors, or capture with --draft-max 0"
+                 checkpoint with its `mtp` tensors, or give --draft-max 0"
             ),
             Ok(_) => Ok(()),
         }
@@ -116,6 +118,7 @@ impl Llama {
 
 fn params(shape: Shape) -> Result<LlamaContextParams> {
     let positions = u32::try_from(shape.positions)?;
+    let threads = i32::try_from(shape.threads)?;
     let cache = match shape.cache_type {
         DType::F32 => KvCacheType::F32,
         DType::F16 => KvCacheType::F16,
@@ -125,8 +128,8 @@ fn params(shape: Shape) -> Result<LlamaContextParams> {
     Ok(LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(positions))
         .with_n_batch(positions)
-        .with_n_threads(1)
-        .with_n_threads_batch(1)
+        .with_n_threads(threads)
+        .with_n_threads_batch(threads)
         .with_flash_attention_policy(sys::LLAMA_FLASH_ATTN_TYPE_ENABLED)
         .with_type_k(cache)
         .with_type_v(cache))

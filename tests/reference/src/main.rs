@@ -1,6 +1,8 @@
-//! Runs llama.cpp in this process and writes what it did as golden files for the tests.
+//! Runs llama.cpp in this process: to write what it did as golden files for the tests, and to
+//! compare speeds.
 
 mod capture;
+mod compare;
 mod generate;
 mod llama;
 
@@ -16,7 +18,7 @@ use sharpi_compile::parity::{Capture, read_prompts};
 use crate::capture::Plan;
 use crate::llama::Llama;
 
-/// Captures what llama.cpp does, for comparison.
+/// Runs llama.cpp for comparison.
 #[derive(Parser)]
 #[command(name = "sharpi-reference", version)]
 struct Cli {
@@ -28,6 +30,8 @@ struct Cli {
 enum Command {
     /// Continue prompts greedily and write ids, logits and rounds of drafting
     Capture(CaptureArgs),
+    /// Measure both engines alternately on one file and print how much faster this one is
+    Compare(compare::CompareArgs),
 }
 
 #[derive(Args)]
@@ -72,6 +76,7 @@ struct CaptureArgs {
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Capture(args) => args.run(),
+        Command::Compare(args) => args.run(),
     }
 }
 

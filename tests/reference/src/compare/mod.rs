@@ -1,0 +1,181 @@
+//! Both engines side by side: the same work on the same file, in turn.
+
+mod engine;
+mod table;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use sharpi_compile::Model;
+use sharpi_compile::ir::DType;
+
+use crate::backend;
+use crate::{at_least_one, cache_type};
+use engine::{Engine, Kind, Setup};
+use table::{Sample, Table};
+
+/// First id of a prompt that is counted.
+const FIRST: u32 = 300;
+/// Ids of a prompt before generation, where no text is given.
+const PROMPT: usize = 16;
+/// Copies of the weights, counted in files, that all engines hold together.
+const COPIES: u64 = 3;
+
+#[derive(Args)]
+pub struct CompareArgs {
+    /// Model file in GGUF
+    #[arg(short, long, value_name = "FILE")]
+    model: PathBuf,
+    /// Ids of the prompt for prefill, 0 to leave it out
+    #[arg(short = 'p', long, value_name = "N", default_value_t = 512)]
+    n_prompt: usize,
+    /// Ids to generate
+    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = at_least_two)]
+    n_gen: usize,
+    /// Most ids drafted in a round, 0 for decoding without drafts; each is measured by itself
+    #[arg(
+        long,
+        value_name = "N,…",
+        value_delimiter = ',',
+        default_value = "0,1,2,3"
+    )]
+    draft_max: Vec<usize>,
+    /// Text before what is generated [default: ids that count upwards, as `synth` models do]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    prompt: Option<String>,
+    /// Threads to compute with
+    #[arg(short, long, value_name = "N", default_value_t = 2, value_parser = at_least_one)]
+    threads: usize,
+    /// Repetitions
+    #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    repetitions: usize,
+    /// Type of the cached keys and values: f32, f16 or bf16
+    #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = cache_type)]
+    cache_type: DType,
+    /// Load each engine anew in each repetition and drop it again, so that one at a time is in
+    /// memory [default: where the memory does not hold them together]
+    #[arg(long)]
+    reload: bool,
+    /// Print a JSON object with every sample
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Work {
+    /// So many ids of a prompt at once.
+    Prefill(usize),
+    /// So many ids with up to `n_max` of them drafted in a round.
+    Generate { n_max: usize, ids: usize },
+}
+
+impl CompareArgs {
+    pub fn run(self) -> Result<()> {
+        let model = Model::open(&self.model)?;
+        let hparams = model.hparams()?;
+        ensure!(
+            hparams.mtp_blocks > 0 || self.draft_max.iter().all(|&n| n == 0),
+            "the model has no MTP head to draft with: give --draft-max 0"
+        );
+        // Ends of text and the bytes before the counted ids stay out of the prompt.
+        let ids = FIRST..(hparams.vocabulary as u32).saturating_sub(FIRST);
+        ensure!(!ids.is_empty(), "the vocabulary is too small to count in");
+        let counted = |n| ids.clone().cycle().take(n).collect();
+        let tokenizer = model.tokenizer()?;
+        let text = self
+            .prompt
+            .as_ref()
+            .map(|text| tokenizer.encode(text, true));
+        let widest = self.draft_max.iter().copied().max().unwrap_or(0);
+        let setup = Setup {
+            path: self.model.clone(),
+            backend: backend()?,
+            cache_type: self.cache_type,
+            threads: self.threads,
+            widest,
+            long_prompt: counted(self.n_prompt),
+            prompt: text.unwrap_or_else(|| counted(PROMPT)),
+            ids: self.n_gen,
+        };
+        ensure!(!setup.prompt.is_empty(), "the prompt has no ids");
+        let table = self.measure(&setup, model.gguf().file_bytes())?;
+        let mut out = io::stdout().lock();
+        match self.json {
+            true => serde_json::to_writer_pretty(&mut out, &table)?,
+            false => write!(out, "{table}")?,
+        }
+        Ok(writeln!(out)?)
+    }
+
+    fn works(&self) -> Vec<Work> {
+        let prefill = (self.n_prompt > 0).then_some(Work::Prefill(self.n_prompt));
+        let ids = self.n_gen;
+        let generate = |&n_max: &usize| Work::Generate { n_max, ids };
+        prefill
+            .into_iter()
+            .chain(self.draft_max.iter().map(generate))
+            .collect()
+    }
+
+    fn measure(&self, setup: &Setup, file_bytes: u64) -> Result<Table> {
+        let works = self.works();
+        let mut table = Table::new(&self.model, self.threads, &works);
+        let count = self.repetitions * works.len() * Kind::ALL.len();
+        let bar = ProgressBar::new(count as u64).with_style(ProgressStyle::with_template(
+            "{msg:44} {bar:30} {pos}/{len}, {eta} left",
+        )?);
+        let mut one = |engine: &mut dyn Engine, kind: Kind, work: Work| -> Result<()> {
+            bar.set_message(format!("{}: {work}", kind.name()));
+            let sample: Sample = engine.measure(work)?;
+            table.add(kind, work, sample);
+            bar.inc(1);
+            Ok(())
+        };
+        let reload = self.reload || !fits(COPIES * file_bytes);
+        if reload {
+            for turn in 0..self.repetitions {
+                for kind in Kind::in_turn(turn) {
+                    bar.set_message(format!("{}: loading", kind.name()));
+                    let mut engine = setup.load(kind)?;
+                    for &work in &works {
+                        one(&mut *engine, kind, work)?;
+                    }
+                }
+            }
+        } else {
+            let engines = Kind::ALL.into_iter().map(|kind| setup.load(kind));
+            let mut engines = engines.collect::<Result<Vec<_>>>()?;
+            for turn in 0..self.repetitions {
+                for &work in &works {
+                    for kind in Kind::in_turn(turn) {
+                        one(&mut *engines[kind as usize], kind, work)?;
+                    }
+                }
+            }
+        }
+        bar.finish_and_clear();
+        table.reloaded = reload;
+        Ok(table)
+    }
+}
+
+/// Whether so many bytes are free, as far as the system tells.
+fn fits(bytes: u64) -> bool {
+    let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = told.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
+    let kilobytes = line.and_then(|l| l.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kilobytes.is_some_and(|free| free << 10 >= bytes)
+}
+
+fn at_least_two(text: &str) -> Result<usize> {
+    let n = text.parse()?;
+    ensure!(
+        n > 1,
+        "the first id comes with the prompt: ask for two or more"
+    );
+    Ok(n)
+}
