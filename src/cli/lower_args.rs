@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use clap::ValueEnum;
+use serde::Serialize;
 use sharpi_compile::lower::LowerOptions;
 use sharpi_ir::DType;
 
@@ -19,7 +20,8 @@ pub(super) struct LowerArgs {
     cache_type_v: CacheType,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum CacheType {
     F16,
     Bf16,

@@ -4,6 +4,7 @@
 //! 4 the model is of a kind that is not supported.
 
 mod argv;
+mod bench;
 mod detokenize;
 mod dump_graph;
 mod failure;
@@ -49,6 +50,8 @@ Exit codes: 0 ok, 1 failure, 2 wrong usage, 3 a comparison failed, 4 unsupported
 enum Command {
     /// Continue a text
     Run(run::Run),
+    /// Measure the speed of models
+    Bench(bench::Bench),
     /// Show the graphs a model is compiled into
     DumpGraph(dump_graph::DumpGraph),
     /// Show what is in a model file and whether it can be run
@@ -67,7 +70,7 @@ enum Command {
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let args = argv::with_long_cache_types(std::env::args_os());
+    let args = argv::with_long_names(std::env::args_os());
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -86,6 +89,7 @@ impl Command {
     fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
         match self {
             Command::Run(args) => args.run(out),
+            Command::Bench(args) => args.run(out),
             Command::DumpGraph(args) => args.run(out),
             Command::Inspect(args) => args.run(out),
             Command::Parity(args) => args.run(out),

@@ -15,9 +15,14 @@ pub(super) struct ModelArg {
 
 impl ModelArg {
     pub(super) fn open(&self) -> Result<Model, Failure> {
-        Ok(match &self.model {
-            Some(path) => Model::open(path)?,
-            None => Model::embedded()?,
-        })
+        open(self.model.as_ref())
     }
+}
+
+/// The model of a file, or the one that is part of the program.
+pub(super) fn open(file: Option<&PathBuf>) -> Result<Model, Failure> {
+    Ok(match file {
+        Some(path) => Model::open(path)?,
+        None => Model::embedded()?,
+    })
 }

@@ -27,12 +27,35 @@ impl Progress {
         Progress::bar(what, bytes, template)
     }
 
+    /// That many runs of different kinds ([`Progress::says`]).
+    pub(super) fn runs(runs: usize) -> Progress {
+        let template = "{spinner} {msg} {bar:20} {pos}/{len} runs, {eta} left";
+        let progress = Progress::bar("", runs as u64, template);
+        progress.0.enable_steady_tick(Duration::from_millis(200));
+        progress
+    }
+
     fn bar(what: &'static str, len: u64, template: &str) -> Progress {
         let bar = ProgressBar::new(len).with_message(what);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         Progress(bar)
+    }
+
+    /// What is going on now.
+    pub(super) fn says(&self, what: String) {
+        self.0.set_message(what);
+    }
+
+    /// One more is done.
+    pub(super) fn step(&self) {
+        self.0.inc(1);
+    }
+
+    /// Takes the line from the screen while something else is printed.
+    pub(super) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.0.suspend(print)
     }
 
     pub(super) fn at(&self, done: u64) {

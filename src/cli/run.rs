@@ -30,7 +30,7 @@ use super::{interrupt, write_json_line};
 const DEFAULT_CONTEXT: usize = 4096;
 
 /// Threads wait for each other after every step: far more than processors stand still.
-const MOST_THREADS: i64 = 512;
+pub(super) const MOST_THREADS: i64 = 512;
 
 #[derive(clap::Args)]
 pub(super) struct Run {

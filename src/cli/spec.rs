@@ -36,7 +36,7 @@ enum SpecType {
 }
 
 /// Turns drafting off, whatever the command line says.
-const DISABLE: &str = "SHARPI_DISABLE_MTP";
+pub(super) const DISABLE: &str = "SHARPI_DISABLE_MTP";
 
 impl SpecArgs {
     pub(super) fn traced(&self) -> bool {
@@ -62,15 +62,7 @@ impl SpecArgs {
         }
         match self.spec_type {
             SpecType::None => return Ok(None),
-            SpecType::DraftMtp if !has_head => {
-                return Err(Failure::unsupported(
-                    format!(
-                        "the model has no MTP head to draft with: `{key}` is missing from its metadata or 0"
-                    ),
-                    "take a file converted with its MTP layers (llama.cpp's convert_hf_to_gguf.py \
-                     keeps them where the original model has them), or leave --spec-type away",
-                ));
-            }
+            SpecType::DraftMtp if !has_head => return Err(no_head(hparams, "--spec-type")),
             SpecType::Auto if !has_head => {
                 say(&format!(
                     "drafting: none, the model has no MTP head (`{key}`)"
@@ -89,6 +81,20 @@ impl SpecArgs {
             p_min: self.spec_draft_p_min,
         }))
     }
+}
+
+/// The complaint about a model without an MTP head; `option` asked for it.
+pub(super) fn no_head(hparams: &Hparams, option: &str) -> Failure {
+    let arch = hparams.arch.name();
+    Failure::unsupported(
+        format!(
+            "the model has no MTP head to draft with: `{arch}.nextn_predict_layers` is missing from its metadata or 0"
+        ),
+        format!(
+            "take a file converted with its MTP layers (llama.cpp's convert_hf_to_gguf.py keeps \
+             them where the original model has them), or leave {option} away"
+        ),
+    )
 }
 
 fn say(line: &str) {

@@ -58,8 +58,15 @@ impl Summary<'_> {
         self.0.iter().map(|r| r.accepted).sum()
     }
 
+    /// Tokens that a round gave, on average.
+    pub(super) fn tokens_per_round(&self) -> f64 {
+        let given = |r: &Round| r.accepted + usize::from(r.next.is_some());
+        let tokens: usize = self.0.iter().map(given).sum();
+        tokens as f64 / self.0.len().max(1) as f64
+    }
+
     /// `(drafted, accepted)` at each place of the drafts.
-    fn places(&self) -> Vec<(usize, usize)> {
+    pub(super) fn places(&self) -> Vec<(usize, usize)> {
         let longest = self.0.iter().map(|r| r.draft.len()).max();
         let at = |i| {
             let drafted = self.0.iter().filter(|r| r.draft.len() > i).count();
@@ -73,16 +80,11 @@ impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (rounds, drafted, accepted) = (self.0.len(), self.drafted(), self.accepted());
         let percent = |part: usize, whole: usize| 100.0 * part as f64 / whole.max(1) as f64;
-        let tokens: usize = self
-            .0
-            .iter()
-            .map(|r| r.accepted + usize::from(r.next.is_some()))
-            .sum();
         writeln!(
             f,
             "drafting:   {rounds} rounds, {drafted} drafted, {accepted} accepted ({:.1} %), {:.2} tokens per round",
             percent(accepted, drafted),
-            tokens as f64 / rounds.max(1) as f64
+            self.tokens_per_round()
         )?;
         let places = self.places().into_iter().map(|(drafted, accepted)| {
             format!(

@@ -110,12 +110,25 @@ impl Generator {
     ///
     /// # Errors
     /// A run that fails. The cancel flag is no error: the rest stays pending.
-    pub fn prefill(&mut self, mut progress: impl FnMut(usize)) -> Result<(), GenerateError> {
+    pub fn prefill(&mut self, progress: impl FnMut(usize)) -> Result<(), GenerateError> {
+        self.prefill_to(self.text.len(), progress)
+    }
+
+    /// [`Generator::prefill`] of no more than the prompt's first `tokens`.
+    ///
+    /// # Errors
+    /// A run that fails.
+    pub fn prefill_to(
+        &mut self,
+        tokens: usize,
+        mut progress: impl FnMut(usize),
+    ) -> Result<(), GenerateError> {
         let widest = self.session.executable().max_tokens();
         let batch = self.options.batch.min(widest).max(1);
+        let end = tokens.min(self.text.len() - self.held_back());
         let mut done = 0;
-        while self.pending() > self.held_back() && !self.cancelled() {
-            let piece = (self.pending() - self.held_back()).min(batch);
+        while self.seen() < end && !self.cancelled() {
+            let piece = (end - self.seen()).min(batch);
             // Inside a prompt nobody reads the logits, and they are the dearest row there is.
             let rows = match piece == self.pending() {
                 true => vec![piece as i32 - 1],

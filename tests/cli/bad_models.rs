@@ -197,6 +197,9 @@ fn drafting_without_a_head_names_the_key_and_auto_goes_on_without() {
     let mut drafting = run(&headless);
     drafting.args(["--spec-type", "draft-mtp"]);
     fails(drafting, 4, &words);
+    let mut bench = sharpi("bench --spec-draft-n-max 0,1 -m");
+    bench.arg(model(&headless));
+    fails(bench, 4, &words);
     let mut auto = run(&headless);
     auto.args(["--spec-type", "auto", "-n", "2", "--ignore-eos"]);
     let assert = auto.assert().success();

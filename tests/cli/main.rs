@@ -1,6 +1,7 @@
 //! The program as people and other programs use it.
 
 mod bad_models;
+mod bench;
 mod capture;
 mod fake_server;
 mod graphs;

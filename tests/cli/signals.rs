@@ -49,6 +49,29 @@ fn an_interrupt_ends_the_text_and_the_timings_are_told() {
 }
 
 #[test]
+fn an_interrupt_ends_a_bench_and_the_rows_so_far_are_whole() {
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("sharpi-compile"))
+        .args("bench -p 0 -n 1,100000 -r 1 -o json".split(' '))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The list is begun with its first row.
+    let mut rows = vec![0];
+    let stdout = child.stdout.as_mut().unwrap();
+    stdout.read_exact(&mut rows).unwrap();
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("1 of 2 tests"), "{stderr}");
+    rows.extend(output.stdout);
+    let rows: serde_json::Value = serde_json::from_slice(&rows).unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 1);
+    assert_eq!(rows[0]["test"], "tg1");
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_the_run_quietly() {
     let mut child = endless();
     wait_for_text(&mut child);

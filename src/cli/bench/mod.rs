@@ -1,0 +1,306 @@
+//! `bench`: measures speed as llama-bench does, with its options, tests and columns.
+
+mod numbers;
+mod output;
+mod row;
+mod samples;
+mod setup;
+mod table;
+mod test;
+
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use sharpi_compile::generate::check_prompt;
+use sharpi_compile::{CompileOptions, Model};
+
+use super::failure::Failure;
+use super::ids::{self, Ids};
+use super::interrupt;
+use super::lower_args::CacheType;
+use super::model_arg;
+use super::progress::Progress;
+use super::run::MOST_THREADS;
+use super::spec::{DISABLE, no_head};
+use super::trace::is_set;
+use numbers::Numbers;
+use output::{Format, Output};
+use row::{Described, Row};
+use setup::Setup;
+use table::Table;
+use test::{Bench as Runner, Test};
+
+/// Several values can be given as `1,2`, as a range `1-8`, `1-8+2` or `1-8*2`, or by giving an
+/// option again; each is measured with each.
+#[derive(clap::Args)]
+pub(super) struct Bench {
+    /// Model files, GGUF [default: a small model that is part of the program]
+    #[arg(short, long, value_name = "FILE", value_delimiter = ',')]
+    model: Vec<PathBuf>,
+    /// Tokens of prompts to measure; 0 for no such test
+    #[arg(short = 'p', long, value_name = "N", default_value = "512", value_parser = numbers::parse)]
+    n_prompt: Vec<Numbers>,
+    /// Tokens of texts to measure, generated one after another; 0 for no such test
+    #[arg(short, long, value_name = "N", default_value = "128", value_parser = numbers::parse)]
+    n_gen: Vec<Numbers>,
+    /// A prompt and a text behind it, measured together; also -pg
+    #[arg(long, value_name = "P,G", value_parser = numbers::parse_pair)]
+    n_prompt_gen: Vec<(usize, usize)>,
+    /// Tokens that come before, unmeasured
+    #[arg(short = 'd', long, value_name = "N", default_value = "0", value_parser = numbers::parse)]
+    n_depth: Vec<Numbers>,
+    /// Most tokens of a prompt to feed at once
+    #[arg(short, long, value_name = "N", default_value = "512", value_parser = numbers::parse_positive)]
+    batch_size: Vec<Numbers>,
+    /// Types of the cached keys; also -ctk
+    #[arg(
+        long,
+        value_name = "TYPE",
+        default_value = "f16",
+        value_delimiter = ','
+    )]
+    cache_type_k: Vec<CacheType>,
+    /// Types of the cached values; also -ctv
+    #[arg(
+        long,
+        value_name = "TYPE",
+        default_value = "f16",
+        value_delimiter = ','
+    )]
+    cache_type_v: Vec<CacheType>,
+    /// Threads to compute with [default: as many as the machine runs at once]
+    #[arg(short, long, value_name = "N", value_parser = numbers::parse_positive)]
+    threads: Vec<Numbers>,
+    /// Most tokens that the MTP head drafts; 0 for no drafting. Prompts are measured without it
+    #[arg(long, value_name = "N", default_value = "0", value_parser = numbers::parse)]
+    spec_draft_n_max: Vec<Numbers>,
+    /// How often each test is measured
+    #[arg(short, long, value_name = "N", default_value = "5")]
+    repetitions: NonZeroUsize,
+    /// Tokens to feed, over and over; the texts are the model's own [default: 300,301,302,…]
+    #[arg(long, value_name = "IDS", value_parser = ids::parse)]
+    prompt_ids: Option<Ids>,
+    /// Start to measure without a run before
+    #[arg(long)]
+    no_warmup: bool,
+    /// Form of the result
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "md")]
+    output: Format,
+}
+
+/// A model file that has been looked at.
+struct Opened {
+    model: Model,
+    described: Described,
+    ids: Vec<u32>,
+}
+
+/// Where the rows go.
+struct Report<W: Write> {
+    output: Output<W>,
+    progress: Progress,
+    rows: usize,
+}
+
+/// What rows call the model that is part of the program.
+const EMBEDDED: &str = "(part of the program)";
+
+/// As `run` has it.
+const DEFAULT_BATCH: usize = 512;
+
+/// What the default prompt counts up from.
+const FIRST_ID: u32 = 300;
+
+impl Bench {
+    pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let (setups, tests) = (self.setups()?, self.tests());
+        if tests.is_empty() {
+            return Err(Failure::usage(
+                "there is nothing to measure: neither a prompt nor a text has tokens",
+                "give a number above 0 with -p, -n or -pg",
+            ));
+        }
+        let models = self.open(&tests)?;
+        let all = models.len() * setups.len() * tests.len();
+        // Until here there is nothing to end cleanly, and Ctrl-C ends the program at once.
+        let cancel = interrupt::flag()?;
+        let mut report = Report {
+            output: Output::new(out, self.output, self.table(&setups, &tests)),
+            progress: Progress::runs(all * self.repetitions.get()),
+            rows: 0,
+        };
+        for opened in &models {
+            // Setups that differ in threads alone share the compiled model.
+            for setups in setups.chunk_by(Setup::same_graphs) {
+                if !cancel.load(Ordering::Relaxed) {
+                    self.measure(opened, setups, &tests, &cancel, &mut report)?;
+                }
+            }
+        }
+        let rows = report.rows;
+        report.output.end()?;
+        drop(report.progress);
+        if cancel.load(Ordering::Relaxed) {
+            // The rows are there; they do not fail for want of a stderr.
+            let _ = writeln!(
+                io::stderr(),
+                "interrupted: {rows} of {all} tests are in the result"
+            );
+        }
+        Ok(())
+    }
+
+    /// What is measured of each setup, in llama-bench's order.
+    fn tests(&self) -> Vec<Test> {
+        let mut tests = Vec::new();
+        for depth in all(&self.n_depth) {
+            let mut add = |prompt, generate, n_max| {
+                if prompt + generate > 0 {
+                    tests.push(Test {
+                        depth,
+                        prompt,
+                        generate,
+                        n_max,
+                    });
+                }
+            };
+            all(&self.n_prompt).for_each(|prompt| add(prompt, 0, 0));
+            let texts = all(&self.n_gen).map(|generate| (0, generate));
+            for (prompt, generate) in texts.chain(self.n_prompt_gen.iter().copied()) {
+                all(&self.spec_draft_n_max).for_each(|n_max| add(prompt, generate, n_max));
+            }
+        }
+        tests
+    }
+
+    fn setups(&self) -> Result<Vec<Setup>, Failure> {
+        let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads: Vec<usize> = match self.threads.is_empty() {
+            true => vec![available()],
+            false => all(&self.threads).collect(),
+        };
+        if let Some(threads) = threads.iter().find(|n| **n > MOST_THREADS as usize) {
+            return Err(Failure::usage(
+                format!("{threads} threads are too many: {MOST_THREADS} at most"),
+                "as many as the machine runs at once are the fastest",
+            ));
+        }
+        let mut setups = Vec::new();
+        for n_batch in all(&self.batch_size) {
+            for &type_k in &self.cache_type_k {
+                for &type_v in &self.cache_type_v {
+                    setups.extend(threads.iter().map(|&n_threads| Setup {
+                        n_batch,
+                        n_threads,
+                        type_k,
+                        type_v,
+                    }));
+                }
+            }
+        }
+        Ok(setups)
+    }
+
+    fn table(&self, setups: &[Setup], tests: &[Test]) -> Table {
+        let f16 = |types: &[CacheType]| types == [CacheType::F16];
+        Table {
+            batch: setups.iter().any(|s| s.n_batch != DEFAULT_BATCH),
+            cache: !f16(&self.cache_type_k) || !f16(&self.cache_type_v),
+            drafting: tests.iter().any(|t| t.n_max > 0),
+        }
+    }
+
+    /// Opens all models, so that a wrong name does not end a bench half way.
+    fn open(&self, tests: &[Test]) -> Result<Vec<Opened>, Failure> {
+        let files = self.model.iter().map(Some);
+        let files: Vec<Option<&PathBuf>> = match self.model.is_empty() {
+            true => vec![None],
+            false => files.collect(),
+        };
+        let drafting = tests.iter().any(|t| t.n_max > 0);
+        if drafting && is_set(DISABLE) {
+            return Err(Failure::usage(
+                format!("drafting is off, {DISABLE} is set"),
+                format!("unset {DISABLE}, or leave --spec-draft-n-max away"),
+            ));
+        }
+        let open = |file: Option<&PathBuf>| {
+            let model = model_arg::open(file)?;
+            let hparams = model.hparams()?;
+            if drafting && hparams.mtp_blocks == 0 {
+                return Err(no_head(&hparams, "--spec-draft-n-max"));
+            }
+            let vocabulary = hparams.vocabulary as u32;
+            let ids = match &self.prompt_ids {
+                Some(Ids(ids)) => ids.clone(),
+                None => (FIRST_ID % vocabulary..vocabulary).collect(),
+            };
+            check_prompt(&ids, usize::MAX, hparams.vocabulary)?;
+            let name = file.map(|f| f.display().to_string());
+            let described = Described::of(&model, name.as_deref().unwrap_or(EMBEDDED));
+            Ok(Opened {
+                model,
+                described,
+                ids,
+            })
+        };
+        files.into_iter().map(open).collect()
+    }
+
+    /// Compiles a model for setups that share its graphs, and runs all tests of each.
+    fn measure<W: Write>(
+        &self,
+        opened: &Opened,
+        setups: &[Setup],
+        tests: &[Test],
+        cancel: &Arc<AtomicBool>,
+        report: &mut Report<W>,
+    ) -> Result<(), Failure> {
+        let described = &opened.described;
+        report
+            .progress
+            .says(format!("compiling {}", described.model_type));
+        let context = tests.iter().map(Test::context).max().unwrap_or(1);
+        let rows = 1 + tests.iter().map(|t| t.n_max).max().unwrap_or(0);
+        let options = CompileOptions {
+            lower: setups[0].lower(context, rows),
+            ..CompileOptions::default()
+        };
+        let executable = Arc::new(opened.model.compile(&options)?);
+        for setup in setups {
+            let runner = Runner {
+                executable: &executable,
+                threads: setup.n_threads,
+                ids: &opened.ids,
+                repetitions: self.repetitions.get(),
+                warmup: !self.no_warmup,
+                cancel,
+            };
+            for test in tests {
+                if cancel.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                let measured = runner.run(test, &report.progress)?;
+                let row = Row::new(described, setup, executable.module(), test, measured);
+                report.add(row)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Report<W> {
+    fn add(&mut self, row: Option<Row>) -> Result<(), Failure> {
+        let Some(row) = row else { return Ok(()) };
+        self.rows += 1;
+        self.progress.aside(|| self.output.row(&row))
+    }
+}
+
+fn all(given: &[Numbers]) -> impl Iterator<Item = usize> {
+    given.iter().flat_map(|Numbers(numbers)| numbers).copied()
+}
