@@ -9,6 +9,7 @@ mod error;
 pub mod exec;
 pub mod generate;
 pub mod gguf;
+pub mod hwbench;
 pub mod kernels;
 pub mod lower;
 mod model;

@@ -39,6 +39,11 @@ impl CacheType {
 }
 
 impl LowerArgs {
+    /// Most tokens of the prompt to feed at once.
+    pub(super) fn batch_size(&self) -> usize {
+        self.batch_size.get()
+    }
+
     /// Options for graphs that read no more than `context` tokens at once, and give logits for
     /// `rows` of them.
     pub(super) fn options(&self, context: usize, rows: usize) -> LowerOptions {

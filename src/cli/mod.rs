@@ -5,9 +5,12 @@
 
 mod argv;
 mod bench;
+mod ceilings;
+mod cost;
 mod detokenize;
 mod dump_graph;
 mod failure;
+mod hwbench;
 mod ids;
 mod inspect;
 mod interrupt;
@@ -23,9 +26,11 @@ mod run;
 mod sampling;
 mod spec;
 mod synth;
+mod table;
 mod timings;
 mod tokenize;
 mod trace;
+mod units;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -64,6 +69,10 @@ enum Command {
     Detokenize(detokenize::Detokenize),
     /// Write a model of a real shape with made-up weights, to measure speed with
     Synth(synth::SynthArgs),
+    /// Work out what ops cost, and the speed that this machine allows
+    Cost(cost::CostArgs),
+    /// Measure how fast this machine reads memory and multiplies
+    Hwbench(hwbench::Hwbench),
     /// List the passes of the compiler in the order they run
     Passes(passes::Passes),
 }
@@ -96,6 +105,8 @@ impl Command {
             Command::Tokenize(args) => args.run(out),
             Command::Detokenize(args) => args.run(out),
             Command::Synth(args) => args.run(out),
+            Command::Cost(args) => args.run(out),
+            Command::Hwbench(args) => args.run(out),
             Command::Passes(args) => args.run(out),
         }?;
         Ok(out.flush()?)

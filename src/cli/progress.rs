@@ -35,6 +35,11 @@ impl Progress {
         progress
     }
 
+    /// That many steps of about the same length.
+    pub(super) fn steps(what: &'static str, steps: u64) -> Progress {
+        Progress::bar(what, steps, "{msg} {bar:40} {pos}/{len}")
+    }
+
     fn bar(what: &'static str, len: u64, template: &str) -> Progress {
         let bar = ProgressBar::new(len).with_message(what);
         if let Ok(style) = ProgressStyle::with_template(template) {

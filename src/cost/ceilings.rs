@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cost;
 
-/// The rates of a machine, measured by `sharpi-compile hwbench` or given.
+/// The rates of a machine, measured by [`hwbench`](crate::hwbench) or given.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ceilings {
     /// Name of the processor.

@@ -3,6 +3,7 @@
 mod bad_models;
 mod bench;
 mod capture;
+mod cost;
 mod fake_server;
 mod graphs;
 mod listings;
@@ -46,4 +47,14 @@ fn fails(mut command: Command, code: i32, words: &[&str]) {
         assert!(stderr.contains(word), "expected {word:?} in:\n{stderr}");
     }
     assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+/// Compares a text with the one that was accepted.
+#[track_caller]
+fn assert_snapshot(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
 }

@@ -7,7 +7,11 @@ use sharpi_ir::{Graph, NodeId, Operand, Symbols};
 /// The block of each op of `order`: that of its weights and states, else that of its results'
 /// names, else that of the latest of its operands. An op with weights of no block, such as the
 /// head, belongs to none, and neither does an op that reads inputs alone.
-pub(super) fn blocks(graph: &Graph, symbols: &Symbols, order: &[NodeId]) -> HashMap<NodeId, usize> {
+pub(in crate::cli) fn blocks(
+    graph: &Graph,
+    symbols: &Symbols,
+    order: &[NodeId],
+) -> HashMap<NodeId, usize> {
     let mut blocks = HashMap::new();
     for &node in order {
         let of_symbols = of_symbols(graph, symbols, node);
@@ -35,7 +39,7 @@ fn of_symbols(graph: &Graph, symbols: &Symbols, node: NodeId) -> Option<Option<u
 }
 
 /// Name of the weight or state in an operand slot.
-pub(super) fn symbol_name(symbols: &Symbols, operand: Operand) -> Option<&str> {
+pub(in crate::cli) fn symbol_name(symbols: &Symbols, operand: Operand) -> Option<&str> {
     match operand {
         Operand::Value(_) => None,
         Operand::Weight(w) => symbols.weight_of(w).map(|(name, _)| name),
@@ -44,7 +48,7 @@ pub(super) fn symbol_name(symbols: &Symbols, operand: Operand) -> Option<&str> {
 }
 
 /// `blk.3.attn_q` is `attn_q` of block 3.
-pub(super) fn in_symbol(name: &str) -> Option<(usize, &str)> {
+pub(in crate::cli) fn in_symbol(name: &str) -> Option<(usize, &str)> {
     let (block, rest) = name.strip_prefix("blk.")?.split_once('.')?;
     Some((block.parse().ok()?, rest))
 }
@@ -55,7 +59,7 @@ fn in_name(name: &str) -> Option<usize> {
 }
 
 /// The name without its block.
-pub(super) fn without_block(name: &str) -> &str {
+pub(in crate::cli) fn without_block(name: &str) -> &str {
     match in_name(name) {
         Some(_) => name.rsplit_once('-').map_or(name, |(stem, _)| stem),
         None => name,

@@ -1,6 +1,6 @@
 //! `dump-graph`: the graphs of a model, at any stage of the compiler.
 
-mod blocks;
+pub(super) mod blocks;
 mod dot;
 mod fold;
 mod json;

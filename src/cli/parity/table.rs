@@ -7,6 +7,7 @@ use sharpi_compile::parity::{
 };
 
 use super::record::Row;
+use crate::cli::table::Table;
 
 const HEAD: [&str; 9] = [
     "capture",
@@ -22,19 +23,9 @@ const HEAD: [&str; 9] = [
 
 /// A line for each capture, and how many came out how.
 pub(super) fn write(rows: &[Row<'_>], out: &mut impl Write) -> io::Result<()> {
-    let lines: Vec<[String; 9]> = rows.iter().map(cells).collect();
-    let width = |i: usize| {
-        let cells = lines.iter().map(|line| line[i].len());
-        cells.chain([HEAD[i].len()]).max().unwrap_or(0)
-    };
-    let widths: [usize; 9] = std::array::from_fn(width);
-    let mut line = |cells: &[String; 9]| {
-        let padded = cells.iter().zip(widths).map(|(c, w)| format!("{c:w$}"));
-        let text = padded.collect::<Vec<_>>().join("  ");
-        writeln!(out, "{}", text.trim_end())
-    };
-    line(&HEAD.map(String::from))?;
-    lines.iter().try_for_each(&mut line)?;
+    let mut table = Table::new(HEAD, HEAD.len());
+    rows.iter().for_each(|row| table.line(cells(row)));
+    table.write(out)?;
     writeln!(out, "\n{}", summary(rows))
 }
 

@@ -1,0 +1,149 @@
+//! `cost` and `hwbench`.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use tempfile::{TempDir, tempdir};
+
+use crate::{assert_snapshot, fails, json, sharpi, stdout};
+
+/// Rates of a machine on paper, as `hwbench --json` would print them.
+const CEILINGS: &str = r#"{
+  "cpu": "a machine on paper",
+  "simd": "avx512",
+  "rates": [
+    { "threads": 1, "read_bytes": 31e9, "int_macs": 490e9, "f32_macs": 120e9 },
+    { "threads": 2, "read_bytes": 38e9, "int_macs": 980e9, "f32_macs": 240e9 }
+  ]
+}"#;
+
+/// `cost` with fixed ceilings.
+fn cost(folder: &Path, args: &str) -> Command {
+    let ceilings = folder.join("ceilings.json");
+    fs::write(&ceilings, CEILINGS).unwrap();
+    let mut command = sharpi("cost --ceilings");
+    command.arg(ceilings).args(args.split_whitespace());
+    command
+}
+
+/// The header of a model of a real shape, in a folder that is gone with the first.
+fn header(preset: &str) -> (TempDir, String) {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("model.gguf");
+    let mut synth = sharpi("synth --header-only -o");
+    synth.arg(&file).args(["--preset", preset]);
+    stdout(synth);
+    let file = file.to_str().unwrap().to_string();
+    (folder, file)
+}
+
+#[test]
+fn the_costs_of_the_27b_and_its_forecast_are_as_before() {
+    let (folder, file) = header("27b");
+    let text = stdout(cost(folder.path(), &format!("-m {file} -c 4096")));
+    assert_snapshot("cost.27b", &text);
+}
+
+#[test]
+fn the_costs_of_a_mixture_of_experts_are_as_before() {
+    let (folder, file) = header("35b-a3b");
+    let text = stdout(cost(folder.path(), &format!("-m {file} -w 4,512 -t 1")));
+    assert_snapshot("cost.35b-a3b", &text);
+}
+
+#[test]
+fn the_costs_of_a_27b_take_less_than_a_second() {
+    let (folder, file) = header("27b");
+    let mut command = cost(folder.path(), &format!("-m {file}"));
+    let start = Instant::now();
+    command.assert().success();
+    let taken = start.elapsed();
+    assert!(taken < Duration::from_secs(1), "{taken:?}");
+}
+
+#[test]
+fn json_has_every_op_and_its_ops_add_up() {
+    let folder = tempdir().unwrap();
+    let found = json(cost(folder.path(), "--width 1,3 --json"));
+    let runs = found["runs"].as_array().unwrap();
+    let names: Vec<_> = runs
+        .iter()
+        .map(|r| (r["graph"].as_str().unwrap(), r["tokens"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(names, [("trunk", 1), ("trunk", 3), ("mtp", 1), ("mtp", 3)]);
+    for run in runs {
+        for key in ["int_macs", "weight_bytes", "state_bytes", "seconds"] {
+            let ops = run["ops"].as_array().unwrap().iter();
+            let sum: f64 = ops.map(|op| op[key].as_f64().unwrap()).sum();
+            let total = run[key].as_f64().unwrap();
+            assert!((sum - total).abs() <= 1e-9 * total, "{key}: {sum}, {total}");
+        }
+    }
+    let trunk = runs[0]["seconds"].as_f64().unwrap();
+    let decode = found["forecast"]["decode"].as_f64().unwrap();
+    assert!((trunk * decode - 1.0).abs() < 1e-9);
+    let drafting = found["forecast"]["drafting"].as_array().unwrap();
+    assert_eq!(drafting.len(), 5);
+}
+
+#[test]
+fn every_block_is_shown_when_asked_for() {
+    let folder = tempdir().unwrap();
+    let folded = stdout(cost(folder.path(), ""));
+    let whole = stdout(cost(folder.path(), "--no-fold"));
+    assert!(folded.contains("3 blocks like 0"), "{folded}");
+    for block in 0..5 {
+        assert!(whole.contains(&format!("\nblock {block} ")), "{whole}");
+    }
+}
+
+#[test]
+fn ceilings_that_are_none_are_refused() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("broken.json");
+    for (text, said) in [
+        ("{}", "missing field"),
+        (
+            r#"{"cpu": "", "simd": "", "rates": []}"#,
+            "there are no rates",
+        ),
+        (&CEILINGS.replace("38e9", "0"), "no number above 0"),
+        (
+            &CEILINGS.replace("\"threads\": 2", "\"threads\": 1"),
+            "rise",
+        ),
+    ] {
+        fs::write(&path, text).unwrap();
+        let mut command = sharpi("cost --ceilings");
+        command.arg(&path);
+        fails(command, 1, &["broken.json", said]);
+    }
+    fails(sharpi("cost --ceilings nowhere.json"), 1, &["nowhere.json"]);
+    fails(sharpi("cost --acceptance 1.5"), 2, &["0 to 1"]);
+    fails(sharpi("cost --width 0"), 2, &["--width"]);
+}
+
+#[test]
+fn a_machine_is_measured_once_and_again_when_asked_for() {
+    let folder = tempdir().unwrap();
+    let hwbench = |args: &str| {
+        let mut command = sharpi(&format!("hwbench --json {args}"));
+        command.env("HOME", folder.path());
+        command.env("XDG_CACHE_HOME", folder.path().join("cache"));
+        json(command)
+    };
+    let first = hwbench("");
+    let rates = first["rates"].as_array().unwrap();
+    assert_eq!(rates[0]["threads"], 1);
+    for rate in rates {
+        for key in ["read_bytes", "int_macs", "f32_macs"] {
+            assert!(rate[key].as_f64().unwrap() > 1e6, "{rate}");
+        }
+    }
+    assert_eq!(hwbench(""), first);
+    assert_ne!(hwbench("--force"), first);
+    let kept = fs::read_dir(folder.path().join("cache/sharpi-compile")).unwrap();
+    assert_eq!(kept.count(), 1);
+}
