@@ -28,6 +28,8 @@ pub(super) struct BoundGraph {
     pub(super) inputs: Vec<(String, Slot)>,
     pub(super) outputs: IndexMap<String, Slot>,
     pub(super) steps: Vec<Vec<Box<dyn Kernel>>>,
+    /// The ops of the kernels.
+    ops: Vec<Vec<NodeId>>,
     /// Named values that a step completes, views of them included.
     pub(super) names: Vec<Vec<(String, Slot)>>,
     pub(super) states: Vec<StateId>,
@@ -89,6 +91,12 @@ impl Executable {
         self.compiled.plans.get(graph)
     }
 
+    /// The op of a step's kernel; reshapes and the like have none.
+    pub fn op(&self, graph: &str, step: usize, kernel: usize) -> Option<NodeId> {
+        let ops = self.graphs.get(graph)?.ops.get(step)?;
+        ops.get(kernel).copied()
+    }
+
     /// What the passes did.
     pub fn report(&self) -> &Report {
         &self.compiled.report
@@ -139,15 +147,19 @@ impl Binder<'_> {
         for (name, v) in graph.outputs() {
             outputs.insert(name.clone(), self.slot(*v)?);
         }
-        let (mut steps, mut names) = (Vec::new(), Vec::new());
+        let (mut steps, mut ops, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for step in &self.plan.steps {
-            let mut kernels = Vec::new();
+            let (mut kernels, mut nodes) = (Vec::new(), Vec::new());
             let mut named = Vec::new();
             for &node in step {
-                kernels.extend(self.kernel(node)?);
+                if let Some(kernel) = self.kernel(node)? {
+                    kernels.push(kernel);
+                    nodes.push(node);
+                }
                 self.names(node, &mut named)?;
             }
             steps.push(kernels);
+            ops.push(nodes);
             names.push(named);
         }
         let mut states: Vec<StateId> = graph.nodes().filter_map(|n| graph.state(n)).collect();
@@ -157,6 +169,7 @@ impl Binder<'_> {
             inputs,
             outputs,
             steps,
+            ops,
             names,
             states,
             rollback: self.plan.rollback.clone(),

@@ -34,17 +34,39 @@ impl Workers {
 
     /// Runs the steps one after another, the chunks of each in parallel.
     pub(super) fn run(&self, steps: &[Vec<Box<dyn Kernel>>], run: &Run<'_>) {
+        self.region(steps, run, |_| Unheard);
+    }
+
+    /// [`Workers::run`], each worker with a probe.
+    pub(super) fn region<P: Probe>(
+        &self,
+        steps: &[Vec<Box<dyn Kernel>>],
+        run: &Run<'_>,
+        probe: impl Fn(usize) -> P + Sync,
+    ) {
         let work: Vec<StepWork> = steps.iter().map(|s| StepWork::new(s, run)).collect();
-        let barrier = Barrier::new(self.scratch.len());
+        let barrier = Barrier::new(self.threads());
+        let walk = |worker| self.walk(worker, &work, run, &barrier, probe(worker));
         match &self.pool {
-            None => self.walk(0, &work, run, &barrier),
+            None => walk(0),
             Some(pool) => {
-                pool.broadcast(|worker| self.walk(worker.index(), &work, run, &barrier));
+                pool.broadcast(|worker| walk(worker.index()));
             }
         }
     }
 
-    fn walk(&self, worker: usize, work: &[StepWork], run: &Run<'_>, barrier: &Barrier) {
+    pub(super) fn threads(&self) -> usize {
+        self.scratch.len()
+    }
+
+    fn walk(
+        &self,
+        worker: usize,
+        work: &[StepWork],
+        run: &Run<'_>,
+        barrier: &Barrier,
+        mut probe: impl Probe,
+    ) {
         let _guard = barrier.guard();
         // A poisoned scratch holds only buffers: a panicked run leaves nothing that matters.
         let scratch = &mut *self.scratch[worker]
@@ -52,10 +74,34 @@ impl Workers {
             .unwrap_or_else(|e| e.into_inner());
         for step in work {
             scratch.next_step();
-            step.run(run, scratch);
+            step.run(run, scratch, &mut probe);
+            probe.arrived();
             barrier.wait();
+            probe.passed();
         }
     }
+}
+
+/// Hears what a worker does.
+pub(super) trait Probe {
+    /// It has taken a chunk of this kernel of the step.
+    fn chunk(&mut self, kernel: usize);
+    /// It waits at the barrier behind the step.
+    fn arrived(&mut self);
+    /// All have come.
+    fn passed(&mut self);
+}
+
+/// Nobody listens, and it costs nothing.
+struct Unheard;
+
+impl Probe for Unheard {
+    #[inline(always)]
+    fn chunk(&mut self, _: usize) {}
+    #[inline(always)]
+    fn arrived(&mut self) {}
+    #[inline(always)]
+    fn passed(&mut self) {}
 }
 
 /// The chunks of a step, taken from a counter.
@@ -79,7 +125,7 @@ impl<'s> StepWork<'s> {
         }
     }
 
-    fn run(&self, run: &Run<'_>, scratch: &mut Scratch) {
+    fn run(&self, run: &Run<'_>, scratch: &mut Scratch, probe: &mut impl Probe) {
         let all = self.starts[self.kernels.len()];
         let mut kernel = 0;
         loop {
@@ -90,6 +136,7 @@ impl<'s> StepWork<'s> {
             while chunk >= self.starts[kernel + 1] {
                 kernel += 1;
             }
+            probe.chunk(kernel);
             self.kernels[kernel].run(run, chunk - self.starts[kernel], scratch);
         }
     }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::kernels::memory::Arena;
-use crate::kernels::ops::{Axis, Kernel, Run, Slot};
+use crate::kernels::ops::{Axis, Run, Slot};
 
 use super::call::{Call, Input};
 use super::error::RunError;
 use super::executable::{BoundGraph, Executable};
 use super::poison::dead_after_each_step;
+use super::recording::{RecordedRun, Recording};
 use super::region::Workers;
 use super::state::{Saved, State, allocate};
 
@@ -68,6 +69,7 @@ pub struct Session {
     arena: Arena,
     options: SessionOptions,
     watcher: Option<Watcher>,
+    recording: Option<Recording>,
     /// Whether dead bytes are overwritten after each step.
     poisoned: bool,
 }
@@ -77,12 +79,6 @@ pub struct Session {
 #[derive(Clone, PartialEq)]
 pub struct SavedSession {
     states: Vec<Saved>,
-}
-
-/// What a run does besides computing.
-struct Mode<'w> {
-    tentative: bool,
-    watch: Option<Watch<'w>>,
 }
 
 /// What dead bytes are overwritten with: as f32 it is no number.
@@ -112,6 +108,7 @@ impl Session {
             arena: allocate(arena_bytes.unwrap_or(0) as u128)?,
             options: *options,
             watcher: None,
+            recording: None,
             poisoned: false,
             executable,
         })
@@ -173,9 +170,19 @@ impl Session {
         self.options.rollback
     }
 
-    /// Shows every named value of the runs that follow, as [`Session::run_traced`] does for one.
+    /// Shows every named f32 value of the runs that follow as soon as it is made.
     pub fn watch(&mut self, watcher: Option<Watcher>) {
         self.watcher = watcher;
+    }
+
+    /// Records when each worker did what, in the runs that follow but those that are watched.
+    pub fn record(&mut self) {
+        self.recording = Some(Recording::default());
+    }
+
+    /// Ends the recording: its runs in their order, none if nothing was recorded.
+    pub fn recorded(&mut self) -> Vec<RecordedRun> {
+        self.recording.take().map_or(Vec::new(), Recording::runs)
     }
 
     /// Tokens that the states of a graph have consumed: the position of its next run.
@@ -240,11 +247,7 @@ impl Session {
         graph: &str,
         inputs: &[(&str, Input<'_>)],
     ) -> Result<Outputs<'_>, RunError> {
-        let mode = Mode {
-            tentative: false,
-            watch: None,
-        };
-        self.run_as(graph, inputs, mode)
+        self.run_as(graph, inputs, false)
     }
 
     /// [`Session::run`] of at most [`SessionOptions::rollback`] tokens, of which
@@ -258,42 +261,20 @@ impl Session {
         graph: &str,
         inputs: &[(&str, Input<'_>)],
     ) -> Result<Outputs<'_>, RunError> {
-        let mode = Mode {
-            tentative: true,
-            watch: None,
-        };
-        self.run_as(graph, inputs, mode)
-    }
-
-    /// [`Session::run`], showing every named f32 value to `watch` as soon as it is made:
-    /// `(name, dimensions slowest first, values)`.
-    ///
-    /// # Errors
-    /// As [`Session::run`].
-    pub fn run_traced(
-        &mut self,
-        graph: &str,
-        inputs: &[(&str, Input<'_>)],
-        watch: Watch<'_>,
-    ) -> Result<Outputs<'_>, RunError> {
-        let mode = Mode {
-            tentative: false,
-            watch: Some(watch),
-        };
-        self.run_as(graph, inputs, mode)
+        self.run_as(graph, inputs, true)
     }
 
     fn run_as(
         &mut self,
         name: &str,
         inputs: &[(&str, Input<'_>)],
-        mode: Mode<'_>,
+        tentative: bool,
     ) -> Result<Outputs<'_>, RunError> {
         self.graph(name)?;
         let executable = self.executable.clone();
         let graph = &executable.graphs[name];
         let call = Call::check(name, graph, inputs)?;
-        let end = self.check_positions(&call, mode.tentative)?;
+        let end = self.check_positions(&call, tentative)?;
         for (slot, input) in &call.slots {
             match input {
                 Input::I32(x) => self
@@ -306,22 +287,15 @@ impl Session {
                     .copy_from_slice(x),
             }
         }
-        let mut watcher = self.watcher.take();
-        match (mode.watch, &mut watcher) {
-            (Some(watch), _) => self.execute_watched(graph, &call, mode.tentative, watch),
-            (None, Some(watcher)) => {
-                let mut watch =
-                    |value: &str, dims: &[usize], x: &[f32]| watcher(name, value, dims, x);
-                self.execute_watched(graph, &call, mode.tentative, &mut watch);
+        match self.watcher.take() {
+            None if !self.poisoned => self.execute(graph, &call, tentative),
+            mut watcher => {
+                self.execute_watched(graph, &call, tentative, &mut watcher);
+                self.watcher = watcher;
             }
-            (None, None) if self.poisoned => {
-                self.execute_watched(graph, &call, mode.tentative, &mut |_, _, _| ());
-            }
-            (None, None) => self.execute(&graph.steps, &call, mode.tentative),
         }
-        self.watcher = watcher;
         for state in &graph.states {
-            self.states[state.index()].advance(end, mode.tentative);
+            self.states[state.index()].advance(end, tentative);
         }
         let (tokens, rows) = (call.tokens, call.rows);
         Ok(Outputs {
@@ -332,15 +306,12 @@ impl Session {
         })
     }
 
-    fn execute(&mut self, steps: &[Vec<Box<dyn Kernel>>], call: &Call<'_>, tentative: bool) {
-        let run = Run {
-            arena: self.arena.share(),
-            states: self.states.iter_mut().map(State::view).collect(),
-            tokens: call.tokens,
-            rows: call.rows,
-            tentative,
-        };
-        self.workers.run(steps, &run);
+    fn execute(&mut self, graph: &BoundGraph, call: &Call<'_>, tentative: bool) {
+        let run = view(&mut self.arena, &mut self.states, call, tentative);
+        match &mut self.recording {
+            None => self.workers.run(&graph.steps, &run),
+            Some(recording) => recording.run(&self.workers, &graph.steps, call, &run),
+        }
     }
 
     /// A region for each step, so that values can be seen before they are overwritten.
@@ -349,7 +320,7 @@ impl Session {
         graph: &BoundGraph,
         call: &Call<'_>,
         tentative: bool,
-        watch: Watch<'_>,
+        watcher: &mut Option<Watcher>,
     ) {
         let executable = self.executable.clone();
         let dead = match (
@@ -360,12 +331,15 @@ impl Session {
             _ => vec![Vec::new(); graph.steps.len()],
         };
         for ((step, names), dead) in graph.steps.chunks(1).zip(&graph.names).zip(dead) {
-            self.execute(step, call, tentative);
+            let run = view(&mut self.arena, &mut self.states, call, tentative);
+            self.workers.run(step, &run);
             for (name, slot) in names {
                 let data = values(&self.arena, slot, call.tokens, call.rows);
                 let count = data.len() / slot.width().max(1);
                 let dims: Vec<usize> = std::iter::once(count).chain(slot.dims.clone()).collect();
-                watch(name, &dims, data);
+                if let Some(watcher) = watcher {
+                    watcher(call.name, name, &dims, data);
+                }
             }
             for bytes in dead {
                 let bytes: &mut [u8] = self.arena.slice_mut(bytes.start, bytes.len());
@@ -404,8 +378,21 @@ impl Session {
     }
 }
 
-/// Sees a named value: its name, its dimensions slowest first, its elements.
-pub type Watch<'w> = &'w mut dyn FnMut(&str, &[usize], &[f32]);
+/// What the kernels of a run see.
+fn view<'a>(
+    arena: &'a mut Arena,
+    states: &'a mut [State],
+    call: &Call<'_>,
+    tentative: bool,
+) -> Run<'a> {
+    Run {
+        arena: arena.share(),
+        states: states.iter_mut().map(State::view).collect(),
+        tokens: call.tokens,
+        rows: call.rows,
+        tentative,
+    }
+}
 
-/// Sees a named value of any graph: the graph, then as [`Watch`].
+/// Sees a named value: its graph, its name, its dimensions slowest first, its elements.
 pub type Watcher = Box<dyn FnMut(&str, &str, &[usize], &[f32]) + Send>;

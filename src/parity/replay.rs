@@ -1,6 +1,7 @@
 //! The runs of a dump, made again: a prompt, and its first round of drafting.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 
 use super::error::ParityError;
 use super::golden::Dump;
@@ -29,15 +30,21 @@ pub(super) fn runs(dump: &Dump) -> Result<Vec<(&'static str, usize)>, ParityErro
 /// Makes the runs in a fresh session and shows every named value.
 pub(super) fn replay(
     dump: &Dump,
-    session: Session,
+    mut session: Session,
     cancel: &AtomicBool,
     show: Show<'_>,
 ) -> Result<(), ParityError> {
+    let (seen, values) = channel();
+    session.watch(Some(Box::new(move |_, name, _, data| {
+        // The other end lives as long as the session.
+        let _ = seen.send((name.to_string(), data.to_vec()));
+    })));
     let ids = signed(&dump.prompt_ids);
     let (prompt, last) = ids.split_at(ids.len() - 1);
     let draft = signed(&dump.rounds[0].draft);
     let mut replay = Replay {
         session,
+        values,
         cancel,
         show,
         run: 0,
@@ -70,6 +77,8 @@ fn shifted(before: &[f32], h: &[f32]) -> Vec<f32> {
 
 struct Replay<'a> {
     session: Session,
+    /// Named values of the session's latest run.
+    values: Receiver<(String, Vec<f32>)>,
     cancel: &'a AtomicBool,
     show: Show<'a>,
     run: usize,
@@ -109,8 +118,10 @@ impl Replay<'_> {
         }
         let number = self.run;
         self.run += 1;
-        let mut show = |name: &str, _: &[usize], data: &[f32]| (self.show)(number, name, data);
-        let outputs = self.session.run_traced(graph, inputs, &mut show)?;
+        let outputs = self.session.run(graph, inputs)?;
+        for (name, data) in self.values.try_iter() {
+            (self.show)(number, &name, &data);
+        }
         Ok(outputs.get(hidden).unwrap_or_default().to_vec())
     }
 }
