@@ -9,7 +9,8 @@ use sharpi_compile::generate::{
     Sampler, SamplerOptions, StopReason, Token,
 };
 use sharpi_compile::ir::DType;
-use sharpi_compile::{Executable, Session};
+use sharpi_compile::lower::{DraftVocabulary, LowerOptions};
+use sharpi_compile::{CompileOptions, Executable, Session};
 use support::{compile, feed, model, session};
 
 fn n_max(n_max: usize) -> DraftOptions {
@@ -75,6 +76,59 @@ fn drafts_of_every_depth_change_no_bit_of_the_logits() {
             );
             assert!(bits(&drafted) == bits(&plain), "{name}, n-max {depth}");
             assert!(rounds.iter().any(|r| r.draft.len() == depth), "{name}");
+        }
+    }
+}
+
+#[test]
+fn drafting_among_some_ids_or_at_a_depth_that_varies_changes_no_bit_of_the_logits() {
+    let vocabularies = [
+        None,
+        Some(DraftVocabulary::First(300)),
+        Some(DraftVocabulary::Ids((0..512).step_by(3).collect())),
+    ];
+    for name in ["micro-dense-f32", "tiny-dense-Q4_K_M", "tiny-moe-Q4_K_M"] {
+        let model = model(name);
+        let prompt = [11, 5, 300, 42, 7];
+        let plain = compile(&model, DType::F16);
+        let (plain, ..) = told(&plain, None, &prompt, everything(64));
+        for (draft_vocabulary, adaptive) in
+            vocabularies.iter().flat_map(|v| [(v, false), (v, true)])
+        {
+            let options = CompileOptions {
+                lower: LowerOptions {
+                    draft_vocabulary: draft_vocabulary.clone(),
+                    ..LowerOptions::default()
+                },
+                ..CompileOptions::default()
+            };
+            let executable = Arc::new(model.compile(&options).expect("a compiled model"));
+            let fresh = session(&executable, 1);
+            let options = DraftOptions {
+                adaptive,
+                ..n_max(6)
+            };
+            let drafter = Box::new(MtpDrafter::new(&fresh, options).expect("a head"));
+            let (drafted, _, rounds) = told(&executable, Some(drafter), &prompt, everything(64));
+            assert!(
+                bits(&drafted) == bits(&plain),
+                "{name}, {draft_vocabulary:?}"
+            );
+            let ids: Vec<u32> = (rounds.iter())
+                .flat_map(|r| r.draft.iter().map(|(id, _)| *id))
+                .collect();
+            assert!(!ids.is_empty());
+            match draft_vocabulary {
+                None => {}
+                Some(DraftVocabulary::First(n)) => {
+                    assert!(ids.iter().all(|id| (*id as usize) < *n), "{ids:?}");
+                }
+                Some(DraftVocabulary::Ids(list)) => {
+                    assert!(ids.iter().all(|id| list.contains(id)), "{ids:?}");
+                }
+            }
+            // The third round finds out what one without a draft takes.
+            assert_eq!(rounds[2].draft.is_empty(), adaptive, "{name}");
         }
     }
 }

@@ -1,17 +1,19 @@
-//! MTP heads with an embedding table or an output matrix of their own.
+//! MTP heads with an embedding table or an output matrix of their own, or with logits of some ids.
 
 mod support;
 
 use std::sync::Arc;
 
+use sharpi_compile::exec::LoadOptions;
 use sharpi_compile::generate::{
     DraftOptions, GenerateOptions, Generator, MtpDrafter, Sampler, SamplerOptions,
 };
 use sharpi_compile::gguf::Gguf;
 use sharpi_compile::gguf::write::Writer;
 use sharpi_compile::ir::DType;
-use sharpi_compile::{Executable, Model};
-use support::{compile, fixtures, session};
+use sharpi_compile::lower::{DraftVocabulary, LowerOptions};
+use sharpi_compile::{CompileOptions, Executable, Input, Model};
+use support::{compile, fixtures, model, session};
 
 const MODELS: [&str; 2] = ["micro-dense-f32", "micro-moe-f32"];
 
@@ -116,4 +118,94 @@ fn a_head_drafts_with_its_own_embedding_table() {
         let table = |source: &str| source.ends_with(".nextn.embed_tokens.weight");
         assert!(weights.into_iter().any(|(_, _, w)| table(&w.source)));
     }
+}
+
+/// A model whose head gives logits of some ids.
+fn of_ids(model: &Model, ids: Option<DraftVocabulary>, repack: bool) -> Arc<Executable> {
+    let options = CompileOptions {
+        lower: LowerOptions {
+            draft_vocabulary: ids,
+            ..LowerOptions::default()
+        },
+        load: LoadOptions {
+            repack,
+            ..LoadOptions::default()
+        },
+        ..CompileOptions::default()
+    };
+    Arc::new(model.compile(&options).expect("a compiled model"))
+}
+
+/// The head's logits of three rows.
+fn logits(executable: &Arc<Executable>) -> Vec<Vec<f32>> {
+    let mut session = session(executable, 2);
+    let h: Vec<f32> = (0..3 * 256).map(|i| (i as f32).sin()).collect();
+    let width = h.len() / 3;
+    assert_eq!(width, 256, "of the models here");
+    let outputs = session.run(
+        "mtp",
+        &[
+            ("ids", Input::I32(&[3, 1, 4])),
+            ("h", Input::F32(&h)),
+            ("pos", Input::I32(&[0, 1, 2])),
+            ("rows", Input::I32(&[0, 1, 2])),
+        ],
+    );
+    let outputs = outputs.expect("a run");
+    let logits = outputs.get("logits").expect("logits");
+    (logits.chunks_exact(logits.len() / 3).map(<[f32]>::to_vec)).collect()
+}
+
+#[test]
+fn logits_of_some_ids_have_the_bits_of_those_among_all() {
+    let lists = [
+        (0..77).collect::<Vec<u32>>(),
+        (0..500).filter(|id| id % 7 != 3).collect(),
+        vec![400, 2, 17],
+    ];
+    for name in ["micro-dense-f32", "tiny-dense-Q4_K_M", "tiny-moe-Q4_K_M"] {
+        let model = model(name);
+        let all = logits(&of_ids(&model, None, true));
+        for repack in [true, false] {
+            for list in &lists {
+                let ids = Some(DraftVocabulary::Ids(list.clone()));
+                let some = logits(&of_ids(&model, ids, repack));
+                let mut list = list.clone();
+                list.sort_unstable();
+                for (all, some) in all.iter().zip(some) {
+                    let expected: Vec<f32> = list.iter().map(|id| all[*id as usize]).collect();
+                    assert!(some == expected, "{name}, {} ids", list.len());
+                }
+            }
+            let first = of_ids(&model, Some(DraftVocabulary::First(77)), repack);
+            let cut: Vec<Vec<f32>> = all.iter().map(|row| row[..77].to_vec()).collect();
+            assert!(logits(&first) == cut, "{name}, the first 77");
+        }
+    }
+}
+
+#[test]
+fn the_first_ids_take_no_memory_of_their_own() {
+    let model = model("tiny-dense-Q4_K_M");
+    let bytes = |ids| of_ids(&model, ids, true).loading().bytes;
+    let all = bytes(None);
+    assert_eq!(bytes(Some(DraftVocabulary::First(1000))), all);
+    assert!(bytes(Some(DraftVocabulary::Ids(vec![5, 9]))) > all);
+}
+
+#[test]
+fn special_tokens_at_the_end_are_drafted_only_when_listed() {
+    let model = model("tiny-dense-Q4_K_M");
+    let count = |ids| {
+        let executable = of_ids(&model, Some(ids), true);
+        executable.logit_ids("mtp").expect("a choice").len()
+    };
+    let special = model.tokenizer().unwrap().end_of_text_ids().to_vec();
+    let ordinary = count(DraftVocabulary::First(usize::MAX));
+    assert!(
+        special.iter().all(|id| *id as usize >= ordinary),
+        "{ordinary}"
+    );
+    assert!(ordinary < 2048);
+    assert_eq!(count(DraftVocabulary::Ids(special.clone())), special.len());
 }

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use crate::graph::Graph;
+use crate::rows::RowSet;
 use crate::types::{StateType, TensorType};
 
 /// A weight of the module.
@@ -34,6 +35,8 @@ pub struct Weight {
     pub ty: TensorType,
     /// Name of the tensor in the model file.
     pub source: String,
+    /// Rows of that tensor, in this order, where it has more; `None` for all of it.
+    pub rows: Option<RowSet>,
 }
 
 /// Weights and states by name.

@@ -105,7 +105,17 @@ mod tests {
         for name in ["one", "other"] {
             let ty = TensorType::fixed(DType::Q4_K, &[256, 256]);
             let source = name.to_string();
-            let weight = b.symbols().weight(name, Weight { ty, source }).unwrap();
+            let weight = b
+                .symbols()
+                .weight(
+                    name,
+                    Weight {
+                        ty,
+                        source,
+                        rows: None,
+                    },
+                )
+                .unwrap();
             let y = b.value(Op::Matmul {}, &[x.into(), weight.into()]).unwrap();
             b.output(name, y);
         }

@@ -52,6 +52,7 @@ impl LowerArgs {
             cache_v: self.cache_type_v.dtype(),
             max_tokens: self.batch_size.get().max(rows).min(context),
             max_rows: rows,
+            ..LowerOptions::default()
         }
     }
 }

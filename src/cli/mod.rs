@@ -8,6 +8,7 @@ mod bench;
 mod ceilings;
 mod cost;
 mod detokenize;
+mod draft_vocab;
 mod dump_graph;
 mod failure;
 mod hwbench;

@@ -157,8 +157,12 @@ impl Run {
         if traced {
             passes.only.get_or_insert_default();
         }
+        let mut lower = self.lower.options(context, width);
+        if draft.is_some() {
+            lower.draft_vocabulary = self.spec.vocabulary.read()?;
+        }
         let options = CompileOptions {
-            lower: self.lower.options(context, width),
+            lower,
             passes,
             load: LoadOptions::default(),
         };

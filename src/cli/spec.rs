@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use sharpi_compile::generate::DraftOptions;
 use sharpi_compile::lower::Hparams;
 
+use super::draft_vocab::DraftVocabArgs;
 use super::failure::Failure;
 use super::trace::is_set;
 
@@ -14,18 +15,48 @@ pub(super) struct SpecArgs {
     /// Way of drafting tokens; `auto` drafts when the model has a head for it
     #[arg(long, value_name = "TYPE", default_value = "none")]
     spec_type: SpecType,
-    /// Most tokens in a draft
-    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u16).range(1..=64))]
-    spec_draft_n_max: u16,
+    /// Most tokens in a draft; `auto` chooses the length of each by measured times and acceptance,
+    /// which makes samples with --temp depend on time
+    #[arg(long, value_name = "N", default_value = "2", value_parser = most)]
+    spec_draft_n_max: Most,
     /// Drop drafts of fewer tokens
     #[arg(long, value_name = "N", default_value_t = 0)]
     spec_draft_n_min: u16,
     /// End a draft before a token less likely than this
     #[arg(long, value_name = "P", default_value_t = 0.0)]
     spec_draft_p_min: f32,
+    #[command(flatten)]
+    pub(super) vocabulary: DraftVocabArgs,
     /// Tell each round of drafting on stderr; also SHARPI_TRACE_MTP=1
     #[arg(long)]
     trace_mtp: bool,
+}
+
+/// Longest draft.
+#[derive(Clone, Copy)]
+enum Most {
+    Fixed(u16),
+    Auto,
+}
+
+/// Longest draft that is chosen of itself: longer ones hardly ever hold as a whole.
+pub(super) const AUTO: u16 = 7;
+
+impl Most {
+    fn tokens(self) -> u16 {
+        match self {
+            Most::Fixed(n) => n,
+            Most::Auto => AUTO,
+        }
+    }
+}
+
+fn most(text: &str) -> Result<Most, String> {
+    match text.parse() {
+        _ if text == "auto" => Ok(Most::Auto),
+        Ok(n @ 1..=64) => Ok(Most::Fixed(n)),
+        _ => Err("expected a number in 1..=64, or auto".into()),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -45,11 +76,12 @@ impl SpecArgs {
 
     /// How to draft from this model, if at all.
     pub(super) fn options(&self, hparams: &Hparams) -> Result<Option<DraftOptions>, Failure> {
-        if self.spec_draft_n_min > self.spec_draft_n_max {
+        let most = self.spec_draft_n_max.tokens();
+        if self.spec_draft_n_min > most {
             return Err(Failure::usage(
                 format!(
-                    "--spec-draft-n-min {} is more than --spec-draft-n-max {}: every draft would be dropped",
-                    self.spec_draft_n_min, self.spec_draft_n_max
+                    "--spec-draft-n-min {} is more than --spec-draft-n-max {most}: every draft would be dropped",
+                    self.spec_draft_n_min
                 ),
                 "choose a smaller --spec-draft-n-min",
             ));
@@ -70,13 +102,13 @@ impl SpecArgs {
                 return Ok(None);
             }
             SpecType::Auto => say(&format!(
-                "drafting: draft-mtp with up to {} tokens, the model has an MTP head",
-                self.spec_draft_n_max
+                "drafting: draft-mtp with up to {most} tokens, the model has an MTP head"
             )),
             SpecType::DraftMtp => {}
         }
         Ok(Some(DraftOptions {
-            n_max: self.spec_draft_n_max.into(),
+            n_max: most.into(),
+            adaptive: matches!(self.spec_draft_n_max, Most::Auto),
             n_min: self.spec_draft_n_min.into(),
             p_min: self.spec_draft_p_min,
         }))

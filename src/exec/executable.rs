@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use sharpi_ir::{
-    DType, Dim, Graph, Module, NodeId, NodeKind, Op, Operand, StateId, Symbol, TensorType, Value,
-    WeightId,
+    DType, Dim, Graph, Module, NodeId, NodeKind, Op, Operand, RowSet, StateId, Symbol, TensorType,
+    Value, WeightId,
 };
 use sharpi_passes::{Compiled, Plan, Report};
 
@@ -110,6 +110,17 @@ impl Executable {
     /// Most rows of logits in one run.
     pub fn max_rows(&self) -> usize {
         self.most(Symbol::ROWS)
+    }
+
+    /// The ids that an output of logits is about, column by column; `None` for all, from 0 on.
+    pub fn logit_ids(&self, graph: &str) -> Option<&RowSet> {
+        let graph = self.module().graphs.get(graph)?;
+        let operands = graph.nodes().flat_map(|node| graph.operands(node));
+        // Of no other matrix are rows chosen.
+        operands.into_iter().find_map(|operand| match operand {
+            Operand::Weight(w) => self.module().symbols.weight_of(w)?.1.rows.as_ref(),
+            Operand::Value(_) | Operand::State(_) => None,
+        })
     }
 
     fn most(&self, symbol: Symbol) -> usize {
@@ -232,9 +243,9 @@ impl Binder<'_> {
         let dims = fixed(&weight.ty);
         let data = tensor
             .zip(dims)
-            .and_then(|(tensor, dims)| Weight::new(self.gguf, tensor, weight.ty.dtype, dims));
+            .and_then(|(tensor, dims)| Weight::new(self.gguf, tensor, weight, dims));
         match data {
-            Some(data) if Some(data.bytes().len()) == weight.ty.bytes(&|_| 0) => Ok(Arc::new(data)),
+            Some(data) if Some(data.file_bytes()) == weight.ty.bytes(&|_| 0) => Ok(Arc::new(data)),
             Some(_) | None => Err(fail(format!(
                 "@{name}: the file's tensor `{}` does not hold {}",
                 weight.source, weight.ty

@@ -98,6 +98,10 @@ pub(super) fn load(
     if !options.repack {
         return Ok(LoadReport::default());
     }
+    // What is the start of another weight lies in its memory.
+    let whole = |part: &Weight| weights.iter().find(|whole| part.is_start_of(whole));
+    let (starts, weights): (Vec<_>, Vec<_>) =
+        (weights.iter().cloned()).partition(|weight| whole(weight).is_some());
     let places: Vec<usize> = weights
         .iter()
         .scan(0, |next: &mut usize, weight| {
@@ -113,14 +117,17 @@ pub(super) fn load(
     check_memory(bytes)?;
     let memory = |source| LoadError::Memory { bytes, source };
     let mut pages = Pages::new(bytes).map_err(memory)?;
-    fill(gguf, weights, &places, pages.bytes_mut(), progress)?;
+    fill(gguf, &weights, &places, pages.bytes_mut(), progress)?;
     if options.lock {
         let refused = |source| LoadError::Lock { bytes, source };
         pages.lock().map_err(refused)?;
     }
     let pages = Arc::new(pages);
     for (weight, place) in weights.iter().zip(places) {
-        weight.keep(pages.clone(), place..place + weight.packed_bytes());
+        let starts = starts.iter().filter(|start| start.is_start_of(weight));
+        for weight in starts.chain([weight]) {
+            weight.keep(pages.clone(), place..place + weight.packed_bytes());
+        }
     }
     Ok(LoadReport {
         bytes: bytes as u64,
@@ -135,7 +142,7 @@ fn fill(
     mut to: &mut [u8],
     progress: Progress<'_>,
 ) -> Result<(), LoadError> {
-    let total = weights.iter().map(|w| w.tensor().bytes).sum();
+    let total = weights.iter().map(|w| w.file_bytes() as u64).sum();
     let (mut parts, mut at) = (Vec::new(), 0);
     for (weight, place) in weights.iter().zip(places) {
         let (_, rest) = to.split_at_mut(place - at);
@@ -148,13 +155,12 @@ fn fill(
     parts
         .into_par_iter()
         .try_for_each_init(Vec::new, |room, part| {
-            let source = part.weight.tensor();
             let failed = |error| LoadError::Read {
-                tensor: source.name.clone(),
+                tensor: part.weight.tensor().name.clone(),
                 source: error,
             };
             let bytes =
-                (gguf.read(source, part.from, part.bytes, room, drop_behind)).map_err(failed)?;
+                (part.weight.read(part.from, part.bytes, room, drop_behind)).map_err(failed)?;
             copy(part.weight, bytes, part.to);
             let now = done.fetch_add(part.bytes as u64, Ordering::Relaxed) + part.bytes as u64;
             progress(now, total);

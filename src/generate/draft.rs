@@ -10,6 +10,9 @@ use crate::Session;
 pub struct DraftOptions {
     /// Most tokens in a draft.
     pub n_max: usize,
+    /// Chooses the length of each draft, from none to `n_max`, by what runs take and how many
+    /// drafts hold. It depends on time, so a sample with a temperature cannot be repeated.
+    pub adaptive: bool,
     /// Shorter drafts are dropped.
     pub n_min: usize,
     /// A draft ends before a token whose drafter gives its best token less than this probability,
@@ -21,6 +24,7 @@ impl Default for DraftOptions {
     fn default() -> DraftOptions {
         DraftOptions {
             n_max: 2,
+            adaptive: false,
             n_min: 0,
             p_min: 0.0,
         }
@@ -46,6 +50,12 @@ impl Proposal {
             p: 1.0,
             odds: Vec::new(),
         }
+    }
+
+    /// Gives the tokens other ids.
+    pub(super) fn rename(&mut self, id_of: impl Fn(u32) -> u32) {
+        self.id = id_of(self.id);
+        self.odds.iter_mut().for_each(|(id, _)| *id = id_of(*id));
     }
 
     /// Probability that the drafter proposes this token.
@@ -85,6 +95,9 @@ pub trait Drafter {
         text: &[u32],
         hidden: &[f32],
     ) -> Result<(), GenerateError>;
+
+    /// Hears what became of a draft, even of one without tokens.
+    fn learn(&mut self, _round: &Round) {}
 }
 
 /// What became of one draft.

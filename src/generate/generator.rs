@@ -265,7 +265,7 @@ impl Generator {
         if self.drafter.is_some() {
             let width = outcome.hidden.len() / (1 + drafts.len());
             self.observe(&outcome.hidden[..(1 + choice.accepted) * width])?;
-            self.rounds.push(Round {
+            let round = Round {
                 position,
                 draft: drafts.iter().map(|d| (d.id, d.p)).collect(),
                 accepted: choice.accepted,
@@ -273,7 +273,11 @@ impl Generator {
                 draft_time,
                 verify_time,
                 rollback_time,
-            });
+            };
+            if let Some(drafter) = &mut self.drafter {
+                drafter.learn(&round);
+            }
+            self.rounds.push(round);
         }
         self.generated += choice.tokens.len();
         self.ready.extend(choice.tokens);

@@ -5,6 +5,7 @@
 //! tokens in one run. It knows ids and logits only; text is the tokenizer's business.
 
 mod best;
+mod depth;
 mod draft;
 mod error;
 mod generator;

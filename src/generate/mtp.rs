@@ -2,7 +2,8 @@
 
 use sharpi_ir::Dim;
 
-use super::{DraftOptions, Drafter, GenerateError, Proposal, Sampler};
+use super::depth::Depth;
+use super::{DraftOptions, Drafter, GenerateError, Proposal, Round, Sampler};
 use crate::{Input, Session};
 
 /// The head's graph.
@@ -17,6 +18,10 @@ const MTP: &str = "mtp";
 #[derive(Debug)]
 pub struct MtpDrafter {
     options: DraftOptions,
+    /// If that is not always `n_max`.
+    depth: Option<Depth>,
+    /// The ids of the head's logits, if they are not those from 0 on.
+    ids: Option<Vec<u32>>,
     /// Hidden states for the cache's next rows, from that of the position before on.
     hidden: Vec<f32>,
     /// Values of one hidden state.
@@ -44,8 +49,15 @@ impl MtpDrafter {
         if session.position(super::TRUNK) > 0 || session.position(MTP) > 0 {
             return Err(GenerateError::LateDrafter);
         }
+        let ids = session.executable().logit_ids(MTP);
+        let ids = ids.filter(|ids| !ids.is_prefix()).map(|ids| {
+            let ids = ids.ranges().iter().cloned().flatten();
+            ids.map(|id| id as u32).collect()
+        });
         Ok(MtpDrafter {
             options,
+            depth: (options.adaptive).then(|| Depth::new(options.n_min, options.n_max)),
+            ids,
             // Position 0 has none before it.
             hidden: vec![0.0; width],
             width,
@@ -105,14 +117,18 @@ impl Drafter for MtpDrafter {
         most: usize,
         sampler: &mut Sampler,
     ) -> Result<Vec<Proposal>, GenerateError> {
-        let most = most.min(self.options.n_max);
+        let n_max = self.depth.as_ref().map_or(self.options.n_max, Depth::next);
+        let most = most.min(n_max);
         let mut drafts: Vec<Proposal> = Vec::new();
         if most == 0 || most < self.options.n_min {
             return Ok(drafts);
         }
         let known = text.len();
         let mut head = self.run(session, text, known - session.position(MTP), true)?;
-        while let Some(proposal) = sampler.propose(&head.logits) {
+        while let Some(mut proposal) = sampler.propose(&head.logits) {
+            if let Some(ids) = &self.ids {
+                proposal.rename(|column| ids[column as usize]);
+            }
             if proposal.p < self.options.p_min {
                 break;
             }
@@ -144,5 +160,11 @@ impl Drafter for MtpDrafter {
             self.run(session, text, most, false)?;
         }
         Ok(())
+    }
+
+    fn learn(&mut self, round: &Round) {
+        if let Some(depth) = &mut self.depth {
+            depth.learn(round);
+        }
     }
 }

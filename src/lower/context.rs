@@ -1,8 +1,8 @@
 //! What the lowering of a block works with: the builder, the file's tensors, the names.
 
 use sharpi_ir::{
-    Builder, DType, Dim, Graph, Op, Operand, StateId, StateType, Symbol, Symbols, TensorType,
-    Value, Weight, WeightId,
+    Builder, DType, Dim, Graph, Op, Operand, RowSet, StateId, StateType, Symbol, Symbols,
+    TensorType, Value, Weight, WeightId,
 };
 
 use crate::gguf::Gguf;
@@ -53,14 +53,18 @@ impl<'g, 'm> Context<'g, 'm> {
         }
     }
 
-    /// Ends a graph: logits of the chosen rows of `h` by the matrix `head`, and both as outputs.
+    /// Ends a graph: logits of the chosen rows of `h` by the matrix `head`, for all ids or some,
+    /// and both as outputs.
     pub(super) fn finish(
         mut self,
         (h_name, h): (&str, Value),
         (chosen_name, rows): (&str, Value),
-        head: &str,
+        (head, ids): (&str, Option<RowSet>),
     ) -> Result<Graph, LowerError> {
-        let head = self.vocabulary_matrix(head)?;
+        let head = match ids {
+            None => self.vocabulary_matrix(head)?,
+            Some(ids) => self.rows_of_vocabulary_matrix(head, ids)?,
+        };
         let chosen = self.op(Op::GetRows {}, &[h.into(), rows.into()])?;
         self.builder.name(chosen, chosen_name);
         let logits = self.op(Op::Matmul {}, &[chosen.into(), head.into()])?;
@@ -78,6 +82,24 @@ impl<'g, 'm> Context<'g, 'm> {
 
     fn vocabulary_matrix(&mut self, tensor: &str) -> Result<WeightId, LowerError> {
         self.weight(tensor, &[self.hp.vocabulary, self.hp.embedding])
+    }
+
+    /// A weight beside the whole matrix, with the rows of some ids.
+    fn rows_of_vocabulary_matrix(
+        &mut self,
+        tensor: &str,
+        ids: RowSet,
+    ) -> Result<WeightId, LowerError> {
+        let width = self.hp.embedding;
+        let whole = self.declared(tensor, &[self.hp.vocabulary, width], false)?;
+        let symbol = tensor.strip_suffix(".weight").unwrap_or(tensor);
+        let weight = Weight {
+            ty: TensorType::fixed(whole.ty.dtype, &[ids.len(), width]),
+            rows: Some(ids),
+            ..whole
+        };
+        let symbol = format!("{symbol}.drafted");
+        Ok(self.builder.symbols().weight(&symbol, weight)?)
     }
 
     /// The first of these tensors that the file has; the last if it has none, which then is
@@ -134,6 +156,13 @@ impl<'g, 'm> Context<'g, 'm> {
         dims: &[usize],
         only_f32: bool,
     ) -> Result<WeightId, LowerError> {
+        let weight = self.declared(tensor, dims, only_f32)?;
+        let symbol = tensor.strip_suffix(".weight").unwrap_or(tensor);
+        Ok(self.builder.symbols().weight(symbol, weight)?)
+    }
+
+    /// What is to be declared, once the file is known to hold it.
+    fn declared(&self, tensor: &str, dims: &[usize], only_f32: bool) -> Result<Weight, LowerError> {
         let expected: Vec<u64> = dims.iter().rev().map(|&n| n as u64).collect();
         let Some(info) = self.gguf.tensor(tensor) else {
             return Err(LowerError::MissingTensor {
@@ -165,12 +194,11 @@ impl<'g, 'm> Context<'g, 'm> {
                 supported: names.join(", "),
             });
         };
-        let symbol = tensor.strip_suffix(".weight").unwrap_or(tensor);
-        let weight = Weight {
+        Ok(Weight {
             ty: TensorType::fixed(dtype, dims),
             source: tensor.into(),
-        };
-        Ok(self.builder.symbols().weight(symbol, weight)?)
+            rows: None,
+        })
     }
 
     /// A state of the block.

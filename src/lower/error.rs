@@ -63,6 +63,14 @@ pub enum LowerError {
     /// The cache cannot be of that type.
     #[error("the cache cannot hold {0}, expected f16, bf16 or f32")]
     CacheType(DType),
+    /// Ids to draft that are not there, or none at all.
+    #[error("cannot draft {found}: the vocabulary has ids 0 to {last}")]
+    DraftVocabulary {
+        /// What was asked for.
+        found: String,
+        /// The last id.
+        last: usize,
+    },
     /// The metadata is consistent key by key but gives graphs that do not fit together.
     #[error("the model's shapes do not fit together: {0}")]
     Build(#[from] BuildError),

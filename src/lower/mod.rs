@@ -6,12 +6,14 @@
 mod attention;
 mod context;
 mod deltanet;
+mod draft_vocabulary;
 mod error;
 mod ffn;
 mod hparams;
 mod mtp;
 mod trunk;
 
+pub use draft_vocabulary::DraftVocabulary;
 pub use error::LowerError;
 pub use hparams::{Arch, BlockKind, DeltaNet, Experts, Hparams};
 
@@ -30,6 +32,9 @@ pub struct LowerOptions {
     pub max_tokens: usize,
     /// Most rows of logits in one run.
     pub max_rows: usize,
+    /// Ids that the MTP head can draft; `None` for all. It makes drafting cheaper and changes no
+    /// text, for the trunk verifies with all ids.
+    pub draft_vocabulary: Option<DraftVocabulary>,
 }
 
 impl Default for LowerOptions {
@@ -39,6 +44,7 @@ impl Default for LowerOptions {
             cache_v: DType::F16,
             max_tokens: 512,
             max_rows: 16,
+            draft_vocabulary: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{BlockKind, Hparams, LowerError, LowerOptions};
 
 /// `(ids: i32[T], h: f32[T, E], pos: i32[T], rows: i32[R]) -> (h_next: f32[T, E], logits: f32[R, V])`.
 /// Row p pairs token `x_p` with the trunk's hidden state of position `p-1` (zeros for position 0)
-/// and predicts `x_{p+1}`.
+/// and predicts `x_{p+1}`, one of V ids, or of those that are drafted.
 pub(super) fn lower(
     gguf: &Gguf,
     hp: &Hparams,
@@ -44,5 +44,8 @@ pub(super) fn lower(
     cx.builder.name(h_next, "h_nextn");
     let own_head = cx.in_block("nextn.shared_head_head.weight");
     let head = cx.first_of(&[&own_head, "output.weight"], "token_embd.weight");
-    cx.finish(("h_next", h_next), ("mtp_shared_head_norm", rows), head)
+    let chosen = options.draft_vocabulary.as_ref();
+    let ids = chosen.map(|ids| ids.rows(gguf, hp)).transpose()?;
+    let chosen = ("mtp_shared_head_norm", rows);
+    cx.finish(("h_next", h_next), chosen, (head, ids))
 }

@@ -30,5 +30,5 @@ pub(super) fn lower(
     cx.builder.name(h, "h_nextn");
     // A file without an output matrix ties it to the embedding table.
     let head = cx.first_of(&["output.weight"], "token_embd.weight");
-    cx.finish(("h", h), ("result_norm", rows), head)
+    cx.finish(("h", h), ("result_norm", rows), (head, None))
 }

@@ -129,3 +129,17 @@ fn what_cannot_be_measured_is_told_before_anything_runs() {
         fails(sharpi(&format!("bench {wrong}")), 2, &[]);
     }
 }
+
+#[test]
+fn drafts_of_chosen_lengths_and_among_some_ids_are_measured_too() {
+    let bench = "bench -p 0 -n 40 -t 1 -r 1 --spec-draft-n-max 2,auto";
+    let table = stdout(sharpi(bench));
+    assert!(table.contains("|  auto |"), "{table}");
+    let rows = json(sharpi(&format!("{bench} --draft-vocab 1 -o json")));
+    assert_eq!(
+        (&rows[0]["spec_draft_auto"], &rows[1]["spec_draft_auto"]),
+        (&Value::Bool(false), &Value::Bool(true))
+    );
+    // The one id there is to draft is never the next one.
+    assert_eq!(rows[0]["accepted_by_place"], serde_json::json!([0, 0]));
+}

@@ -145,6 +145,8 @@ fn drafting_changes_neither_ids_nor_logits_and_is_told() {
         "--spec-type draft-mtp",
         "--spec-type auto --spec-draft-n-max 5",
         "--spec-type draft-mtp --spec-draft-p-min 0.5 --spec-draft-n-min 2",
+        "--spec-type draft-mtp --draft-vocab 400",
+        "--spec-type draft-mtp --spec-draft-n-max auto",
     ] {
         let drafted = told(flags);
         assert_eq!(drafted["ids"], plain["ids"], "{flags}");
@@ -211,4 +213,36 @@ fn a_seed_fixes_what_is_drawn_with_drafts_too() {
     };
     assert_eq!(ids(5), ids(5));
     assert_ne!(ids(5), ids(6));
+}
+
+#[test]
+fn ids_to_draft_come_from_a_file_and_only_they_are_drafted() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("ids");
+    let run = |ids: &str| {
+        fs::write(&file, ids).unwrap();
+        let mut run = sharpi("run -p ROMEO: -n 30 --ignore-eos --json --spec-type draft-mtp");
+        run.arg("--draft-vocab").arg(&file);
+        run
+    };
+    let rounds = json(run("11\n0, 198\n295 26"))["rounds"].clone();
+    let drafts = rounds.as_array().unwrap().iter();
+    let drafted = drafts.flat_map(|r| r["draft"].as_array().unwrap());
+    let drafted: Vec<u64> = drafted
+        .map(|token| token.as_u64().or(token[0].as_u64()).unwrap())
+        .collect();
+    assert!(!drafted.is_empty());
+    assert!(
+        drafted.iter().all(|id| [0, 11, 26, 198, 295].contains(id)),
+        "{drafted:?}"
+    );
+    fails(
+        run("11, 2048"),
+        1,
+        &["id 2048", "0 to 2047", "--draft-vocab"],
+    );
+    fails(run("11, x"), 1, &["\"x\" is no token id", "--draft-vocab"]);
+    fails(run(""), 1, &["no ids", "--draft-vocab"]);
+    let missing = sharpi("run -p x --spec-type draft-mtp --draft-vocab no/such/file");
+    fails(missing, 1, &["no/such/file", "--draft-vocab"]);
 }

@@ -49,6 +49,7 @@ fn a_value_out_of_range_is_a_usage_error_that_says_what_is_accepted() {
         2,
         &["--spec-draft-n-min 3", "--spec-draft-n-max 2"],
     );
+    fails(sharpi("run -p x --draft-vocab 0"), 2, &["1 or more ids"]);
     fails(sharpi("run -p x --logits-top 3"), 2, &["--json"]);
     fails(sharpi("dump-graph --layers 3-1"), 2, &["0-3"]);
     fails(sharpi("parity --golden x --mode odd"), 2, &["free, forced"]);

@@ -1,6 +1,7 @@
 //! Reads the textual form: the module, its declarations, and the types in them.
 
 use crate::module::{Module, Weight};
+use crate::rows::RowSet;
 use crate::text::body::Body;
 use crate::text::error::{ParseError, nearest};
 use crate::text::lexer::{Cursor, Result, clipped};
@@ -52,12 +53,35 @@ fn weight(c: &mut Cursor, module: &mut Module) -> Result<()> {
     let ty = tensor_type(c)?;
     c.expect("=")?;
     let source = c.string()?;
+    let rows = c.eat_word("rows").then(|| rows(c)).transpose()?;
     if module.symbols.find_weight(&name).is_some() {
         return Err(twice(c, at, "weight", &name));
     }
-    let declared = module.symbols.weight(&name, Weight { ty, source });
+    let declared = module.symbols.weight(&name, Weight { ty, source, rows });
     declared.map_err(|_| twice(c, at, "weight", &name))?;
     Ok(())
+}
+
+/// `0..300, 512..513`.
+fn rows(c: &mut Cursor) -> Result<RowSet> {
+    let mut ranges = Vec::new();
+    loop {
+        let start = c.int("a row")?;
+        c.expect("..")?;
+        let at = c.here();
+        let end = c.int("the row after the last")?;
+        if end <= start {
+            return Err(c.error(
+                at,
+                format!("no row lies in {start}..{end}"),
+                "a larger number",
+            ));
+        }
+        ranges.push(start..end);
+        if !c.eat(",") {
+            return Ok(RowSet::of_ranges(ranges));
+        }
+    }
 }
 
 fn state(c: &mut Cursor, module: &mut Module) -> Result<()> {

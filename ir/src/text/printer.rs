@@ -142,7 +142,9 @@ pub(crate) fn module_lines(module: &Module) -> Vec<(Option<&str>, Line)> {
     let mut lines = vec![(None, Line::new(Site::Module, head))];
     for (id, name, weight) in symbols.weights() {
         let left = format!("  weight {}", symbol_name(name));
-        let right = format!("{} = {}", weight.ty, quoted(&weight.source));
+        let rows = weight.rows.as_ref().map(|rows| format!(" rows {rows}"));
+        let rows = rows.unwrap_or_default();
+        let right = format!("{} = {}{rows}", weight.ty, quoted(&weight.source));
         let text = with_type(left, DECLARATION_COLUMN, &right);
         lines.push((None, Line::new(Site::Weight(id), text)));
     }

@@ -1,7 +1,7 @@
 //! Faults of weights and states.
 
 use super::Found;
-use crate::module::Symbols;
+use crate::module::{Symbols, Weight};
 use crate::text::Site;
 use crate::types::{DType, Dim, StateType, TensorType};
 
@@ -19,6 +19,7 @@ pub(super) fn check(symbols: &Symbols) -> Vec<Found> {
     };
     for (id, _, weight) in symbols.weights() {
         note(Site::Weight(id), storable(&weight.ty));
+        note(Site::Weight(id), counted(weight));
     }
     for (id, _, ty) in symbols.states() {
         let fault = match ty {
@@ -40,6 +41,21 @@ fn storable(ty: &TensorType) -> Result<(), String> {
         ));
     }
     countable(ty, &|_| 0)
+}
+
+/// Rows that are chosen are a matrix's, as many as its type has.
+fn counted(weight: &Weight) -> Result<(), String> {
+    let Some(rows) = &weight.rows else {
+        return Ok(());
+    };
+    match weight.ty.shape[..] {
+        [Dim::Fixed(count), _] if count == rows.len() => Ok(()),
+        _ => Err(format!(
+            "{} rows are chosen, expected a matrix of as many, not {}",
+            rows.len(),
+            weight.ty
+        )),
+    }
 }
 
 /// A position's keys or values: `heads × dim` elements.

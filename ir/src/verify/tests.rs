@@ -13,7 +13,14 @@ fn graph() -> (Graph, Symbols, StateId) {
     let ty = TensorType::fixed(DType::F32, &[4, 2]);
     let source = "w".into();
     let weight = symbols
-        .weight("w", Weight { ty, source })
+        .weight(
+            "w",
+            Weight {
+                ty,
+                source,
+                rows: None,
+            },
+        )
         .expect("a new weight");
     let window = StateType::Recurrent(TensorType::fixed(DType::F32, &[1, 4]));
     let state = symbols.state("s", window).expect("a new state");

@@ -186,7 +186,14 @@ impl Cook<'_> {
         let ty = TensorType::fixed(dtype, dims);
         let source = format!("{ty}.weight");
         let name = format!("w.{ty}");
-        let weight = self.builder.symbols().weight(&name, Weight { ty, source });
+        let weight = self.builder.symbols().weight(
+            &name,
+            Weight {
+                ty,
+                source,
+                rows: None,
+            },
+        );
         weight.expect("one type to a name").into()
     }
 

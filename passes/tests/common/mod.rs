@@ -40,7 +40,14 @@ pub fn value(b: &mut Builder, op: Op, operands: &[Operand]) -> Value {
 pub fn weight(b: &mut Builder, name: &str, dtype: DType, dims: &[usize]) -> Operand {
     let ty = TensorType::fixed(dtype, dims);
     let source = name.to_string();
-    let id = b.symbols().weight(name, Weight { ty, source });
+    let id = b.symbols().weight(
+        name,
+        Weight {
+            ty,
+            source,
+            rows: None,
+        },
+    );
     id.expect("one meaning for a name").into()
 }
 

@@ -18,6 +18,7 @@ use std::thread;
 use sharpi_compile::generate::check_prompt;
 use sharpi_compile::{CompileOptions, Model};
 
+use super::draft_vocab::DraftVocabArgs;
 use super::failure::Failure;
 use super::ids::{self, Ids};
 use super::interrupt;
@@ -32,7 +33,7 @@ use output::{Format, Output};
 use row::{Described, Row};
 use setup::Setup;
 use table::Table;
-use test::{Bench as Runner, Test};
+use test::{Bench as Runner, Drafting, Test};
 
 /// Several values can be given as `1,2`, as a range `1-8`, `1-8+2` or `1-8*2`, or by giving an
 /// option again; each is measured with each.
@@ -75,9 +76,12 @@ pub(super) struct Bench {
     /// Threads to compute with [default: as many as the machine runs at once]
     #[arg(short, long, value_name = "N", value_parser = numbers::parse_positive)]
     threads: Vec<Numbers>,
-    /// Most tokens that the MTP head drafts; 0 for no drafting. Prompts are measured without it
-    #[arg(long, value_name = "N", default_value = "0", value_parser = numbers::parse)]
-    spec_draft_n_max: Vec<Numbers>,
+    /// Most tokens that the MTP head drafts; 0 for no drafting, `auto` for drafts of a length that
+    /// is chosen for each. Prompts are measured without it
+    #[arg(long, value_name = "N", default_value = "0", value_parser = test::parse_drafting)]
+    spec_draft_n_max: Vec<Vec<Drafting>>,
+    #[command(flatten)]
+    vocabulary: DraftVocabArgs,
     /// How often each test is measured
     #[arg(short, long, value_name = "N", default_value = "5")]
     repetitions: NonZeroUsize,
@@ -158,20 +162,21 @@ impl Bench {
     fn tests(&self) -> Vec<Test> {
         let mut tests = Vec::new();
         for depth in all(&self.n_depth) {
-            let mut add = |prompt, generate, n_max| {
+            let mut add = |prompt, generate, drafting| {
                 if prompt + generate > 0 {
                     tests.push(Test {
                         depth,
                         prompt,
                         generate,
-                        n_max,
+                        drafting,
                     });
                 }
             };
-            all(&self.n_prompt).for_each(|prompt| add(prompt, 0, 0));
+            all(&self.n_prompt).for_each(|prompt| add(prompt, 0, Drafting::NONE));
             let texts = all(&self.n_gen).map(|generate| (0, generate));
             for (prompt, generate) in texts.chain(self.n_prompt_gen.iter().copied()) {
-                all(&self.spec_draft_n_max).for_each(|n_max| add(prompt, generate, n_max));
+                let drafting = self.spec_draft_n_max.iter().flatten();
+                drafting.for_each(|drafting| add(prompt, generate, *drafting));
             }
         }
         tests
@@ -210,7 +215,7 @@ impl Bench {
         Table {
             batch: setups.iter().any(|s| s.n_batch != DEFAULT_BATCH),
             cache: !f16(&self.cache_type_k) || !f16(&self.cache_type_v),
-            drafting: tests.iter().any(|t| t.n_max > 0),
+            drafting: tests.iter().any(|t| t.drafting.n_max > 0),
         }
     }
 
@@ -221,7 +226,7 @@ impl Bench {
             true => vec![None],
             false => files.collect(),
         };
-        let drafting = tests.iter().any(|t| t.n_max > 0);
+        let drafting = tests.iter().any(|t| t.drafting.n_max > 0);
         if drafting && is_set(DISABLE) {
             return Err(Failure::usage(
                 format!("drafting is off, {DISABLE} is set"),
@@ -265,9 +270,9 @@ impl Bench {
             .progress
             .says(format!("compiling {}", described.model_type));
         let context = tests.iter().map(Test::context).max().unwrap_or(1);
-        let rows = 1 + tests.iter().map(|t| t.n_max).max().unwrap_or(0);
+        let rows = 1 + tests.iter().map(|t| t.drafting.n_max).max().unwrap_or(0);
         let options = CompileOptions {
-            lower: setups[0].lower(context, rows),
+            lower: setups[0].lower(context, rows, self.vocabulary.read()?),
             ..CompileOptions::default()
         };
         let executable = Arc::new(opened.model.compile(&options)?);

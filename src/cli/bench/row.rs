@@ -58,6 +58,8 @@ pub(super) struct Row {
     pub(super) n_gen: usize,
     pub(super) n_depth: usize,
     pub(super) spec_draft_n_max: usize,
+    /// Whether each draft's length was chosen, up to that.
+    pub(super) spec_draft_auto: bool,
     pub(super) test: String,
     pub(super) avg_ns: f64,
     pub(super) stddev_ns: f64,
@@ -92,7 +94,7 @@ impl Row {
         let (samples_ns, samples_ts) = (samples.nanoseconds(), samples.speeds());
         let (time, speed) = (Spread::of(&samples_ns), Spread::of(&samples_ts));
         let summary = Summary(&measured.rounds);
-        let drafting = test.n_max > 0;
+        let drafting = test.drafting.n_max > 0;
         let (drafted, accepted) = summary.places().into_iter().unzip();
         let bytes = (!drafting && test.prompt == 0).then(|| bytes_per_token(module, test));
         Some(Row {
@@ -103,7 +105,8 @@ impl Row {
             n_prompt: test.prompt,
             n_gen: test.generate,
             n_depth: test.depth,
-            spec_draft_n_max: test.n_max,
+            spec_draft_n_max: test.drafting.n_max,
+            spec_draft_auto: test.drafting.adaptive,
             test: test.to_string(),
             avg_ns: time.mean,
             stddev_ns: time.stddev,

@@ -1,7 +1,7 @@
 //! What the rows of a test differ in besides the test.
 
 use serde::Serialize;
-use sharpi_compile::lower::LowerOptions;
+use sharpi_compile::lower::{DraftVocabulary, LowerOptions};
 
 use super::super::lower_args::CacheType;
 
@@ -23,12 +23,18 @@ impl Setup {
 
     /// Options for graphs that read no more than `context` tokens at once, and give logits for
     /// `rows` of them.
-    pub(super) fn lower(&self, context: usize, rows: usize) -> LowerOptions {
+    pub(super) fn lower(
+        &self,
+        context: usize,
+        rows: usize,
+        draft_vocabulary: Option<DraftVocabulary>,
+    ) -> LowerOptions {
         LowerOptions {
             cache_k: self.type_k.dtype(),
             cache_v: self.type_v.dtype(),
             max_tokens: self.n_batch.max(rows).min(context),
             max_rows: rows,
+            draft_vocabulary,
         }
     }
 }

@@ -65,7 +65,10 @@ const SPEED: [Column; 6] = [
     right("GB/s", 6, |r| optional(r.gb_per_second)),
 ];
 
-const N_MAX: [Column; 1] = [right("n-max", 5, |r| r.spec_draft_n_max.to_string())];
+const N_MAX: [Column; 1] = [right("n-max", 5, |r| match r.spec_draft_auto {
+    true => "auto".into(),
+    false => r.spec_draft_n_max.to_string(),
+})];
 
 const ROUNDS: [Column; 3] = [
     right("rounds", 6, |r| {

@@ -12,6 +12,8 @@ use sharpi_compile::generate::{
 use sharpi_compile::{Executable, Session, SessionOptions};
 
 use super::super::progress::Progress;
+use super::super::spec::AUTO;
+use super::numbers::{self, Numbers};
 
 /// What is measured.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -23,8 +25,43 @@ pub(super) struct Test {
     /// Tokens generated one after another, or drafted and verified. Each is the model's own best
     /// one: drafts of other tokens would never be accepted.
     pub(super) generate: usize,
+    pub(super) drafting: Drafting,
+}
+
+/// How far to draft.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Drafting {
     /// Most tokens in a draft.
     pub(super) n_max: usize,
+    /// Whether the length of each is chosen, up to that.
+    pub(super) adaptive: bool,
+}
+
+impl Drafting {
+    pub(super) const NONE: Drafting = Drafting {
+        n_max: 0,
+        adaptive: false,
+    };
+}
+
+/// Reads numbers, ranges and `auto` with commas between.
+pub(super) fn parse_drafting(text: &str) -> Result<Vec<Drafting>, String> {
+    let mut found = Vec::new();
+    for part in text.split(',') {
+        if part.trim() == "auto" {
+            found.push(Drafting {
+                n_max: AUTO.into(),
+                adaptive: true,
+            });
+            continue;
+        }
+        let Numbers(numbers) = numbers::parse(part)?;
+        found.extend(numbers.into_iter().map(|n_max| Drafting {
+            n_max,
+            ..Drafting::NONE
+        }));
+    }
+    Ok(found)
 }
 
 /// How a test is run.
@@ -42,7 +79,7 @@ pub(super) struct Bench<'a> {
 pub(super) struct Measured {
     /// Time of each repetition that went through.
     pub(super) times: Vec<Duration>,
-    /// Rounds of drafting of one repetition; they are the same in all.
+    /// Rounds of drafting of the last repetition; the same in all, unless lengths are chosen.
     pub(super) rounds: Vec<Round>,
 }
 
@@ -79,13 +116,17 @@ impl Bench<'_> {
         let options = SessionOptions {
             context: test.context(),
             threads: self.threads,
-            rollback: if test.n_max > 0 { test.n_max + 1 } else { 0 },
+            rollback: if test.drafting.n_max > 0 {
+                test.drafting.n_max + 1
+            } else {
+                0
+            },
         };
         let mut session = Session::new(self.executable.clone(), &options)?;
         if self.warmup {
             let short = Test {
                 depth: 0,
-                generate: test.generate.min(1 + test.n_max),
+                generate: test.generate.min(1 + test.drafting.n_max),
                 ..*test
             };
             progress.says(format!("{test}: warming up"));
@@ -152,11 +193,12 @@ impl Bench<'_> {
             cancel: self.cancel.clone(),
             ..GenerateOptions::default()
         };
-        if test.n_max == 0 {
+        if test.drafting.n_max == 0 {
             return Generator::new(session, sampler, prompt, options);
         }
         let draft = DraftOptions {
-            n_max: test.n_max,
+            n_max: test.drafting.n_max,
+            adaptive: test.drafting.adaptive,
             ..DraftOptions::default()
         };
         let drafter = Box::new(MtpDrafter::new(&session, draft)?);

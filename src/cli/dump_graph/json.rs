@@ -26,6 +26,9 @@ struct Weight<'a> {
     ty: String,
     /// The tensor's name in the model file.
     tensor: &'a str,
+    /// Rows of the tensor, where it has more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -108,6 +111,7 @@ impl<'a> Document<'a> {
                     name,
                     ty: w.ty.to_string(),
                     tensor: &w.source,
+                    rows: w.rows.as_ref().map(|rows| rows.to_string()),
                 })
                 .collect(),
             states: states

@@ -1,9 +1,10 @@
 //! A weight of a bound graph.
 
+use std::io;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use sharpi_ir::DType;
+use sharpi_ir::RowSet;
 
 use super::parts::weight_type;
 use crate::gguf::{Gguf, TensorInfo};
@@ -15,7 +16,10 @@ use crate::kernels::quant::WeightType;
 /// A weight: its bytes in the model file and, once they are loaded, in panels.
 pub struct Weight {
     gguf: Arc<Gguf>,
+    /// The tensor, or its first rows.
     tensor: TensorInfo,
+    /// The rows that it consists of, if they lie apart in the tensor.
+    gathered: Option<Gathered>,
     /// Its format.
     pub ty: WeightType,
     /// Dimensions, slowest first.
@@ -31,30 +35,87 @@ struct PackedWeight {
 }
 
 impl Weight {
-    /// The weight that `tensor` holds; `None` where there is no kernel for `dtype`.
+    /// The weight that `tensor` holds, whole or in part; `None` where there is no kernel for its
+    /// type or the tensor lacks rows.
     pub fn new(
         gguf: &Arc<Gguf>,
         tensor: &TensorInfo,
-        dtype: DType,
+        declared: &sharpi_ir::Weight,
         dims: Vec<usize>,
     ) -> Option<Weight> {
+        let ty = weight_type(declared.ty.dtype)?;
+        let mut tensor = tensor.clone();
+        let mut gathered = None;
+        if let Some(rows) = &declared.rows {
+            let row_bytes = ty.row_bytes(*dims.last()?);
+            if rows.last()? >= tensor.bytes as usize / row_bytes {
+                return None;
+            }
+            match rows.is_prefix() {
+                true => tensor.bytes = (rows.len() * row_bytes) as u64,
+                false => gathered = Some(Gathered::new(rows, row_bytes)),
+            }
+        }
         Some(Weight {
             gguf: gguf.clone(),
-            tensor: tensor.clone(),
-            ty: weight_type(dtype)?,
+            tensor,
+            gathered,
+            ty,
             dims,
             packed: OnceLock::new(),
         })
     }
 
-    /// The tensor in the file.
+    /// The tensor in the file, of which there may be more rows.
     pub fn tensor(&self) -> &TensorInfo {
         &self.tensor
     }
 
+    /// Whether it consists of the first bytes of `other` and nothing else.
+    pub fn is_start_of(&self, other: &Weight) -> bool {
+        let place = |weight: &Weight| (weight.tensor.part, weight.tensor.offset);
+        let whole = |weight: &Weight| weight.gathered.is_none() && weight.matrices() == 1;
+        place(self) == place(other)
+            && whole(self)
+            && whole(other)
+            && self.tensor.bytes < other.tensor.bytes
+    }
+
+    /// How many [`Weight::bytes`] there are.
+    pub fn file_bytes(&self) -> usize {
+        match &self.gathered {
+            None => self.tensor.bytes as usize,
+            Some(gathered) => gathered.rows.len() * gathered.row_bytes,
+        }
+    }
+
     /// All bytes as the file has them, rows one after another.
     pub fn bytes(&self) -> &[u8] {
-        self.gguf.data(&self.tensor)
+        let bytes = self.gguf.data(&self.tensor);
+        match &self.gathered {
+            None => bytes,
+            Some(gathered) => gathered.bytes(bytes),
+        }
+    }
+
+    /// `len` of those bytes from `from` on, read into `room` as [`Gguf::read`] does.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn read<'r>(
+        &'r self,
+        from: usize,
+        len: usize,
+        room: &'r mut Vec<u8>,
+        drop_behind: bool,
+    ) -> io::Result<&'r [u8]> {
+        match &self.gathered {
+            None => self.gguf.read(&self.tensor, from, len, room, drop_behind),
+            Some(gathered) => {
+                gathered.copy(self.gguf.data(&self.tensor), from, len, room);
+                Ok(room)
+            }
+        }
     }
 
     /// The values of an f32 weight.
@@ -121,6 +182,42 @@ impl Weight {
                     false => Matrix::of_rows(self.ty, n, bytes),
                 }
             }
+        }
+    }
+}
+
+/// Rows that lie apart in a tensor.
+struct Gathered {
+    rows: Vec<usize>,
+    row_bytes: usize,
+    /// One after another, once somebody needs them so.
+    copied: OnceLock<Vec<u8>>,
+}
+
+impl Gathered {
+    fn new(rows: &RowSet, row_bytes: usize) -> Gathered {
+        Gathered {
+            rows: rows.ranges().iter().cloned().flatten().collect(),
+            row_bytes,
+            copied: OnceLock::new(),
+        }
+    }
+
+    /// All of them out of the tensor's bytes.
+    fn bytes(&self, tensor: &[u8]) -> &[u8] {
+        self.copied.get_or_init(|| {
+            let mut bytes = Vec::new();
+            self.copy(tensor, 0, self.rows.len() * self.row_bytes, &mut bytes);
+            bytes
+        })
+    }
+
+    /// Whole rows among them, by their place in bytes.
+    fn copy(&self, tensor: &[u8], from: usize, len: usize, to: &mut Vec<u8>) {
+        let rows = &self.rows[from / self.row_bytes..][..len / self.row_bytes];
+        to.clear();
+        for row in rows {
+            to.extend_from_slice(&tensor[row * self.row_bytes..][..self.row_bytes]);
         }
     }
 }
