@@ -1,14 +1,15 @@
 //! Kernels give the same bits at every SIMD level and at every width.
 
+use half::{bf16, f16};
 use proptest::prelude::*;
 use sharpi_compile::kernels::activation::{ActivationType, quantize_row};
-use sharpi_compile::kernels::attention::{CacheRows, CacheType, attend, store_row};
+use sharpi_compile::kernels::attention::{CacheRows, CacheType, Queries, Work, attend, store_row};
 use sharpi_compile::kernels::columns::ColumnsMut;
 use sharpi_compile::kernels::matmul::{Matrix, matmul_rows};
 use sharpi_compile::kernels::panel::{ROWS, has_panels, pack, panel_bytes};
 use sharpi_compile::kernels::quant::{WeightType, dequantize_row};
 use sharpi_compile::kernels::simd::{Level, with_level};
-use sharpi_compile::kernels::{conv, elementwise, gdn, norm};
+use sharpi_compile::kernels::{conv, elementwise, gdn, norm, rope};
 
 const LEVELS: [Level; 3] = [Level::Scalar, Level::Avx2, Level::Avx512];
 
@@ -127,6 +128,96 @@ fn packed(ty: WeightType, n: usize, rows: &[u8]) -> Vec<u8> {
     panels
 }
 
+/// A product in the order that attention and the delta rule document.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (n, mut groups, mut lanes) = (a.len(), [[0.0f32; 16]; 4], [0.0f32; 16]);
+    let whole = n / 16 * 16;
+    for i in 0..whole {
+        let sum = &mut groups[i / 16 % 4][i % 16];
+        *sum = a[i].mul_add(b[i], *sum);
+    }
+    for j in 0..16 {
+        lanes[j] = (groups[0][j] + groups[2][j]) + (groups[1][j] + groups[3][j]);
+    }
+    for i in whole..n {
+        lanes[i - whole] = a[i].mul_add(b[i], lanes[i - whole]);
+    }
+    for half in [8, 4, 2, 1] {
+        for j in 0..half {
+            lanes[j] += lanes[j + half];
+        }
+    }
+    lanes[0]
+}
+
+/// The delta rule as its documentation has it, for one column over all tokens of the rows of `d`.
+fn delta_rule_one(
+    state: &mut [f32],
+    [q, k]: [&[f32]; 2],
+    v: &[f32],
+    [g, beta]: [&[f32]; 2],
+) -> Vec<f32> {
+    let d = state.len();
+    let tokens = q.chunks(d).zip(k.chunks(d)).enumerate();
+    let outs = tokens.map(|(t, (q, k))| {
+        state.iter_mut().for_each(|s| *s *= g[t].exp());
+        let delta = (v[t] - dot(state, k)) * beta[t];
+        state
+            .iter_mut()
+            .zip(k)
+            .for_each(|(s, k)| *s = k.mul_add(delta, *s));
+        dot(state, q) * (1.0 / (d as f32).sqrt())
+    });
+    outs.collect()
+}
+
+/// Attention of one query as its documentation has it, element by element.
+fn attend_one(
+    ty: CacheType,
+    q: &[f32],
+    (k, v): (&[u8], &[u8]),
+    seen: usize,
+    scale: f32,
+) -> Vec<f32> {
+    let half = |x: f32| f16::from_f32(x).to_f32();
+    let bf16_cache = ty == CacheType::BF16;
+    let value = |cache: &[u8], i: usize| match ty {
+        CacheType::F32 => half(f32::from_le_bytes(
+            cache[4 * i..4 * i + 4].try_into().unwrap(),
+        )),
+        CacheType::F16 => f16::from_le_bytes([cache[2 * i], cache[2 * i + 1]]).to_f32(),
+        CacheType::BF16 => bf16::from_le_bytes([cache[2 * i], cache[2 * i + 1]]).to_f32(),
+    };
+    let rounded = |x: f32| {
+        if bf16_cache {
+            bf16::from_f32(x).to_f32()
+        } else {
+            half(x)
+        }
+    };
+    let kept = |x: f32| if bf16_cache { x } else { half(x) };
+    let n = q.len();
+    let (mut max, mut sum, mut out) = (f32::NEG_INFINITY, 0.0f32, vec![0.0f32; n]);
+    for p in 0..seen {
+        let key: Vec<f32> = (0..n).map(|i| value(k, p * n + i)).collect();
+        let query: Vec<f32> = q.iter().map(|q| rounded(*q)).collect();
+        let score = dot(&key, &query) * scale;
+        let (keep, weight) = if score > max {
+            let keep = (max - score).exp();
+            max = score;
+            (keep, 1.0)
+        } else {
+            (1.0, (score - max).exp())
+        };
+        sum = sum.mul_add(keep, weight);
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = kept(value(v, p * n + i).mul_add(weight, kept(*out * keep)));
+        }
+    }
+    let inverse = 1.0 / sum;
+    out.iter().map(|out| out * inverse).collect()
+}
+
 fn any_type() -> impl Strategy<Value = WeightType> {
     proptest::sample::select(&WeightType::ALL[..])
 }
@@ -209,6 +300,12 @@ proptest! {
             x
         };
         same_at_every_level("silu", || changed(elementwise::silu));
+        same_at_every_level("sigmoid", || changed(elementwise::sigmoid));
+        same_at_every_level("softplus", || changed(elementwise::softplus));
+        same_at_every_level("rotation", || changed(|x| {
+            let (cos, sin): (Vec<f32>, Vec<f32>) = (0..x.len() / 3).map(|i| (i as f32).sin_cos()).unzip();
+            rope::rotate(x, &cos, &sin);
+        }));
         same_at_every_level("softmax", || changed(elementwise::softmax));
         same_at_every_level("l2norm", || changed(|x| norm::l2norm(x, 1e-6)));
         same_at_every_level("rmsnorm", || {
@@ -224,33 +321,44 @@ proptest! {
     }
 
     #[test]
-    fn attention_gives_the_same_bits_at_every_level(
-        head in 1usize..200, positions in 1usize..80, seed: u64,
+    fn attention_gives_the_same_bits_at_every_level_and_to_every_query_alone(
+        dim in 1usize..200, heads in 1usize..8, tokens in 1usize..5, before in 0usize..90,
+        seed: u64,
     ) {
         let seed = &mut Stream(seed);
-        let q = seed.units(head);
-        let (keys, values) = (seed.units(head * positions), seed.units(head * positions));
+        let positions = before + tokens;
+        let q = seed.units(tokens * heads * dim);
+        let (keys, values) = (seed.units(dim * positions), seed.units(dim * positions));
+        let seen: Vec<usize> = (before + 1..=positions).collect();
         for ty in [CacheType::F32, CacheType::F16, CacheType::BF16] {
-            let stride = head * ty.bytes();
+            let stride = dim * ty.bytes();
             let cache = |rows: &[f32]| {
                 let mut bytes = vec![0; positions * stride];
                 store_row(ty, rows, &mut bytes);
                 bytes
             };
             let (k, v) = (cache(&keys), cache(&values));
-            same_at_every_level("attention", || {
-                let (mut scores, mut out) = (vec![0.0; positions], vec![0.0; head]);
-                let rows = |bytes| CacheRows { bytes, stride };
-                let mut q = q.clone();
-                attend((ty, ty), &mut q, rows(&k), rows(&v), 0.3, &mut scores, &mut out);
+            let rows = |bytes| CacheRows { bytes, stride };
+            let run = |q: &[f32], heads, seen: &[usize]| {
+                let (mut q, mut out) = (q.to_vec(), vec![0.0; q.len()]);
+                let queries = Queries { values: &mut q, heads, seen };
+                let work = &mut Work::default();
+                attend((ty, ty), queries, (rows(&k), rows(&v)), 3.0, work, &mut out);
                 out
-            });
+            };
+            let all = same_at_every_level("attention", || run(&q, heads, &seen));
+            for (i, (q, all)) in q.chunks(dim).zip(all.chunks(dim)).enumerate() {
+                let alone = run(q, 1, &seen[i / heads..i / heads + 1]);
+                prop_assert_eq!(bits(&alone), bits(all), "query {} of {:?}", i, ty);
+                let by_definition = attend_one(ty, q, (&k, &v), seen[i / heads], 3.0);
+                prop_assert_eq!(bits(&by_definition), bits(all), "query {} of {:?}", i, ty);
+            }
         }
     }
 
     #[test]
     fn the_delta_rule_is_the_same_at_every_level_by_ranges_of_columns_and_in_pieces(
-        d in 1usize..70, columns in 1usize..100, split in 0usize..100, seed: u64,
+        d in 1usize..140, columns in 1usize..100, split in 0usize..100, seed: u64,
     ) {
         let seed = &mut Stream(seed);
         let (tokens, split) = (3, split % (columns + 1));
@@ -269,15 +377,18 @@ proptest! {
                     g: &g[t.start..], beta: &beta[t.start..], gate_stride: 1,
                 };
                 let mut out = ColumnsMut::new(&mut out, columns, columns);
-                let state = &mut state[c.start * d..c.end * d];
+                let mut out = out.part(t.clone(), c.clone());
                 let mut deltas = vec![0.0; t.len() * c.len()];
                 let mut deltas = ColumnsMut::new(&mut deltas, c.len(), c.len());
-                gdn::gdn_scan(part, d, state, &mut out.part(t.clone(), c.clone()), &mut deltas);
+                let (copy, again) = (&mut Vec::new(), &mut again[c.start * d..c.end * d]);
+                let none = gdn::Updates::default();
+                gdn::gdn_scan(none, part, d, again, Some(copy), &mut out, &mut deltas);
                 let updates = gdn::Updates {
                     tokens: t.len(), k: part.k, k_stride: d, g: part.g, g_stride: 1,
                 };
-                let again = &mut again[c.start * d..c.end * d];
-                gdn::gdn_commit(updates, &mut deltas, d, again);
+                gdn::gdn_scan(updates, part, d, again, None, &mut out.part(0..0, 0..c.len()), &mut deltas);
+                let state = &mut state[c.start * d..c.end * d];
+                gdn::gdn_scan(none, part, d, state, None, &mut out, &mut deltas);
                 assert_eq!(bits(again), bits(state), "the state from its updates");
             }
             [state, out].concat()
@@ -287,6 +398,14 @@ proptest! {
         let by_tokens = run(&[(0..1, 0..columns), (1..tokens, 0..columns)]);
         prop_assert_eq!(bits(&by_columns), bits(&whole));
         prop_assert_eq!(bits(&by_tokens), bits(&whole));
+        let (mut state, mut out) = (start.clone(), vec![0.0; tokens * columns]);
+        for (j, row) in state.chunks_mut(d).enumerate() {
+            let v: Vec<f32> = v.iter().copied().skip(j).step_by(columns).collect();
+            for (t, one) in delta_rule_one(row, [&q, &k], &v, [&g, &beta]).into_iter().enumerate() {
+                out[t * columns + j] = one;
+            }
+        }
+        prop_assert_eq!(bits(&[state, out].concat()), bits(&whole), "by definition");
     }
 
     #[test]

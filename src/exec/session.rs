@@ -307,7 +307,8 @@ impl Session {
     }
 
     fn execute(&mut self, graph: &BoundGraph, call: &Call<'_>, tentative: bool) {
-        let run = view(&mut self.arena, &mut self.states, call, tentative);
+        let threads = self.workers.threads();
+        let run = view(&mut self.arena, &mut self.states, threads, call, tentative);
         match &mut self.recording {
             None => self.workers.run(&graph.steps, &run),
             Some(recording) => recording.run(&self.workers, &graph.steps, call, &run),
@@ -331,7 +332,8 @@ impl Session {
             _ => vec![Vec::new(); graph.steps.len()],
         };
         for ((step, names), dead) in graph.steps.chunks(1).zip(&graph.names).zip(dead) {
-            let run = view(&mut self.arena, &mut self.states, call, tentative);
+            let threads = self.workers.threads();
+            let run = view(&mut self.arena, &mut self.states, threads, call, tentative);
             self.workers.run(step, &run);
             for (name, slot) in names {
                 let data = values(&self.arena, slot, call.tokens, call.rows);
@@ -382,6 +384,7 @@ impl Session {
 fn view<'a>(
     arena: &'a mut Arena,
     states: &'a mut [State],
+    workers: usize,
     call: &Call<'_>,
     tentative: bool,
 ) -> Run<'a> {
@@ -390,6 +393,7 @@ fn view<'a>(
         states: states.iter_mut().map(State::view).collect(),
         tokens: call.tokens,
         rows: call.rows,
+        workers,
         tentative,
     }
 }

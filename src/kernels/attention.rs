@@ -1,13 +1,17 @@
-//! Attention of one query head over a key/value cache.
+//! Attention of the query heads that share one head of a key/value cache.
 
 use half::{bf16, f16};
 
 use super::activation::{round_bf16, round_f16};
-use super::dot::dot_64;
 use super::isa::Isa;
-use super::math;
 use super::quant::{Bf16, Element, F16, F32};
-use super::simd::multiversion;
+use mix::mix;
+use score::score;
+use softmax::Softmax;
+
+mod mix;
+mod score;
+mod softmax;
 
 /// A format of cache rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,11 +60,39 @@ pub struct CacheRows<'a> {
     pub stride: usize,
 }
 
-/// Attends from one query to positions `0..scores.len()`; writes `out`.
+impl<'a> CacheRows<'a> {
+    /// The rows from position `first` on.
+    fn from(self, first: usize) -> CacheRows<'a> {
+        let bytes = &self.bytes[first * self.stride..];
+        CacheRows { bytes, ..self }
+    }
+}
+
+/// The queries that share one head of a cache: `[T, H, D]`, H query heads of each of T tokens.
+#[derive(Debug)]
+pub struct Queries<'a> {
+    /// The queries, which are rounded as the keys are.
+    pub values: &'a mut [f32],
+    /// Heads of a token (H).
+    pub heads: usize,
+    /// How many positions each token sees, from the first on.
+    pub seen: &'a [usize],
+}
+
+/// What a worker keeps from one call of [`attend`] to the next: the running softmaxes, and one
+/// tile of scores. It does not grow with the context.
+#[derive(Default)]
+pub struct Work(Softmax);
+
+/// Positions of a tile: with a head of 256 its keys are 16 KB and stay in L1 while all queries
+/// meet them, its values likewise.
+const TILE: usize = 32;
+
+/// Attends from T · H queries to the positions that each sees; writes `out: [T, H, D]`.
 ///
 /// This is ggml's flash attention (Dao et al. 2022) with its roundings, because they decide
-/// tokens: they reach 1e-3 of the result, enough to turn the next int8. Positions come in order,
-/// one at a time:
+/// tokens: they reach 1e-3 of the result, enough to turn the next int8. For each query positions
+/// come in order, one at a time:
 ///
 /// ```text
 /// s = (k[p] · q) · scale                  q, and K and V of an f32 cache, rounded to f16
@@ -70,35 +102,63 @@ pub struct CacheRows<'a> {
 /// ```
 ///
 /// With a bf16 K the query is rounded to bf16. So the result depends on the query and the cache
-/// up to its position, on nothing else. `scores` is scratch.
+/// up to its position, on nothing else. All queries go over the cache together, tile by tile, so
+/// it is read once.
 ///
 /// # Panics
-/// If the cache has fewer rows or there is no position.
+/// If the cache has fewer rows, a token sees no position, or the shapes do not agree.
 pub fn attend(
     (k_type, v_type): (CacheType, CacheType),
-    q: &mut [f32],
-    k: CacheRows<'_>,
-    v: CacheRows<'_>,
+    q: Queries<'_>,
+    (k, v): (CacheRows<'_>, CacheRows<'_>),
     scale: f32,
-    scores: &mut [f32],
+    Work(softmax): &mut Work,
     out: &mut [f32],
 ) {
-    assert!(!scores.is_empty(), "a token attends at least to itself");
+    let Queries {
+        values: q,
+        heads,
+        seen,
+    } = q;
+    assert!(
+        seen.iter().all(|seen| *seen > 0),
+        "a token attends at least to itself"
+    );
+    assert_eq!(q.len(), out.len(), "a result for every query");
+    let queries = seen.len() * heads;
+    let last = seen.iter().copied().max().unwrap_or(0);
+    let dim = q.len() / queries.max(1);
     match k_type {
         CacheType::F32 | CacheType::F16 => {
             q.iter_mut().for_each(|q| *q = f16::from_f32(*q).to_f32());
         }
         CacheType::BF16 => q.iter_mut().for_each(|q| *q = bf16::from_f32(*q).to_f32()),
     }
-    match k_type {
-        CacheType::F32 => score::<F32AsF16>(q, k, scale, scores),
-        CacheType::F16 => score::<F16>(q, k, scale, scores),
-        CacheType::BF16 => score::<Bf16>(q, k, scale, scores),
+    softmax.start(heads, seen);
+    out.fill(0.0);
+    for first in (0..last).step_by(TILE) {
+        let (k, v) = (k.from(first), v.from(first));
+        let count = TILE.min(last - first);
+        let scores = softmax.scores(count);
+        match k_type {
+            CacheType::F32 => score::<F32AsF16>(q, dim, k, scale, scores),
+            CacheType::F16 => score::<F16>(q, dim, k, scale, scores),
+            CacheType::BF16 => score::<Bf16>(q, dim, k, scale, scores),
+        }
+        softmax.take(first, count);
+        for (t, out) in out.chunks_exact_mut(heads * dim).enumerate() {
+            let count = count.min(seen[t].saturating_sub(first));
+            let steps = softmax.steps(t * heads, count);
+            match v_type {
+                CacheType::F32 => mix::<F32AsF16>(true, v, steps, dim, out),
+                CacheType::F16 => mix::<F16>(true, v, steps, dim, out),
+                CacheType::BF16 => mix::<Bf16>(false, v, steps, dim, out),
+            }
+        }
     }
-    match v_type {
-        CacheType::F32 => mix::<F32AsF16>(true, v, scores, out),
-        CacheType::F16 => mix::<F16>(true, v, scores, out),
-        CacheType::BF16 => mix::<Bf16>(false, v, scores, out),
+    for (row, out) in out.chunks_exact_mut(dim).enumerate() {
+        let inverse = 1.0 / softmax.sum(row);
+        out.iter_mut().for_each(|out| *out *= inverse);
     }
 }
 
@@ -117,91 +177,6 @@ impl Element for F32AsF16 {
     #[inline(always)]
     fn sixteen<I: Isa>(bytes: &[u8]) -> I::F {
         I::round_f16(F32::sixteen::<I>(bytes))
-    }
-}
-
-multiversion! {
-    fn score<E: Element>(q: &[f32], k: CacheRows<'_>, scale: f32, scores: &mut [f32]) = score_body;
-}
-
-#[inline(always)]
-fn score_body<I: Isa, E: Element>(q: &[f32], k: CacheRows<'_>, scale: f32, scores: &mut [f32]) {
-    for (p, score) in scores.iter_mut().enumerate() {
-        *score = dot_64::<I, E>(&k.bytes[p * k.stride..], q) * scale;
-    }
-}
-
-/// What a position does to the running result: `out · keep + v · weight`.
-#[derive(Clone, Copy)]
-struct Step {
-    keep: f32,
-    weight: f32,
-}
-
-/// The largest score so far, and the sum of weights relative to it.
-struct Running {
-    max: f32,
-    sum: f32,
-}
-
-impl Running {
-    #[inline(always)]
-    fn step(&mut self, score: f32) -> Step {
-        let step = if score > self.max {
-            let keep = math::exp(self.max - score);
-            self.max = score;
-            Step { keep, weight: 1.0 }
-        } else {
-            let weight = math::exp(score - self.max);
-            Step { keep: 1.0, weight }
-        };
-        self.sum = self.sum.mul_add(step.keep, step.weight);
-        step
-    }
-}
-
-multiversion! {
-    fn mix<E: Element>(half: bool, v: CacheRows<'_>, scores: &mut [f32], out: &mut [f32]) = mix_body;
-}
-
-#[inline(always)]
-fn mix_body<I: Isa, E: Element>(half: bool, v: CacheRows<'_>, scores: &mut [f32], out: &mut [f32]) {
-    let mut running = Running {
-        max: f32::NEG_INFINITY,
-        sum: 0.0,
-    };
-    out.fill(0.0);
-    for (p, score) in scores.iter().enumerate() {
-        let step = running.step(*score);
-        let row = &v.bytes[p * v.stride..][..out.len() * E::BYTES];
-        if half {
-            take::<I, E, true>(row, step, out);
-        } else {
-            take::<I, E, false>(row, step, out);
-        }
-    }
-    let inverse = 1.0 / running.sum;
-    out.iter_mut().for_each(|out| *out *= inverse);
-}
-
-/// One position's values into the result; `HALF` rounds to f16 whatever is stored.
-#[inline(always)]
-fn take<I: Isa, E: Element, const HALF: bool>(row: &[u8], step: Step, out: &mut [f32]) {
-    let round = |x: I::F| if HALF { I::round_f16(x) } else { x };
-    let (keep, weight) = (I::splat(step.keep), I::splat(step.weight));
-    let (blocks, rest) = out.as_chunks_mut::<16>();
-    let (values, tail) = row.split_at(blocks.len() * 16 * E::BYTES);
-    for (out, values) in blocks.iter_mut().zip(values.chunks_exact(16 * E::BYTES)) {
-        let mut sum = I::load(out);
-        if step.keep != 1.0 {
-            sum = round(I::mul(sum, keep));
-        }
-        I::store(round(I::fma(E::sixteen::<I>(values), weight, sum)), out);
-    }
-    let round = |x: f32| if HALF { f16::from_f32(x).to_f32() } else { x };
-    for (out, value) in rest.iter_mut().zip(tail.chunks_exact(E::BYTES)) {
-        let kept = round(*out * step.keep);
-        *out = round(E::one::<I>(value).mul_add(step.weight, kept));
     }
 }
 
@@ -231,16 +206,14 @@ mod tests {
                 bytes,
                 stride: n * ty.bytes(),
             };
-            let (mut scores, mut out) = ([0.0; 4], vec![0.0; n]);
-            attend(
-                (ty, ty),
-                &mut vec![1.0; n],
-                rows(&k),
-                rows(&v),
-                0.1,
-                &mut scores,
-                &mut out,
-            );
+            let queries = Queries {
+                values: &mut vec![1.0; n],
+                heads: 1,
+                seen: &[4],
+            };
+            let mut out = vec![0.0; n];
+            let (caches, work) = ((rows(&k), rows(&v)), &mut Work::default());
+            attend((ty, ty), queries, caches, 0.1, work, &mut out);
             assert_eq!(out, vec![1.5; n], "{ty:?}");
         }
     }

@@ -72,6 +72,16 @@ impl<'a> ColumnsMut<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.first.add(r * self.stride), self.cols) }
     }
 
+    /// Makes row `to` equal to row `from`.
+    ///
+    /// # Panics
+    /// If there are no such rows.
+    pub fn copy_row(&mut self, from: usize, to: usize) {
+        let from = self.row_mut(from).as_ptr();
+        // SAFETY: both are rows of our own, and rows are the same or do not overlap.
+        unsafe { std::ptr::copy(from, self.row_mut(to).as_mut_ptr(), self.cols) }
+    }
+
     /// The view of some rows and columns of this one.
     ///
     /// # Panics

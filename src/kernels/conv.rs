@@ -49,17 +49,15 @@ fn body<I: Isa>(
         "a tap more than rows of state"
     );
     assert_eq!(state.cols(), count, "state of the same channels");
-    let input = |t: usize| &x[t * channels + first..][..count];
     for t in 0..tokens {
         let y = y.row_mut(t);
         y.fill(0.0);
         for k in 0..=kept {
             let tap = &taps[k * channels + first..][..count];
             // Tap k meets the input `kept − k` tokens ago.
-            let input = if t + k < kept {
-                &*state.row_mut(t + k)
-            } else {
-                input(t + k - kept)
+            let input = match (t + k).checked_sub(kept) {
+                None => &*state.row_mut(t + k),
+                Some(t) => &x[t * channels + first..][..count],
             };
             for ((y, tap), input) in y.iter_mut().zip(tap).zip(input) {
                 *y = tap.mul_add(*input, *y);
@@ -78,10 +76,7 @@ pub fn advance(x: &[f32], channels: usize, first: usize, state: &mut ColumnsMut<
     let tokens = x.len() / channels;
     for i in 0..kept {
         if i + tokens < kept {
-            for c in 0..count {
-                let value = state.row_mut(i + tokens)[c];
-                state.row_mut(i)[c] = value;
-            }
+            state.copy_row(i + tokens, i);
         } else {
             let input = &x[(i + tokens - kept) * channels + first..][..count];
             state.row_mut(i).copy_from_slice(input);

@@ -7,23 +7,13 @@
 
 use super::columns::ColumnsMut;
 use super::isa::Isa;
+use super::isa::reduce::add_lanes;
 use super::quant::Element;
 use super::simd::multiversion;
 use std::ops::Range;
 
 /// Bytes of activations which a block of tokens may take, so that it stays in L2.
 const TOKEN_BLOCK_BYTES: usize = 256 << 10;
-
-/// The sum of 16 lanes, as a tree.
-#[inline(always)]
-pub(crate) fn add_lanes(mut lanes: [f32; 16]) -> f32 {
-    for half in [8, 4, 2, 1] {
-        for j in 0..half {
-            lanes[j] += lanes[j + half];
-        }
-    }
-    lanes[0]
-}
 
 /// The dot products of `R` rows with `T` tokens, all of the same length.
 #[inline(always)]
@@ -60,42 +50,6 @@ fn tile<I: Isa, E: Element, const R: usize, const T: usize>(
         }
     }
     dots
-}
-
-/// The sums of four groups, 0 + 2 and 1 + 3, then both, lane by lane.
-#[inline(always)]
-pub(crate) fn add_groups<I: Isa>(groups: [I::F; 4]) -> [f32; 16] {
-    let mut stored = [[0.0; 16]; 4];
-    for (group, lanes) in groups.into_iter().zip(&mut stored) {
-        I::store(group, lanes);
-    }
-    let [a, b, c, d] = stored;
-    let mut lanes = [0.0; 16];
-    for j in 0..16 {
-        lanes[j] = (a[j] + c[j]) + (b[j] + d[j]);
-    }
-    lanes
-}
-
-/// The dot product of a stored row with `a` in ggml's order for single vectors, which attention
-/// and the delta rule follow because its last bit can decide a rounding to f16: 64 elements a
-/// turn, of which group `g` of four takes elements `16g ..`; the groups are added, then the lanes.
-#[inline(always)]
-pub(crate) fn dot_64<I: Isa, E: Element>(row: &[u8], a: &[f32]) -> f32 {
-    let row = &row[..a.len() * E::BYTES];
-    let (chunks, tail) = a.as_chunks::<16>();
-    let mut acc = [I::splat(0.0); 4];
-    for (turn, row) in chunks.chunks(4).zip(row.chunks(64 * E::BYTES)) {
-        for (g, (a, w)) in turn.iter().zip(row.chunks_exact(16 * E::BYTES)).enumerate() {
-            acc[g] = I::fma(E::sixteen::<I>(w), I::load(a), acc[g]);
-        }
-    }
-    let mut lanes = add_groups::<I>(acc);
-    let left = &row[16 * chunks.len() * E::BYTES..];
-    for ((lane, a), w) in lanes.iter_mut().zip(tail).zip(left.chunks_exact(E::BYTES)) {
-        *lane = E::one::<I>(w).mul_add(*a, *lane);
-    }
-    add_lanes(lanes)
 }
 
 multiversion! {

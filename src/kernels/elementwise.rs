@@ -3,8 +3,8 @@
 //! Every function works on one row. The right-hand side of an operator is a row of the same
 //! length or one value for the row ([`Rhs`]).
 
-use super::dot::add_lanes;
 use super::isa::Isa;
+use super::isa::reduce::add_lanes;
 use super::math;
 use super::simd::multiversion;
 
@@ -47,9 +47,9 @@ multiversion! {
     pub fn softmax(x: &mut [f32]) = softmax_body;
 }
 
-/// [`math::sigmoid`] in place.
-pub fn sigmoid(x: &mut [f32]) {
-    x.iter_mut().for_each(|x| *x = math::sigmoid(*x));
+multiversion! {
+    /// [`math::sigmoid`] in place.
+    pub fn sigmoid(x: &mut [f32]) = sigmoid_body;
 }
 
 /// [`math::softplus`] in place.
@@ -94,6 +94,11 @@ fn silu_body<I: Isa>(x: &mut [f32]) {
 }
 
 #[inline(always)]
+fn sigmoid_body<I: Isa>(x: &mut [f32]) {
+    x.iter_mut().for_each(|x| *x = math::sigmoid(*x));
+}
+
+#[inline(always)]
 fn swiglu_body<I: Isa>(gate: &[f32], up: &[f32], out: &mut [f32]) {
     assert!(
         gate.len() == up.len() && gate.len() == out.len(),
@@ -115,7 +120,7 @@ fn softmax_body<I: Isa>(x: &mut [f32]) {
 /// in f64. What is left over goes through the C library's exp, as in ggml.
 #[inline(always)]
 fn exponentials(x: &mut [f32]) -> f64 {
-    let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let largest = largest(x);
     let (chunks, rest) = x.as_chunks_mut::<16>();
     let mut sum = 0.0;
     for chunk in chunks {
@@ -129,6 +134,20 @@ fn exponentials(x: &mut [f32]) -> f64 {
         sum += f64::from(*x);
     }
     sum
+}
+
+/// The largest value; a NaN never is. Sixteen running maxima: the order cannot matter.
+#[inline(always)]
+fn largest(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let (chunks, rest) = x.as_chunks::<16>();
+    for x in chunks {
+        for (lane, x) in lanes.iter_mut().zip(x) {
+            *lane = if *x > *lane { *x } else { *lane };
+        }
+    }
+    let both = lanes.iter().chain(rest);
+    both.copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Rotary position embedding, NeoX pairing: dimension `i` turns with `i + n_rot / 2`.
 
+use super::isa::Isa;
+use super::simd::multiversion;
+
 /// Fills `cos` and `sin`, `n_rot / 2` values each, for one position.
 ///
 /// The angle starts at the position and is multiplied by `freq_base^(−2 / n_rot)` from pair
@@ -19,11 +22,17 @@ pub fn angles(pos: u32, freq_base: f32, cos: &mut [f32], sin: &mut [f32]) {
     }
 }
 
-/// Turns one head row in place by [`angles`]; dimensions from `2 · cos.len()` on stay.
-///
-/// # Panics
-/// If the row is shorter than `2 · cos.len()`.
-pub fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) {
+multiversion! {
+    /// Turns one head row in place by [`angles`]; dimensions from `2 · cos.len()` on stay.
+    ///
+    /// # Panics
+    /// If the row is shorter than `2 · cos.len()`, or `cos` and `sin` differ in length.
+    pub fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) = rotate_body;
+}
+
+#[inline(always)]
+fn rotate_body<I: Isa>(x: &mut [f32], cos: &[f32], sin: &[f32]) {
+    assert_eq!(cos.len(), sin.len(), "a cosine for every sine");
     let half = cos.len();
     let (low, high) = x[..2 * half].split_at_mut(half);
     for (((low, high), cos), sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {

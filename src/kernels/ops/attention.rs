@@ -1,11 +1,12 @@
 //! Attention over a KV cache: storing a run's keys and values, and reading them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::project::{Activations, chunk_rows};
 use super::{Kernel, KvLayout, Run, Scratch, Slot, StateView, Weight};
 use crate::kernels::activation::{ActivationType, quantize_row};
-use crate::kernels::attention::{CacheRows, CacheType, attend, store_row};
+use crate::kernels::attention::{CacheRows, CacheType, Queries, attend, store_row};
 use crate::kernels::columns::ColumnsMut;
 use crate::kernels::elementwise::{Rhs, mul, sigmoid};
 use crate::kernels::matmul::matmul_rows;
@@ -49,7 +50,67 @@ impl Kernel for KvStore {
     }
 }
 
-/// Softmax attention up to each token's position; a chunk is one query head of one token.
+/// Queries of a chunk: so many that a tile of the cache is read once for many of them, so few that
+/// they and their results stay in L2.
+const QUERIES: usize = 48;
+
+/// How attention is cut into chunks: some tokens, and the query heads of one kv head. With fewer
+/// of these than workers the heads are cut further, and each part reads the cache for itself.
+struct Cut {
+    kv_heads: usize,
+    /// Query heads of a kv head.
+    group: usize,
+    /// Query heads of a chunk.
+    heads: usize,
+    /// Tokens of a chunk.
+    tokens: usize,
+    /// Chunks of a kv head.
+    pieces: usize,
+    chunks: usize,
+}
+
+/// What a chunk works on.
+struct Part {
+    tokens: Range<usize>,
+    kv_head: usize,
+    heads: Range<usize>,
+}
+
+impl Cut {
+    /// `whole` tells whether the results of that many heads may stand alone.
+    fn new(run: &Run<'_>, kv_heads: usize, group: usize, whole: impl Fn(usize) -> bool) -> Cut {
+        let tokens = (QUERIES / group).max(1);
+        let tiles = run.tokens.div_ceil(tokens);
+        let parts = (1..=group).filter(|n| group.is_multiple_of(*n) && whole(group / n));
+        let enough = |n: &usize| tiles * kv_heads * n >= run.workers;
+        let all: Vec<usize> = parts.collect();
+        let parts = all.iter().copied().find(enough).or(all.last().copied());
+        let parts = parts.unwrap_or(1);
+        Cut {
+            kv_heads,
+            group,
+            heads: group / parts,
+            tokens,
+            pieces: tiles * parts,
+            chunks: tiles * parts * kv_heads,
+        }
+    }
+
+    /// The last tokens, which see most, come first.
+    fn part(&self, run: &Run<'_>, chunk: usize) -> Part {
+        let (piece, kv_head) = (chunk / self.kv_heads, chunk % self.kv_heads);
+        let parts = self.group / self.heads;
+        let tile = (self.pieces - 1 - piece) / parts;
+        let first = kv_head * self.group + piece % parts * self.heads;
+        Part {
+            tokens: tile * self.tokens..run.tokens.min((tile + 1) * self.tokens),
+            kv_head,
+            heads: first..first + self.heads,
+        }
+    }
+}
+
+/// Softmax attention up to each token's position.
 pub(super) struct Attention {
     pub(super) q: Slot,
     pub(super) pos: Slot,
@@ -59,38 +120,63 @@ pub(super) struct Attention {
     pub(super) y: Slot,
 }
 
+impl Attention {
+    fn cut(&self, run: &Run<'_>) -> Cut {
+        let kv_heads = self.layout.heads;
+        Cut::new(run, kv_heads, self.q.dims[0] / kv_heads, |_| true)
+    }
+}
+
 impl Kernel for Attention {
     fn chunks(&self, run: &Run<'_>) -> usize {
-        run.tokens * self.q.dims[0]
+        self.cut(run).chunks
     }
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
-        let KvLayout {
-            heads: kv_heads,
-            dim,
-            ..
-        } = self.layout;
-        let heads = self.q.dims[0];
-        let (t, head) = (chunk / heads, chunk % heads);
-        let kv_head = head / (heads / kv_heads);
-        let at = chunk * dim;
-        // SAFETY: operands; head `head` of token `t` of the result belongs to this chunk.
-        let (q, pos, y) = unsafe {
-            let y: &mut [f32] = run
-                .arena
-                .slice_mut(self.y.offset + at * size_of::<f32>(), dim);
-            (&run.read(&self.q)[at..][..dim], run.read_ids(&self.pos), y)
-        };
-        let seen = pos[t] as usize + 1;
-        let types = (self.layout.k, self.layout.v);
-        // SAFETY: the cache was stored in an earlier step and is not written in this one.
-        let (k, v) = unsafe { head_rows(run, self.state, &self.layout, kv_head, seen) };
-        scratch.scores.resize(seen, 0.0);
+        let part = self.cut(run).part(run, chunk);
+        let (all, dim) = (self.q.dims[0], self.layout.dim);
+        let width = part.heads.len() * dim;
+        // SAFETY: operands.
+        let (q, pos) = unsafe { (run.read(&self.q), run.read_ids(&self.pos)) };
+        let cache = (self.state, &self.layout);
         scratch.query.clear();
-        scratch.query.extend_from_slice(q);
-        let query = &mut scratch.query[..];
-        attend(types, query, k, v, self.scale, &mut scratch.scores, y);
+        for t in part.tokens.clone() {
+            let at = (t * all + part.heads.start) * dim;
+            scratch.query.extend_from_slice(&q[at..at + width]);
+        }
+        attend_part(run, &part, pos, cache, self.scale, scratch);
+        for (t, row) in part.tokens.zip(scratch.row.chunks_exact(width)) {
+            let at = self.y.offset + (t * all + part.heads.start) * dim * size_of::<f32>();
+            // SAFETY: these heads of token `t` of the result belong to this chunk.
+            let y: &mut [f32] = unsafe { run.arena.slice_mut(at, width) };
+            y.copy_from_slice(row);
+        }
     }
+}
+
+/// Attends from the queries in `scratch.query`; results go to `scratch.row`.
+fn attend_part(
+    run: &Run<'_>,
+    part: &Part,
+    pos: &[i32],
+    (state, layout): (usize, &KvLayout),
+    scale: f32,
+    scratch: &mut Scratch,
+) {
+    scratch.seen.clear();
+    let seen = pos[part.tokens.clone()].iter().map(|pos| *pos as usize + 1);
+    scratch.seen.extend(seen);
+    let last = scratch.seen.iter().copied().max().unwrap_or(0);
+    // SAFETY: the cache was stored in an earlier step and is not written in this one.
+    let caches = unsafe { head_rows(run, state, layout, part.kv_head, last) };
+    scratch.row.resize(scratch.query.len(), 0.0);
+    let queries = Queries {
+        values: &mut scratch.query,
+        heads: part.heads.len(),
+        seen: &scratch.seen,
+    };
+    let (work, out) = (&mut scratch.attention, &mut scratch.row[..]);
+    attend((layout.k, layout.v), queries, caches, scale, work, out);
 }
 
 /// Keys and values from a projection into the cache; a chunk is one key head, or a range of the
@@ -176,8 +262,9 @@ impl HeadNorm {
     }
 }
 
-/// Attention with a gate; a chunk is the query heads of one kv head of one token.
+/// Attention with a gate.
 pub(super) struct GatedAttention {
+    /// Query and gate by turns.
     pub(super) q: Slot,
     pub(super) pos: Slot,
     pub(super) heads: HeadNorm,
@@ -188,53 +275,58 @@ pub(super) struct GatedAttention {
     pub(super) y: Slot,
 }
 
+impl GatedAttention {
+    fn all_heads(&self) -> usize {
+        self.q.width() / 2 / self.layout.dim
+    }
+
+    fn cut(&self, run: &Run<'_>) -> Cut {
+        let KvLayout { heads, dim, .. } = self.layout;
+        let whole = |n: usize| (n * dim).is_multiple_of(self.to.block_len());
+        Cut::new(run, heads, self.all_heads() / heads, whole)
+    }
+}
+
 impl Kernel for GatedAttention {
     fn chunks(&self, run: &Run<'_>) -> usize {
-        run.tokens * self.layout.heads
+        self.cut(run).chunks
     }
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
-        let KvLayout {
-            heads: kv_heads,
-            dim,
-            ..
-        } = self.layout;
-        let (t, kv_head) = (chunk / kv_heads, chunk % kv_heads);
-        // Of the group: query and gate by turns in, results out.
-        let width = self.q.width() / 2 / kv_heads;
+        let part = self.cut(run).part(run, chunk);
+        let (all, dim) = (self.all_heads(), self.layout.dim);
+        let count = part.heads.len();
         // SAFETY: operands.
         let (q, pos) = unsafe { (run.read(&self.q), run.read_ids(&self.pos)) };
-        let q = &q[chunk * 2 * width..][..2 * width];
-        let seen = pos[t] as usize + 1;
-        let types = (self.layout.k, self.layout.v);
-        // SAFETY: the cache was stored in an earlier step and is not written in this one.
-        let (k, v) = unsafe { head_rows(run, self.state, &self.layout, kv_head, seen) };
+        let pairs = |t: usize| {
+            let at = (t * all + part.heads.start) * 2 * dim;
+            q[at..at + count * 2 * dim].chunks_exact(2 * dim)
+        };
         let mut query = std::mem::take(&mut scratch.query);
-        let mut out = std::mem::take(&mut scratch.row);
-        query.resize(dim, 0.0);
-        out.resize(width, 0.0);
-        for (out, q) in out.chunks_exact_mut(dim).zip(q.chunks_exact(2 * dim)) {
-            let (q, gate) = q.split_at(dim);
-            self.heads.turn(q, pos[t], scratch, &mut query);
-            scratch.scores.resize(seen, 0.0);
-            attend(
-                types,
-                &mut query,
-                k,
-                v,
-                self.scale,
-                &mut scratch.scores,
-                out,
-            );
-            query.copy_from_slice(gate);
-            sigmoid(&mut query);
-            mul(out, Rhs::Row(&query));
+        query.resize(part.tokens.len() * count * dim, 0.0);
+        let mut turned = query.chunks_exact_mut(dim);
+        for t in part.tokens.clone() {
+            for (pair, turned) in pairs(t).zip(&mut turned) {
+                self.heads.turn(&pair[..dim], pos[t], scratch, turned);
+            }
         }
-        let bytes = self.to.row_bytes(width);
-        // SAFETY: the group's columns of token `t` of the result belong to this chunk.
-        let y = unsafe { (run.arena).slice_mut(self.y.offset + chunk * bytes, bytes) };
-        quantize_row(self.to, &out, y);
-        (scratch.query, scratch.row) = (query, out);
+        scratch.query = query;
+        let cache = (self.state, &self.layout);
+        attend_part(run, &part, pos, cache, self.scale, scratch);
+        let (gate, out) = (&mut scratch.query, &mut scratch.row);
+        gate.clear();
+        for t in part.tokens.clone() {
+            pairs(t).for_each(|pair| gate.extend_from_slice(&pair[dim..]));
+        }
+        sigmoid(gate);
+        mul(out, Rhs::Row(gate));
+        for (t, out) in part.tokens.zip(out.chunks_exact(count * dim)) {
+            let bytes = |heads: usize| self.to.row_bytes(heads * dim);
+            let at = self.y.offset + bytes(t * all + part.heads.start);
+            // SAFETY: these heads of token `t` of the result belong to this chunk.
+            let y = unsafe { run.arena.slice_mut(at, bytes(count)) };
+            quantize_row(self.to, out, y);
+        }
     }
 }
 

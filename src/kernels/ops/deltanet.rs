@@ -11,15 +11,14 @@ use super::{Kernel, Recurrent, Run, Scratch, Slot, StateView, Weight};
 use crate::kernels::columns::ColumnsMut;
 use crate::kernels::conv::{advance, causal_conv, taps};
 use crate::kernels::elementwise::silu;
-use crate::kernels::gdn::{Tokens, Updates, gdn_commit, gdn_scan};
+use crate::kernels::gdn::{Tokens, Updates, gdn_scan};
 use crate::kernels::matmul::matmul_rows;
 
 /// Channels of a convolution chunk.
 const CHANNELS: usize = 256;
 
-/// Value columns of a scan chunk: with a head of 128 a chunk's part of the state is 16 KB and
-/// stays in L1 over all tokens of the run.
-pub(super) const COLUMNS: usize = 32;
+/// Value columns of a scan chunk.
+const COLUMNS: usize = 32;
 
 pub(super) fn recurrent<'a>(run: &Run<'a>, state: usize) -> Recurrent<'a> {
     match run.states[state] {
@@ -202,11 +201,9 @@ fn take_in(window: &mut ColumnsMut<'_>, log: &mut ColumnsMut<'_>, pending: usize
     }
     let kept = window.rows();
     for i in 0..kept {
-        for c in 0..window.cols() {
-            window.row_mut(i)[c] = match i + pending {
-                from if from < kept => window.row_mut(from)[c],
-                from => log.row_mut(from - kept)[c],
-            };
+        match (i + pending).checked_sub(kept) {
+            None => window.copy_row(i + pending, i),
+            Some(from) => window.row_mut(i).copy_from_slice(log.row_mut(from)),
         }
     }
 }
@@ -258,10 +255,11 @@ impl Kernel for GdnScan {
             k_heads: self.k.dims[0],
             d,
             head: chunk / blocks,
-            column: chunk % blocks * COLUMNS,
+            first: chunk % blocks * COLUMNS,
+            columns: COLUMNS.min(d - chunk % blocks * COLUMNS),
         };
         let (head, k_head) = (part.head, part.head % part.k_heads);
-        let place = head * d + part.column;
+        let place = head * d + part.first;
         let at = self.y.offset + place * size_of::<f32>();
         // SAFETY: operands; these columns of the result belong to this chunk.
         let (tokens, mut y) = unsafe {
@@ -275,8 +273,7 @@ impl Kernel for GdnScan {
                 beta: &run.read(&self.beta)[head..],
                 gate_stride: heads,
             };
-            let columns = part.columns();
-            let y = run.arena.columns(at, run.tokens, columns, heads * d);
+            let y = run.arena.columns(at, run.tokens, part.columns, heads * d);
             (tokens, y)
         };
         let state = recurrent(run, self.state);
@@ -284,20 +281,17 @@ impl Kernel for GdnScan {
     }
 }
 
-/// Some value columns of one head, [`COLUMNS`] at most.
+/// Some value columns of one head.
 pub(super) struct Part {
     pub(super) heads: usize,
     pub(super) k_heads: usize,
     pub(super) d: usize,
     pub(super) head: usize,
-    pub(super) column: usize,
+    pub(super) first: usize,
+    pub(super) columns: usize,
 }
 
 impl Part {
-    pub(super) fn columns(&self) -> usize {
-        COLUMNS.min(self.d - self.column)
-    }
-
     /// Scans these columns, which belong to the chunk that calls this, over all tokens of the run.
     /// Effects keep other ops off the state.
     pub(super) fn scan(
@@ -313,12 +307,13 @@ impl Part {
             k_heads,
             d,
             head,
-            column,
+            first,
+            columns,
         } = self;
-        let (columns, k_head, pending) = (self.columns(), head % k_heads, state.pending);
+        let (k_head, pending) = (head % k_heads, state.pending);
         let log = ScanLog::new(state.capacity, k_heads, heads, d);
         let rows = if run.tentative { run.tokens } else { 0 }.max(pending);
-        let at = (head * d + column) * size_of::<f32>();
+        let at = (head * d + first) * size_of::<f32>();
         // SAFETY: these columns of the head's matrix and of the log's δ are this chunk's alone. Of
         // k and g the side that is read here is the one that nobody writes in this run.
         let (updates, mut deltas, matrix) = unsafe {
@@ -335,15 +330,16 @@ impl Part {
             let matrix: &mut [f32] = state.values.slice_mut(at * d, columns * d);
             (updates, deltas, matrix)
         };
-        gdn_commit(updates, &mut deltas, d, matrix);
-        if !run.tentative {
-            let none = &mut deltas.part(0..0, 0..columns);
-            return gdn_scan(tokens, d, matrix, y, none);
-        }
-        copy.clear();
-        copy.extend_from_slice(matrix);
-        gdn_scan(tokens, d, copy, y, &mut deltas);
-        if column == 0 {
+        gdn_scan(
+            updates,
+            tokens,
+            d,
+            matrix,
+            run.tentative.then_some(copy),
+            y,
+            &mut deltas,
+        );
+        if run.tentative && first == 0 {
             self.log_gates(run, state, &log, tokens);
         }
     }

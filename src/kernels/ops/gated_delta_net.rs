@@ -1,6 +1,6 @@
 //! The gated delta rule with what stands around it; heads do not meet.
 
-use super::deltanet::{COLUMNS, Part, recurrent};
+use super::deltanet::{Part, recurrent};
 use super::{Kernel, Recurrent, Run, Scratch, Slot};
 use crate::kernels::activation::{ActivationType, quantize_row};
 use crate::kernels::columns::ColumnsMut;
@@ -98,28 +98,26 @@ impl GatedDeltaNet {
         of_head(beta, &mut rows.beta);
         sigmoid(&mut rows.beta);
         rows.out.resize(run.tokens * d, 0.0);
-        let mut out = ColumnsMut::new(&mut rows.out, d, d);
-        for column in (0..d).step_by(COLUMNS) {
-            let part = Part {
-                heads,
-                k_heads,
-                d,
-                head,
-                column,
-            };
-            let tokens = Tokens {
-                q: &rows.q,
-                k: &rows.k,
-                qk_stride: d,
-                v: &u[(2 * k_heads + head) * d + column..],
-                v_stride: width,
-                g: &rows.g,
-                beta: &rows.beta,
-                gate_stride: 1,
-            };
-            let mut out = out.part(0..run.tokens, column..column + part.columns());
-            part.scan(run, state, tokens, &mut out, matrix);
-        }
+        let part = Part {
+            heads,
+            k_heads,
+            d,
+            head,
+            first: 0,
+            columns: d,
+        };
+        let tokens = Tokens {
+            q: &rows.q,
+            k: &rows.k,
+            qk_stride: d,
+            v: &u[(2 * k_heads + head) * d..],
+            v_stride: width,
+            g: &rows.g,
+            beta: &rows.beta,
+            gate_stride: 1,
+        };
+        let out = &mut ColumnsMut::new(&mut rows.out, d, d);
+        part.scan(run, state, tokens, out, matrix);
     }
 }
 

@@ -28,7 +28,7 @@ use project::Rounded;
 use sharpi_ir::DType;
 
 use super::activation::ActivationType;
-use super::attention::CacheType;
+use super::attention::{CacheType, Work};
 use super::memory::Shared;
 use super::rope::angles;
 
@@ -128,6 +128,8 @@ pub struct Run<'a> {
     pub tokens: usize,
     /// Rows of logits asked for.
     pub rows: usize,
+    /// How many workers share the run. Chunks may be cut to suit, results do not depend on it.
+    pub workers: usize,
     /// Whether recurrent states stay as they were and the tokens are logged.
     pub tentative: bool,
 }
@@ -189,8 +191,11 @@ impl<'a> Run<'a> {
 /// What a worker keeps from chunk to chunk.
 #[derive(Default)]
 pub struct Scratch {
-    /// An attention query, rounded as the cache's keys are, and its scores.
+    /// Attention queries, how much each token sees, and the softmaxes on the way.
     query: Vec<f32>,
+    seen: Vec<usize>,
+    attention: Work,
+    /// Weights of a token's experts.
     scores: Vec<f32>,
     /// A part of a recurrent state that is not to be stored.
     matrix: Vec<f32>,
