@@ -94,58 +94,70 @@ pub(crate) fn round_f16(x: &[f32], out: &mut [u8]) {
     }
 }
 
-/// Rounds to the upper half of single precision, little endian.
-pub(crate) fn round_bf16(x: &[f32], out: &mut [u8]) {
-    for (out, x) in out.chunks_exact_mut(2).zip(x) {
-        out.copy_from_slice(&half::bf16::from_f32(*x).to_le_bytes());
-    }
+multiversion! {
+    /// Rounds to the upper half of single precision, little endian.
+    pub(crate) fn round_bf16(x: &[f32], out: &mut [u8]) = bf16;
 }
-
 multiversion! { fn quantize_q8_0(x: &[f32], out: &mut [u8]) = q8_0; }
 multiversion! { fn quantize_q8_1(x: &[f32], out: &mut [u8]) = q8_1; }
 multiversion! { fn quantize_q8_k(x: &[f32], out: &mut [u8]) = q8_k; }
 
 #[inline(always)]
+fn bf16<I: Isa>(x: &[f32], out: &mut [u8]) {
+    let (out, _) = out.as_chunks_mut::<2>();
+    for (out, x) in out.iter_mut().zip(x) {
+        let bits = x.to_bits();
+        // Half a step less one, and one more where the last bit kept is odd: ties go to even.
+        let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+        let quiet = bits >> 16 | 0x40;
+        *out = (if x.is_nan() { quiet } else { rounded } as u16).to_le_bytes();
+    }
+}
+
+#[inline(always)]
 fn q8_0<I: Isa>(x: &[f32], out: &mut [u8]) {
-    for (x, out) in x.chunks_exact(32).zip(out.chunks_exact_mut(34)) {
+    let (x, out) = (x.as_chunks::<32>().0, out.as_chunks_mut::<34>().0);
+    for (x, out) in x.iter().zip(out) {
         let (d, inverse) = scale_to_127(x);
-        out[..2].copy_from_slice(&half::f16::from_f32(d).to_le_bytes());
-        round_scaled(x, inverse, &mut out[2..]);
+        let [d0, d1, quants @ ..] = out;
+        [*d0, *d1] = half::f16::from_f32(d).to_le_bytes();
+        narrow(&round_scaled(x, inverse), quants);
     }
 }
 
 #[inline(always)]
 fn q8_1<I: Isa>(x: &[f32], out: &mut [u8]) {
-    for (x, out) in x.chunks_exact(32).zip(out.chunks_exact_mut(36)) {
+    let (x, out) = (x.as_chunks::<32>().0, out.as_chunks_mut::<36>().0);
+    for (x, out) in x.iter().zip(out) {
         let (d, inverse) = scale_to_127(x);
-        round_scaled(x, inverse, &mut out[4..]);
-        let sum: i32 = out[4..].iter().map(|q| i32::from(*q as i8)).sum();
-        out[..2].copy_from_slice(&half::f16::from_f32(d).to_le_bytes());
-        out[2..4].copy_from_slice(&half::f16::from_f32(d * sum as f32).to_le_bytes());
+        let rounded = round_scaled(x, inverse);
+        let sum: i32 = rounded.iter().sum();
+        let [d0, d1, s0, s1, quants @ ..] = out;
+        [*d0, *d1] = half::f16::from_f32(d).to_le_bytes();
+        [*s0, *s1] = half::f16::from_f32(d * sum as f32).to_le_bytes();
+        narrow(&rounded, quants);
     }
 }
 
 #[inline(always)]
 fn q8_k<I: Isa>(x: &[f32], out: &mut [u8]) {
-    for (x, out) in x.chunks_exact(256).zip(out.chunks_exact_mut(292)) {
+    let (x, out) = (x.as_chunks::<256>().0, out.as_chunks_mut::<292>().0);
+    for (x, out) in x.iter().zip(out) {
         let largest = largest_magnitude(x);
         if largest == 0.0 {
             out.fill(0);
             continue;
         }
-        let signed = x
-            .iter()
-            .copied()
-            .find(|v| v.abs() == largest)
-            .unwrap_or(largest);
-        let inverse = -127.0 / signed;
+        let inverse = -127.0 / first_of_magnitude(x, largest);
         let (d, rest) = out.split_at_mut(4);
         let (quants, sums) = rest.split_at_mut(256);
         d.copy_from_slice(&(1.0 / inverse).to_le_bytes());
-        round_scaled(x, inverse, quants);
-        for (sum, quants) in sums.chunks_exact_mut(2).zip(quants.chunks_exact(16)) {
-            let total: i16 = quants.iter().map(|q| i16::from(*q as i8)).sum();
-            sum.copy_from_slice(&total.to_le_bytes());
+        let (x, _) = x.as_chunks::<16>();
+        let (quants, sums) = (quants.as_chunks_mut().0, sums.as_chunks_mut().0);
+        for ((x, quants), sum) in x.iter().zip(quants).zip(sums) {
+            let rounded: [i32; 16] = round_scaled(x, inverse);
+            narrow(&rounded, quants);
+            *sum = (rounded.iter().sum::<i32>() as i16).to_le_bytes();
         }
     }
 }
@@ -154,7 +166,7 @@ fn q8_k<I: Isa>(x: &[f32], out: &mut [u8]) {
 ///
 /// The reference multiplies by `127 / amax`, not by the reciprocal of the first.
 #[inline(always)]
-fn scale_to_127(x: &[f32]) -> (f32, f32) {
+fn scale_to_127(x: &[f32; 32]) -> (f32, f32) {
     let largest = largest_magnitude(x);
     (
         largest / 127.0,
@@ -162,28 +174,53 @@ fn scale_to_127(x: &[f32]) -> (f32, f32) {
     )
 }
 
-/// The largest |x|; a NaN never wins. Sixteen running maxima: the order cannot matter.
+/// The largest |x|; a NaN never wins. Sixteen running maxima, then a tree: the order cannot matter.
 #[inline(always)]
 fn largest_magnitude(x: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut lanes = [0.0f32; 16];
-    for x in x.chunks_exact(16) {
-        for (lane, x) in lanes.iter_mut().zip(x) {
-            *lane = if x.abs() > *lane { x.abs() } else { *lane };
+    for x in x.as_chunks::<16>().0 {
+        for j in 0..16 {
+            lanes[j] = larger(lanes[j], x[j].abs());
         }
     }
-    lanes.into_iter().fold(0.0, f32::max)
+    for half in [8, 4, 2, 1] {
+        for j in 0..half {
+            lanes[j] = larger(lanes[j], lanes[j + half]);
+        }
+    }
+    lanes[0]
 }
 
-/// `round(x · factor)` as i8.
+/// The first value whose magnitude is `largest`, or that itself.
+#[inline(always)]
+fn first_of_magnitude(x: &[f32; 256], largest: f32) -> f32 {
+    let (sixteens, _) = x.as_chunks::<16>();
+    let hit = |x: &&[f32; 16]| x.iter().fold(false, |hit, x| hit | (x.abs() == largest));
+    let found = sixteens.iter().find(hit);
+    let first = found.and_then(|x| x.iter().find(|x| x.abs() == largest));
+    *first.unwrap_or(&largest)
+}
+
+/// `round(x · factor)` within the range of i8.
 ///
 /// Adding 1.5 · 2²³ leaves the integer nearest to a small value, ties to even, in the low
 /// mantissa bits.
 #[inline(always)]
-fn round_scaled(x: &[f32], factor: f32, out: &mut [u8]) {
+fn round_scaled<const N: usize>(x: &[f32; N], factor: f32) -> [i32; N] {
     const MAGIC: f32 = 12_582_912.0;
-    for (out, x) in out.iter_mut().zip(x) {
-        let rounded = (x * factor + MAGIC).to_bits().wrapping_sub(MAGIC.to_bits()) as i32;
-        *out = rounded.clamp(-128, 127) as i8 as u8;
+    let mut rounded = [0; N];
+    for (rounded, x) in rounded.iter_mut().zip(x) {
+        let bits = (x * factor + MAGIC).to_bits();
+        *rounded = (bits.wrapping_sub(MAGIC.to_bits()) as i32).clamp(-128, 127);
+    }
+    rounded
+}
+
+#[inline(always)]
+fn narrow<const N: usize>(rounded: &[i32; N], quants: &mut [u8; N]) {
+    for (quant, rounded) in quants.iter_mut().zip(rounded) {
+        *quant = *rounded as u8;
     }
 }
 

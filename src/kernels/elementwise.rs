@@ -95,7 +95,11 @@ fn silu_body<I: Isa>(x: &mut [f32]) {
 
 #[inline(always)]
 fn sigmoid_body<I: Isa>(x: &mut [f32]) {
-    x.iter_mut().for_each(|x| *x = math::sigmoid(*x));
+    let (sixteens, rest) = x.as_chunks_mut::<16>();
+    for x in sixteens {
+        *x = math::sigmoids(*x);
+    }
+    rest.iter_mut().for_each(|x| *x = math::sigmoid(*x));
 }
 
 #[inline(always)]
@@ -122,11 +126,11 @@ fn softmax_body<I: Isa>(x: &mut [f32]) {
 fn exponentials(x: &mut [f32]) -> f64 {
     let largest = largest(x);
     let (chunks, rest) = x.as_chunks_mut::<16>();
+    for x in chunks.as_flattened_mut() {
+        *x = math::exp_f32(*x - largest);
+    }
     let mut sum = 0.0;
     for chunk in chunks {
-        chunk
-            .iter_mut()
-            .for_each(|x| *x = math::exp_f32(*x - largest));
         sum += f64::from(add_lanes(*chunk));
     }
     for x in rest {

@@ -256,37 +256,30 @@ fn pass<I: Reduce, const ENDS: bool, const BEGINS: bool>(
 /// [`pass`] over `C` columns; the lanes of their products with `q` and with `k`.
 #[inline(always)]
 fn columns<I: Reduce, const C: usize, const ENDS: bool, const BEGINS: bool>(
-    state: [&mut [f32]; C],
+    mut state: [&mut [f32]; C],
     [ended, begun]: [Row<'_>; 2],
     delta: [f32; C],
 ) -> [[I::F; 2]; C] {
     let n = ended.k.len();
-    let decay = I::splat(begun.decay);
+    let rows = [ended, begun];
+    let mut wide = [I::splat(0.0); C];
+    for c in 0..C {
+        wide[c] = I::splat(delta[c]);
+    }
+    let factors = (wide, I::splat(begun.decay));
     let mut acc = [[[I::splat(0.0); 4]; 2]; C];
     let mut first = 0;
-    while first + 16 <= n {
-        let groups = ((n - first) / 16).min(4);
+    while first + 64 <= n {
         for g in 0..4 {
-            if g < groups {
-                let at = first + 16 * g;
-                for c in 0..C {
-                    let s: &mut [f32; 16] =
-                        (&mut state[c][at..at + 16]).try_into().expect("16 values");
-                    let mut new = I::load(s);
-                    if ENDS {
-                        new = I::fma(sixteen::<I>(ended.k, at), I::splat(delta[c]), new);
-                        acc[c][0][g] = I::fma(new, sixteen::<I>(ended.q, at), acc[c][0][g]);
-                    }
-                    if BEGINS {
-                        new = I::mul(new, decay);
-                        acc[c][1][g] = I::fma(new, sixteen::<I>(begun.k, at), acc[c][1][g]);
-                    }
-                    I::store(new, s);
-                }
-            }
+            let (at, acc) = (first + 16 * g, &mut acc);
+            group::<I, C, ENDS, BEGINS>(&mut state, rows, factors, at, g, acc);
         }
-        first += 16 * groups;
+        first += 64;
     }
+    for g in 0..(n - first) / 16 {
+        group::<I, C, ENDS, BEGINS>(&mut state, rows, factors, first + 16 * g, g, &mut acc);
+    }
+    let first = n / 16 * 16;
     let mut lanes = [[I::splat(0.0); 2]; C];
     for c in 0..C {
         lanes[c] = [I::merged(acc[c][0]), I::merged(acc[c][1])];
@@ -297,6 +290,32 @@ fn columns<I: Reduce, const C: usize, const ENDS: bool, const BEGINS: bool>(
         }
     }
     lanes
+}
+
+/// Sixteen elements from `at` on, which are those of group `g`.
+#[inline(always)]
+fn group<I: Isa, const C: usize, const ENDS: bool, const BEGINS: bool>(
+    state: &mut [&mut [f32]; C],
+    [ended, begun]: [Row<'_>; 2],
+    (delta, decay): ([I::F; C], I::F),
+    at: usize,
+    g: usize,
+    acc: &mut [[[I::F; 4]; 2]; C],
+) {
+    for c in 0..C {
+        let s = &mut state[c][at..at + 16];
+        let s: &mut [f32; 16] = s.try_into().expect("16 values");
+        let mut new = I::load(s);
+        if ENDS {
+            new = I::fma(sixteen::<I>(ended.k, at), delta[c], new);
+            acc[c][0][g] = I::fma(new, sixteen::<I>(ended.q, at), acc[c][0][g]);
+        }
+        if BEGINS {
+            new = I::mul(new, decay);
+            acc[c][1][g] = I::fma(new, sixteen::<I>(begun.k, at), acc[c][1][g]);
+        }
+        I::store(new, s);
+    }
 }
 
 #[inline(always)]
@@ -326,7 +345,7 @@ fn remainder<I: Isa, const ENDS: bool, const BEGINS: bool>(
             stored[1][j] = s.mul_add(begun.k[at + j], stored[1][j]);
         }
     }
-    stored.map(|lanes| I::load(&lanes))
+    [I::load(&stored[0]), I::load(&stored[1])]
 }
 
 #[cfg(test)]

@@ -51,26 +51,46 @@ pub fn silu(x: f32) -> f32 {
 /// the machine has fused multiply-adds with the same bits for all x.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
+    let [exp] = exps([x]);
+    exp
+}
+
+/// [`exp`] of each value, in loops that vectorise but for the look-up.
+#[inline(always)]
+pub fn exps<const N: usize>(x: [f32; N]) -> [f32; N] {
+    let (mut n, mut p) = ([0; N], [0.0; N]);
+    for j in 0..N {
+        (n[j], p[j]) = reduced(x[j]);
+    }
+    let mut power = [0; N];
+    for j in 0..N {
+        power[j] = POWERS[n[j] as usize % 32];
+    }
+    let mut exps = [0.0; N];
+    for j in 0..N {
+        let octaves = (n[j] >> 5) << 52;
+        exps[j] = (p[j] * f64::from_bits(power[j].wrapping_add(octaves))) as f32;
+    }
+    exps
+}
+
+/// `n` in the low bits, and `2^(r/32)`.
+#[inline(always)]
+fn reduced(x: f32) -> (u64, f64) {
     // Outside of these eˣ is 0 or infinite; NaN passes both comparisons.
     let x = if x > 89.0 { 89.0 } else { x };
     let x = if x < -104.0 { -104.0 } else { x };
     const PER_OCTAVE: f64 = 32.0;
     const MAGIC: f64 = 6_755_399_441_055_744.0;
-    let [c1, c2, c3] = [
-        0x3fe6_2e42_ff0c_52d6,
-        0x3fce_bfce_50fa_c4f3,
-        0x3fac_6af8_4b91_2394,
-    ]
-    .map(f64::from_bits);
+    const C1: f64 = f64::from_bits(0x3fe6_2e42_ff0c_52d6);
+    const C2: f64 = f64::from_bits(0x3fce_bfce_50fa_c4f3);
+    const C3: f64 = f64::from_bits(0x3fac_6af8_4b91_2394);
     let (x, scale) = (f64::from(x), std::f64::consts::LOG2_E * PER_OCTAVE);
     let shifted = x.mul_add(scale, MAGIC);
     let r = x.mul_add(scale, MAGIC - shifted) / PER_OCTAVE;
-    let n = shifted.to_bits();
-    let octaves = (n >> 5) << 52;
-    let power = f64::from_bits(POWERS[n as usize % 32].wrapping_add(octaves));
-    let high = c3.mul_add(r, c2);
-    let p = high.mul_add(r * r, c1.mul_add(r, 1.0));
-    (p * power) as f32
+    let high = C3.mul_add(r, C2);
+    let p = high.mul_add(r * r, C1.mul_add(r, 1.0));
+    (shifted.to_bits(), p)
 }
 
 /// The bits of `2^(i/32)`.
@@ -112,7 +132,21 @@ const POWERS: [u64; 32] = [
 /// `1 / (1 + e⁻ˣ)`, each step rounded to f32.
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
+    let [sigmoid] = sigmoids([x]);
+    sigmoid
+}
+
+/// [`sigmoid`] of each value.
+#[inline(always)]
+pub fn sigmoids<const N: usize>(mut x: [f32; N]) -> [f32; N] {
+    for x in &mut x {
+        *x = -*x;
+    }
+    let mut x = exps(x);
+    for x in &mut x {
+        *x = 1.0 / (1.0 + *x);
+    }
+    x
 }
 
 /// `ln(1 + eˣ)`, each step rounded to f32; x itself above 20, as in ggml.

@@ -29,7 +29,7 @@ struct Running {
     max: Lanes<f32>,
     sum: Lanes<f32>,
     /// Positions that each query sees.
-    seen: Lanes<usize>,
+    seen: Lanes<u32>,
 }
 
 /// What a tile's positions do to the results of one token: factors of its first query's result,
@@ -57,7 +57,7 @@ impl Softmax {
         let queries = seen.len() * heads;
         self.running.resize(queries.div_ceil(LANES), none);
         for row in 0..queries {
-            self.running[row / LANES].seen[row % LANES] = seen[row / heads];
+            self.running[row / LANES].seen[row % LANES] = seen[row / heads] as u32;
         }
         let tile = TILE * self.running.len();
         self.keep.resize(tile, [0.0; LANES]);
@@ -120,35 +120,43 @@ fn body<I: Isa>(
     for (g, running) in running.iter_mut().enumerate() {
         let tile = keep[g..].iter_mut().zip(&mut weight[g..]);
         for (p, (keep, weight)) in tile.step_by(groups).enumerate() {
-            let rises = running.raise(keep);
-            let exp = keep.map(math::exp);
-            let seen = running.seen.map(|seen| first + p < seen);
-            for j in 0..LANES {
-                let (kept, added) = if rises[j] {
-                    (exp[j], 1.0)
-                } else {
-                    (1.0, exp[j])
-                };
-                // A position that is not seen leaves everything as it is.
-                (keep[j], weight[j]) = if seen[j] { (kept, added) } else { (1.0, 0.0) };
-                running.sum[j] = running.sum[j].mul_add(keep[j], weight[j]);
-            }
+            (*keep, *weight) = running.step((first + p) as u32, *keep);
         }
     }
 }
 
 impl Running {
-    /// Lifts the maxima to the scores above them, and tells which; each score becomes minus its
-    /// distance from the maximum before it.
+    /// Takes in the scores of a position; returns the factors of what is there and of what is
+    /// added. Each loop has one result, so that it becomes vector instructions.
     #[inline(always)]
-    fn raise(&mut self, scores: &mut Lanes<f32>) -> Lanes<bool> {
-        let mut rises = [false; LANES];
+    fn step(&mut self, position: u32, scores: Lanes<f32>) -> (Lanes<f32>, Lanes<f32>) {
+        let Running { max, sum, seen } = *self;
+        let mut below = [0.0; LANES];
         for j in 0..LANES {
-            let (score, max) = (scores[j], self.max[j]);
-            rises[j] = score > max;
-            scores[j] = if rises[j] { max - score } else { score - max };
-            self.max[j] = if rises[j] { score } else { max };
+            let (rise, fall) = (max[j] - scores[j], scores[j] - max[j]);
+            below[j] = if scores[j] > max[j] { rise } else { fall };
         }
-        rises
+        let exp = math::exps(below);
+        // A position that is not seen leaves everything as it is.
+        let (mut keep, mut weight) = ([0.0; LANES], [0.0; LANES]);
+        for j in 0..LANES {
+            let kept = if scores[j] > max[j] { exp[j] } else { 1.0 };
+            keep[j] = if position < seen[j] { kept } else { 1.0 };
+        }
+        for j in 0..LANES {
+            let added = if scores[j] > max[j] { 1.0 } else { exp[j] };
+            weight[j] = if position < seen[j] { added } else { 0.0 };
+        }
+        for j in 0..LANES {
+            self.max[j] = if scores[j] > max[j] {
+                scores[j]
+            } else {
+                max[j]
+            };
+        }
+        for j in 0..LANES {
+            self.sum[j] = sum[j].mul_add(keep[j], weight[j]);
+        }
+        (keep, weight)
     }
 }
