@@ -152,14 +152,26 @@ fn q8_k<I: Isa>(x: &[f32], out: &mut [u8]) {
         let (d, rest) = out.split_at_mut(4);
         let (quants, sums) = rest.split_at_mut(256);
         d.copy_from_slice(&(1.0 / inverse).to_le_bytes());
-        let (x, _) = x.as_chunks::<16>();
-        let (quants, sums) = (quants.as_chunks_mut().0, sums.as_chunks_mut().0);
-        for ((x, quants), sum) in x.iter().zip(quants).zip(sums) {
-            let rounded: [i32; 16] = round_scaled(x, inverse);
-            narrow(&rounded, quants);
-            *sum = (rounded.iter().sum::<i32>() as i16).to_le_bytes();
+        let rounded = round_scaled(x, inverse);
+        narrow(&rounded, quants.try_into().expect("256 quants"));
+        let totals: [i32; 16] = pair_sums(&pair_sums::<32>(&pair_sums::<64>(&pair_sums::<128>(
+            &rounded,
+        ))));
+        for (sum, total) in sums.chunks_exact_mut(2).zip(totals) {
+            sum.copy_from_slice(&(total as i16).to_le_bytes());
         }
     }
+}
+
+/// The sum of each two neighbours, of which there are `N` pairs.
+#[inline(always)]
+fn pair_sums<const N: usize>(x: &[i32]) -> [i32; N] {
+    let (pairs, _) = x.as_chunks::<2>();
+    let mut sums = [0; N];
+    for (sum, [a, b]) in sums.iter_mut().zip(pairs) {
+        *sum = a + b;
+    }
+    sums
 }
 
 /// `amax / 127` and `127 / amax`, both 0 for a block of zeros.
@@ -177,19 +189,29 @@ fn scale_to_127(x: &[f32; 32]) -> (f32, f32) {
 /// The largest |x|; a NaN never wins. Sixteen running maxima, then a tree: the order cannot matter.
 #[inline(always)]
 fn largest_magnitude(x: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut lanes = [0.0f32; 16];
     for x in x.as_chunks::<16>().0 {
         for j in 0..16 {
             lanes[j] = larger(lanes[j], x[j].abs());
         }
     }
-    for half in [8, 4, 2, 1] {
-        for j in 0..half {
-            lanes[j] = larger(lanes[j], lanes[j + half]);
-        }
+    let [largest] = halves(&halves::<2>(&halves::<4>(&halves::<8>(&lanes))));
+    largest
+}
+
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
+/// The larger ones of the first `N` values and those behind them.
+#[inline(always)]
+fn halves<const N: usize>(x: &[f32]) -> [f32; N] {
+    let mut half = [0.0; N];
+    for j in 0..N {
+        half[j] = larger(x[j], x[N + j]);
     }
-    lanes[0]
+    half
 }
 
 /// The first value whose magnitude is `largest`, or that itself.
