@@ -14,6 +14,7 @@ mod module;
 mod op;
 mod order;
 mod patch;
+pub mod reduce;
 mod rows;
 pub mod text;
 mod types;

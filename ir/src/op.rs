@@ -221,7 +221,7 @@ ops! {
     Split = "split" (x: Value) { axis: u32, sizes: SmallVec<[u32; 4]> }
     /// The same elements with other dimensions after the token axis.
     Reshape = "reshape" (x: Value) { dims: SmallVec<[u32; 4]> }
-    /// Chosen rows of the token axis: `[T, ..], i32[R] -> [R, ..]`.
+    /// Chosen rows of the token axis, of any element type: `[T, ..], i32[R] -> [R, ..]`.
     GetRows = "get_rows" (x: Value, rows: Value) {}
     /// The `k` best experts of each token and their probabilities, best first, the lower index on
     /// a tie: `f32[T, X] -> i32[T, k], f32[T, k]`.

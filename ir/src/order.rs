@@ -1,6 +1,9 @@
 //! The canonical order of a graph's nodes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+
+use petgraph::visit::NodeIndexable;
+use smallvec::SmallVec;
 
 use crate::graph::{Graph, NodeId, NodeKind, Operand};
 use crate::hash::Fnv;
@@ -9,7 +12,16 @@ use crate::hash::Fnv;
 struct Walk<'g> {
     graph: &'g Graph,
     order: Vec<NodeId>,
-    done: HashSet<NodeId>,
+    /// How far each node is, by its index.
+    marks: Vec<Mark>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mark {
+    New,
+    /// Met, and its operands are on their way.
+    Open,
+    Done,
 }
 
 impl Graph {
@@ -21,8 +33,11 @@ impl Graph {
         let mut walk = Walk {
             graph: self,
             order: self.inputs.clone(),
-            done: self.inputs.iter().copied().collect(),
+            marks: vec![Mark::New; self.inner.node_bound()],
         };
+        for input in &self.inputs {
+            walk.marks[input.index()] = Mark::Done;
+        }
         self.outputs.values().for_each(|v| walk.visit(v.node));
         if walk.order.len() < self.inner.node_count() {
             walk.unused_roots().into_iter().for_each(|n| walk.visit(n));
@@ -39,19 +54,19 @@ impl Walk<'_> {
         // The second visit of a node, after its operands, puts it out. A stack of our own: the
         // depth grows with the number of layers.
         let mut stack = vec![(root, false)];
-        let mut open = HashSet::new();
         while let Some((node, operands_done)) = stack.pop() {
             if operands_done {
-                if self.done.insert(node) {
-                    self.order.push(node);
-                }
+                self.marks[node.index()] = Mark::Done;
+                self.order.push(node);
                 continue;
             }
-            if self.done.contains(&node) || !self.graph.contains(node) || !open.insert(node) {
+            if !self.graph.contains(node) || self.marks[node.index()] != Mark::New {
                 continue;
             }
+            self.marks[node.index()] = Mark::Open;
             stack.push((node, true));
-            let mut needs: Vec<NodeId> = self.graph.value_operands(node).map(|v| v.node).collect();
+            let values = self.graph.value_operands(node);
+            let mut needs: SmallVec<[NodeId; 8]> = values.map(|v| v.node).collect();
             // At most one for each state, and an op has one state at most.
             needs.extend(self.graph.effect_predecessors(node));
             stack.extend(needs.into_iter().rev().map(|n| (n, false)));
@@ -63,7 +78,7 @@ impl Walk<'_> {
         let mut ahead = Walk {
             graph: self.graph,
             order: self.order.clone(),
-            done: self.done.clone(),
+            marks: self.marks.clone(),
         };
         self.graph.nodes().for_each(|n| ahead.visit(n));
         let mut keys: HashMap<NodeId, u64> = HashMap::new();

@@ -230,7 +230,11 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         Op::Reshape { dims } => reshape(&a, dims),
         Op::GetRows {} => {
             let r = a.indices(1)?;
-            let mut t = a.f32(0, 1)?.clone();
+            let mut t = a.tensor(0).clone();
+            // A row is whole blocks.
+            if t.rank() < 1 || (t.rank() < 2 && t.dtype.block_len() > 1) {
+                return a.mismatch(0, "rows along a token axis");
+            }
             t.shape[0] = r;
             one(t)
         }

@@ -41,7 +41,9 @@ mod printer;
 
 pub use error::ParseError;
 pub use parser::parse;
-pub use printer::{Line, Numbering, graph_lines, graph_lines_in, print, print_graph, print_with};
+pub use printer::{
+    Line, Numbering, graph_lines, graph_lines_by, graph_lines_in, print, print_graph, print_with,
+};
 pub(crate) use printer::{Site, module_lines};
 
 /// Whether a name can stand without quotes.

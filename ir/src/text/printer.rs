@@ -65,22 +65,46 @@ impl Line {
     }
 }
 
-/// How the values of a graph are written: inputs by name, all others numbered in some order.
+/// How the values of a graph are written: inputs by name, all others by a number or a label.
 #[derive(Clone, Debug)]
 pub struct Numbering(HashMap<Value, String>);
 
 impl Numbering {
     /// Numbers the results of `order`'s nodes; inputs may stand anywhere in it or be left out.
     pub fn new(graph: &Graph, order: &[NodeId]) -> Numbering {
-        let mut names = HashMap::new();
-        for &input in graph.inputs() {
-            if let NodeKind::Input(name) = graph.kind(input) {
-                names.extend(graph.values(input).map(|v| (v, value_name(name))));
-            }
-        }
+        let mut names = input_names(graph);
         let ops = order.iter().filter(|n| graph.op(**n).is_some());
         let results = ops.flat_map(|n| graph.values(*n));
         names.extend(results.enumerate().map(|(i, v)| (v, format!("%{i}"))));
+        Numbering(names)
+    }
+
+    /// Labels that stay the same where ops come and go elsewhere, so that lines can be compared:
+    /// a value is called as it is named, else after the op that makes it and the label of the
+    /// op's first operand, `%quantize.attn_norm-0`; of equal ones the later have a number too.
+    pub fn labels(graph: &Graph, order: &[NodeId]) -> Numbering {
+        let mut names = input_names(graph);
+        let mut taken: HashMap<String, usize> = HashMap::new();
+        for &node in order {
+            let Some(op) = graph.op(node) else { continue };
+            let first = graph.value_operands(node).next();
+            let first = first.and_then(|v| names.get(&v));
+            let first = first.map(|label| label.trim_start_matches('%').to_string());
+            for v in graph.values(node) {
+                let label = match (graph.name(v), &first) {
+                    (Some(name), _) => name.to_string(),
+                    (None, Some(first)) => made_of(op.mnemonic(), first),
+                    (None, None) => op.mnemonic().to_string(),
+                };
+                let times = taken.entry(label.clone()).or_default();
+                *times += 1;
+                let label = match times {
+                    1 => value_name(&label),
+                    n => value_name(&format!("{label}.{n}")),
+                };
+                names.insert(v, label);
+            }
+        }
         Numbering(names)
     }
 
@@ -88,6 +112,26 @@ impl Numbering {
     pub fn of(&self, v: Value) -> &str {
         self.0.get(&v).map_or("%?", String::as_str)
     }
+}
+
+/// Mnemonics in a label, lest it grow with the length of a chain.
+const LABEL_OPS: usize = 3;
+
+fn made_of(mnemonic: &str, first: &str) -> String {
+    match first.split('.').count() {
+        parts if parts <= LABEL_OPS => format!("{mnemonic}.{first}"),
+        _ => mnemonic.to_string(),
+    }
+}
+
+fn input_names(graph: &Graph) -> HashMap<Value, String> {
+    let mut names = HashMap::new();
+    for &input in graph.inputs() {
+        if let NodeKind::Input(name) = graph.kind(input) {
+            names.extend(graph.values(input).map(|v| (v, value_name(name))));
+        }
+    }
+    names
 }
 
 /// The whole module.
@@ -127,10 +171,21 @@ pub fn graph_lines(name: &str, graph: &Graph, symbols: &Symbols) -> Vec<Line> {
 /// The lines of a graph in a schedule's order, which decides the numbers too.
 pub fn graph_lines_in(order: &[NodeId], name: &str, graph: &Graph, symbols: &Symbols) -> Vec<Line> {
     let numbers = Numbering::new(graph, order);
+    graph_lines_by(&numbers, order, name, graph, symbols)
+}
+
+/// The lines of a graph in some order, with values written as `numbers` says.
+pub fn graph_lines_by(
+    numbers: &Numbering,
+    order: &[NodeId],
+    name: &str,
+    graph: &Graph,
+    symbols: &Symbols,
+) -> Vec<Line> {
     let mut lines = vec![Line::new(Site::Signature, signature(name, graph))];
     let ops = order.iter().filter(|n| graph.op(**n).is_some());
-    lines.extend(ops.map(|&n| Line::new(Site::Node(n), op_line(n, graph, symbols, &numbers))));
-    lines.push(Line::new(Site::Return, return_line(graph, &numbers)));
+    lines.extend(ops.map(|&n| Line::new(Site::Node(n), op_line(n, graph, symbols, numbers))));
+    lines.push(Line::new(Site::Return, return_line(graph, numbers)));
     lines.push(Line::new(Site::Nothing, "}"));
     lines
 }

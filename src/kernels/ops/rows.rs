@@ -29,7 +29,7 @@ impl Kernel for Embed {
     }
 }
 
-/// Chosen rows.
+/// Chosen rows, whatever their element type.
 pub(super) struct GetRows {
     pub(super) x: Slot,
     pub(super) rows: Slot,
@@ -42,15 +42,13 @@ impl Kernel for GetRows {
     }
 
     fn run(&self, run: &Run<'_>, r: usize, _: &mut Scratch) {
+        let bytes = self.y.stride_bytes();
         // SAFETY: operands, and row `r` of the result belongs to this chunk.
         let (x, rows, y) = unsafe {
-            (
-                run.read(&self.x),
-                run.read_ids(&self.rows),
-                run.write(&self.y, r),
-            )
+            let y: &mut [u8] = (run.arena).slice_mut(self.y.offset + r * bytes, bytes);
+            (run.read_bytes(&self.x), run.read_ids(&self.rows), y)
         };
-        y.copy_from_slice(&x[rows[r] as usize * y.len()..][..y.len()]);
+        y.copy_from_slice(&x[rows[r] as usize * bytes..][..bytes]);
     }
 }
 
