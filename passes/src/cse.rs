@@ -44,8 +44,9 @@ impl Pass for Cse {
                 }
                 Entry::Occupied(entry) => {
                     let patch = merge(graph, node, *entry.get());
-                    apply(graph, patch, context.symbols, node)?;
-                    stats.count(RULE);
+                    if !apply(graph, patch, (RULE, node), context, &mut stats)? {
+                        break;
+                    }
                 }
             }
         }

@@ -36,8 +36,9 @@ impl Pass for Dce {
             }
             let mut patch = Patch::new(RULE);
             patch.erase(node);
-            apply(graph, patch, context.symbols, node)?;
-            stats.count(RULE);
+            if !apply(graph, patch, (RULE, node), context, &mut stats)? {
+                break;
+            }
         }
         Ok(stats)
     }

@@ -57,6 +57,48 @@ pub(crate) fn treatment(op: &Op) -> Treatment {
     }
 }
 
+/// Whether lowering makes the op; all others only passes make.
+pub(crate) fn is_primitive(op: &Op) -> bool {
+    match op {
+        Op::Embed {}
+        | Op::Matmul {}
+        | Op::EhProj {}
+        | Op::Rmsnorm { .. }
+        | Op::L2norm { .. }
+        | Op::Rope { .. }
+        | Op::KvStore {}
+        | Op::Attention { .. }
+        | Op::CausalConv {}
+        | Op::GdnScan {}
+        | Op::Silu {}
+        | Op::Sigmoid {}
+        | Op::Softplus {}
+        | Op::Softmax {}
+        | Op::Add {}
+        | Op::Mul {}
+        | Op::Div {}
+        | Op::ClampMin { .. }
+        | Op::RowSum {}
+        | Op::Concat { .. }
+        | Op::Split { .. }
+        | Op::Reshape { .. }
+        | Op::GetRows {}
+        | Op::TopkRouter { .. }
+        | Op::MoeMatmul {}
+        | Op::ExpertSum {} => true,
+        Op::Quantize { .. }
+        | Op::Project { .. }
+        | Op::ProjectSwiglu { .. }
+        | Op::MatmulAdd {}
+        | Op::ProjectConv { .. }
+        | Op::GatedDeltaNet { .. }
+        | Op::MoeSwiglu { .. }
+        | Op::MoeSum { .. }
+        | Op::ProjectKv { .. }
+        | Op::GatedAttention { .. } => false,
+    }
+}
+
 /// The slot of the operand whose bytes the op's result may take: each chunk reads of it just what
 /// it then writes.
 pub(crate) fn in_place(op: &Op) -> Option<usize> {

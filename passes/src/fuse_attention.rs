@@ -37,7 +37,7 @@ impl Pass for FuseAttention {
     }
 
     fn run(&self, graph: &mut Graph, context: &mut Context<'_>) -> Result<Stats, PassError> {
-        rewrite(graph, context.symbols, RULES)
+        rewrite(graph, context, RULES)
     }
 }
 

@@ -36,7 +36,7 @@ impl Pass for FuseEpilogue {
     }
 
     fn run(&self, graph: &mut Graph, context: &mut Context<'_>) -> Result<Stats, PassError> {
-        rewrite(graph, context.symbols, RULES)
+        rewrite(graph, context, RULES)
     }
 }
 

@@ -38,7 +38,7 @@ impl Pass for FuseGdn {
     }
 
     fn run(&self, graph: &mut Graph, context: &mut Context<'_>) -> Result<Stats, PassError> {
-        rewrite(graph, context.symbols, RULES)
+        rewrite(graph, context, RULES)
     }
 }
 

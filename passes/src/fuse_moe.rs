@@ -31,7 +31,7 @@ impl Pass for FuseMoe {
     }
 
     fn run(&self, graph: &mut Graph, context: &mut Context<'_>) -> Result<Stats, PassError> {
-        rewrite(graph, context.symbols, RULES)
+        rewrite(graph, context, RULES)
     }
 }
 

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use sharpi_ir::{Module, verify};
 
 use crate::error::CompileError;
+use crate::fuel::Fuel;
 use crate::options::{Options, Verify};
 use crate::pass::{Context, Decisions, Pass};
 use crate::pipeline::PIPELINE;
@@ -42,13 +43,18 @@ pub fn run(module: Module, options: &Options) -> Result<Snapshot, CompileError> 
     if options.stops_after(Stage::Imported.name()) {
         return Ok(at);
     }
+    let mut fuel = Fuel::new(options.fuel);
     let mut number = 0;
     'pipeline: for phase in PIPELINE {
         let passes = phase.passes.iter().copied().enumerate();
         for (i, pass) in passes {
             number += 1;
             if options.runs(pass) {
-                at.run_pass(pass, options.verify)?;
+                let fuel = match pass.required() {
+                    true => &mut Fuel::default(),
+                    false => &mut fuel,
+                };
+                at.run_pass(pass, fuel, options.verify)?;
                 at.dump(dumps, number, pass.name())?;
             }
             let complete = i + 1 == phase.passes.len();
@@ -62,6 +68,7 @@ pub fn run(module: Module, options: &Options) -> Result<Snapshot, CompileError> 
             }
         }
     }
+    at.report.last_rewrite = fuel.last();
     if options.verify == Verify::Ends {
         at.verify(|| "at the end".into())?;
     }
@@ -76,7 +83,7 @@ pub fn run(module: Module, options: &Options) -> Result<Snapshot, CompileError> 
 pub fn run_exactly(module: Module, passes: &[&dyn Pass]) -> Result<Snapshot, CompileError> {
     let mut at = Snapshot::imported(module)?;
     for pass in passes {
-        at.run_pass(*pass, Verify::Each)?;
+        at.run_pass(*pass, &mut Fuel::default(), Verify::Each)?;
     }
     Ok(at)
 }
@@ -94,7 +101,12 @@ impl Snapshot {
         Ok(at)
     }
 
-    fn run_pass(&mut self, pass: &dyn Pass, when: Verify) -> Result<(), CompileError> {
+    fn run_pass(
+        &mut self,
+        pass: &dyn Pass,
+        fuel: &mut Fuel,
+        when: Verify,
+    ) -> Result<(), CompileError> {
         let mut changed = false;
         let symbols = &mut self.module.symbols;
         let graphs = self.module.graphs.iter_mut();
@@ -102,9 +114,11 @@ impl Snapshot {
             let ops_before = graph.op_count();
             let start = Instant::now();
             let mut context = Context {
+                pass: pass.name(),
                 name,
                 symbols,
                 decisions,
+                fuel,
             };
             let stats = pass.run(graph, &mut context);
             let stats = stats.map_err(|source| CompileError::Pass {

@@ -16,6 +16,9 @@ pub struct Options {
     pub skip: Vec<String>,
     /// The pass or the stage after which to stop.
     pub stop_after: Option<String>,
+    /// Most rewrites that optional passes make over all graphs, counted in the order of the
+    /// pipeline; required passes do their work whatever it is.
+    pub fuel: Option<usize>,
     /// Folder for the module's text as imported and after every pass.
     pub dump_after_each: Option<PathBuf>,
     /// When graphs are verified.

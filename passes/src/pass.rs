@@ -1,9 +1,9 @@
 //! What a pass is: a name, a line of documentation, and one run over one graph.
 
-use std::collections::BTreeMap;
-
+use indexmap::IndexMap;
 use sharpi_ir::{Graph, PatchError, Symbol, Symbols};
 
+use crate::fuel::Fuel;
 use crate::plan_memory::MemoryPlan;
 use crate::schedule::Schedule;
 
@@ -27,12 +27,16 @@ pub trait Pass: Sync {
 
 /// What surrounds the graph that a pass is given.
 pub struct Context<'a> {
+    /// The pass that runs.
+    pub pass: &'static str,
     /// The graph's name in its module.
     pub name: &'a str,
     /// Weights and states that the graph shares with the others of its module.
     pub symbols: &'a mut Symbols,
     /// What passes have decided about the graph without changing it.
     pub decisions: &'a mut Decisions,
+    /// For its rewrites.
+    pub fuel: &'a mut Fuel,
 }
 
 /// What passes decide about a graph besides its shape.
@@ -44,14 +48,24 @@ pub struct Decisions {
     pub memory: Option<MemoryPlan>,
 }
 
-/// What a pass did to one graph: how often each of its rules fired.
+/// What a pass did to one graph.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
-    /// Rewrites by rule name.
-    pub rewrites: BTreeMap<&'static str, usize>,
+    /// How often each of its rules fired.
+    pub rewrites: IndexMap<&'static str, usize>,
+    /// Sizes of what it has decided.
+    pub figures: IndexMap<&'static str, usize>,
 }
 
 impl Stats {
+    /// Of a pass that decides and rewrites nothing.
+    pub fn with_figures<const N: usize>(figures: [(&'static str, usize); N]) -> Stats {
+        Stats {
+            figures: figures.into(),
+            ..Stats::default()
+        }
+    }
+
     /// Counts one rewrite.
     pub fn count(&mut self, rule: &'static str) {
         *self.rewrites.entry(rule).or_default() += 1;

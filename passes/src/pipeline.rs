@@ -28,13 +28,13 @@ pub static PIPELINE: &[Phase] = &[
     Phase {
         stage: Stage::Fused,
         passes: &[
-            &SelectRows,
             &QuantizeActivations,
             &Cse,
             &Dce,
             &FuseGdn,
             &FuseAttention,
             &FuseMoe,
+            &SelectRows,
             &FuseEpilogue,
             &MergeProjections,
             &FuseNorm,
@@ -53,6 +53,17 @@ pub static PIPELINE: &[Phase] = &[
 /// All passes in order.
 pub fn passes() -> impl Iterator<Item = &'static dyn Pass> {
     PIPELINE.iter().flat_map(|phase| phase.passes).copied()
+}
+
+/// What stands right before a pass: the pass before it, or the first stage.
+pub fn before(pass: &str) -> Option<&'static str> {
+    let names: Vec<&str> = passes().map(|p| p.name()).collect();
+    let place = names.iter().position(|name| *name == pass)?;
+    Some(
+        place
+            .checked_sub(1)
+            .map_or(Stage::Imported.name(), |i| names[i]),
+    )
 }
 
 /// A row of the table of passes.

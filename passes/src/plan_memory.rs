@@ -63,8 +63,14 @@ impl Pass for PlanMemory {
     fn run(&self, graph: &mut Graph, context: &mut Context<'_>) -> Result<Stats, PassError> {
         let schedule = context.decisions.schedule.as_ref();
         let schedule = schedule.ok_or(PassError::NotYet { pass: "schedule" })?;
-        context.decisions.memory = Some(plan(graph, schedule)?);
-        Ok(Stats::default())
+        let memory = plan(graph, schedule)?;
+        let stats = Stats::with_figures([
+            ("arena_bytes", memory.arena_bytes),
+            ("sum_bytes", memory.sum_bytes),
+            ("lower_bound_bytes", memory.lower_bound_bytes),
+        ]);
+        context.decisions.memory = Some(memory);
+        Ok(stats)
     }
 }
 

@@ -34,7 +34,7 @@ impl Pass for QuantizeActivations {
     }
 
     fn run(&self, graph: &mut Graph, context: &mut Context<'_>) -> Result<Stats, PassError> {
-        rewrite(graph, context.symbols, RULES)
+        rewrite(graph, context, RULES)
     }
 }
 

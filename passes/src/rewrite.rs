@@ -2,8 +2,9 @@
 
 use sharpi_ir::{Graph, NodeId, Patch, Symbols};
 
+use crate::fuel::LastRewrite;
 use crate::label;
-use crate::pass::{PassError, Stats};
+use crate::pass::{Context, PassError, Stats};
 
 /// Sweeps over a graph after which rules that still fire are taken to undo each other's work.
 pub const MAX_SWEEPS: usize = 32;
@@ -20,14 +21,18 @@ pub struct Rule {
 type Fired = (&'static str, NodeId);
 
 /// Sweeps over the graph in canonical order, giving each rule one try at each op, until a sweep
-/// changes nothing.
+/// changes nothing or the fuel is spent.
 ///
 /// # Errors
 /// A patch that does not fit, or rules that still fire after [`MAX_SWEEPS`] sweeps.
-pub fn rewrite(graph: &mut Graph, symbols: &Symbols, rules: &[Rule]) -> Result<Stats, PassError> {
+pub fn rewrite(
+    graph: &mut Graph,
+    context: &mut Context<'_>,
+    rules: &[Rule],
+) -> Result<Stats, PassError> {
     let mut stats = Stats::default();
     for sweep_number in 1.. {
-        match sweep(graph, symbols, rules, &mut stats)? {
+        match sweep(graph, context, rules, &mut stats)? {
             None => break,
             Some((rule, node)) if sweep_number > MAX_SWEEPS => {
                 return Err(PassError::Endless {
@@ -45,7 +50,7 @@ pub fn rewrite(graph: &mut Graph, symbols: &Symbols, rules: &[Rule]) -> Result<S
 /// One sweep; answers with what fired last.
 fn sweep(
     graph: &mut Graph,
-    symbols: &Symbols,
+    context: &mut Context<'_>,
     rules: &[Rule],
     stats: &mut Stats,
 ) -> Result<Option<Fired>, PassError> {
@@ -54,10 +59,9 @@ fn sweep(
         for rule in rules {
             // An earlier patch may have taken the op away.
             if graph.contains(node)
-                && let Some(patch) = (rule.find)(graph, node, symbols)
+                && let Some(patch) = (rule.find)(graph, node, context.symbols)
+                && apply(graph, patch, (rule.name, node), context, stats)?
             {
-                apply(graph, patch, symbols, node)?;
-                stats.count(rule.name);
                 last = Some((rule.name, node));
             }
         }
@@ -65,16 +69,32 @@ fn sweep(
     Ok(last)
 }
 
-/// Applies one patch that was made for `node`, with an error that names it.
+/// Applies and counts one patch that a rule has made for an op, unless the fuel is spent: whether
+/// it did.
+///
+/// # Errors
+/// A patch that does not fit; names the op.
 pub(crate) fn apply(
     graph: &mut Graph,
     patch: Patch,
-    symbols: &Symbols,
-    node: NodeId,
-) -> Result<(), PassError> {
+    (rule, node): Fired,
+    context: &mut Context<'_>,
+    stats: &mut Stats,
+) -> Result<bool, PassError> {
+    if context.fuel.is_empty() {
+        return Ok(false);
+    }
+    context.fuel.take(|| LastRewrite {
+        pass: context.pass,
+        graph: context.name.to_string(),
+        rule,
+        node: label::node(graph, node),
+    });
     // A patch that is refused leaves the graph as it was.
-    (graph.apply(patch, symbols)).map_err(|source| PassError::Patch {
+    (graph.apply(patch, context.symbols)).map_err(|source| PassError::Patch {
         node: label::node(graph, node),
         source,
-    })
+    })?;
+    stats.count(rule);
+    Ok(true)
 }

@@ -49,7 +49,10 @@ impl Pass for ScheduleSteps {
         }
         context.decisions.schedule = Some(Schedule { steps });
         context.decisions.memory = None;
-        Ok(Stats::default())
+        Ok(Stats::with_figures([
+            ("steps", count),
+            ("barriers", count.saturating_sub(1)),
+        ]))
     }
 }
 

@@ -1,24 +1,24 @@
 //! Rows are chosen before they are worked on, not after.
 //!
-//! Looks for a value of which nothing but the same rows is read, by `get_rows`, and which an op has
-//! made that works on each row of the token axis for itself. The rows of its operands are chosen instead, and the op works on
-//! them alone: the head, and the end of the last block, are then computed for positions whose
-//! logits are asked for. A value that is an output is needed whole, as are the operands of ops
-//! with a state; there it ends.
+//! Looks for an op of whose results nothing but the same rows is read, by `get_rows`. Ops without
+//! a state work on each row of the token axis for itself, so the rows of its operands are chosen
+//! instead, and the op works on them alone: the head, and all that stands behind the mixer of the
+//! last block, are then computed for positions whose logits are asked for. A value that is an
+//! output is needed whole, as are the operands of ops with a state; there it ends. From the back
+//! to the front, so that one sweep is enough.
+//!
+//! Runs behind the passes that fuse around states, which end where rows are chosen.
 
-use sharpi_ir::{DType, Graph, NodeId, Op, Operand, Patch, PatchOperand, Symbols};
+use sharpi_ir::{Dim, Graph, NodeId, Op, Operand, Patch, PatchOperand, Value};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{result, value};
-use crate::rewrite::{Rule, rewrite};
+use crate::rewrite::apply;
 
 /// Chooses rows as early as possible.
 pub struct SelectRows;
 
-const RULES: &[Rule] = &[Rule {
-    name: "rows-before-op",
-    find: rows_before_op,
-}];
+const RULE: &str = "rows-before-op";
 
 impl Pass for SelectRows {
     fn name(&self) -> &'static str {
@@ -30,86 +30,79 @@ impl Pass for SelectRows {
     }
 
     fn run(&self, graph: &mut Graph, context: &mut Context<'_>) -> Result<Stats, PassError> {
-        rewrite(graph, context.symbols, RULES)
+        let mut stats = Stats::default();
+        for node in graph.order().into_iter().rev() {
+            if let Some(patch) = rows_before_op(graph, node)
+                && !apply(graph, patch, (RULE, node), context, &mut stats)?
+            {
+                break;
+            }
+        }
+        Ok(stats)
     }
 }
 
-fn rows_before_op(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
-    let Op::GetRows {} = graph.op(node)? else {
-        return None;
-    };
-    let (x, rows) = (value(graph, node, 0)?, value(graph, node, 1)?);
-    let op = graph.op(x.node)?;
-    let readers = graph.users(x);
-    let chooses_too = |(reader, _): &(NodeId, usize)| {
-        matches!(graph.op(*reader), Some(Op::GetRows {})) && value(graph, *reader, 1) == Some(rows)
-    };
-    if !works_by_rows(op) || graph.is_output(x) || !readers.iter().all(chooses_too) {
+fn rows_before_op(graph: &Graph, node: NodeId) -> Option<Patch> {
+    let op = graph.op(node)?;
+    if op.state_slot().is_some() || matches!(op, Op::GetRows {}) {
         return None;
     }
+    let (rows, readers) = chosen_alone(graph, node)?;
     // A value that is broadcast along the tokens has no rows to choose from.
-    let tokens = graph.ty(x).shape[0];
-    let has_rows = |v| {
-        let ty = graph.ty(v);
-        ty.dtype == DType::F32 && ty.rank() >= 2 && ty.shape[0] == tokens
-    };
-    if !graph.value_operands(x.node).all(has_rows) {
+    let tokens = graph.ty(result(node)).shape.first()?;
+    let has_rows = |v| graph.ty(v).shape.first() == Some(tokens);
+    if !matches!(tokens, Dim::Sym(_)) || !graph.value_operands(node).all(has_rows) {
         return None;
     }
-    let mut patch = Patch::new("rows-before-op");
-    let operands: Vec<PatchOperand> = (graph.operands(x.node).into_iter())
-        .map(|o| match o {
-            Operand::Value(v) => patch.add(Op::GetRows {}, &[v.into(), rows.into()]),
-            Operand::Weight(_) | Operand::State(_) => o.into(),
-        })
-        .collect();
-    let y = patch.add(op.clone(), &operands);
-    for (reader, _) in readers {
-        patch.replace(result(reader), y);
+    let mut patch = Patch::new(RULE);
+    let mut chosen: Vec<(Value, PatchOperand)> = Vec::new();
+    let mut operands: Vec<PatchOperand> = Vec::new();
+    for operand in graph.operands(node) {
+        let Operand::Value(v) = operand else {
+            operands.push(operand.into());
+            continue;
+        };
+        let known = chosen.iter().find(|(of, _)| *of == v).map(|(_, by)| *by);
+        let by = known.unwrap_or_else(|| match choice(graph, v, rows) {
+            Some(by) => result(by).into(),
+            None => patch.add(Op::GetRows {}, &[v.into(), rows.into()]),
+        });
+        chosen.push((v, by));
+        operands.push(by);
+    }
+    let added = patch.add(op.clone(), &operands);
+    for (reader, v) in readers {
+        patch.replace(result(reader), added.result(v.result));
         patch.erase(reader);
     }
-    patch.erase(x.node);
+    patch.erase(node);
     Some(patch)
 }
 
-/// Whether row `t` of the only result depends on row `t` of each operand value and on nothing else.
-fn works_by_rows(op: &Op) -> bool {
-    match op {
-        Op::Matmul {}
-        | Op::EhProj {}
-        | Op::Rmsnorm { .. }
-        | Op::L2norm { .. }
-        | Op::Silu {}
-        | Op::Sigmoid {}
-        | Op::Softplus {}
-        | Op::Softmax {}
-        | Op::Add {}
-        | Op::Mul {}
-        | Op::Div {}
-        | Op::ClampMin { .. }
-        | Op::RowSum {}
-        | Op::Concat { .. }
-        | Op::Reshape { .. }
-        | Op::ExpertSum {} => true,
-        Op::Embed {}
-        | Op::Quantize { .. }
-        | Op::Rope { .. }
-        | Op::KvStore {}
-        | Op::Attention { .. }
-        | Op::CausalConv {}
-        | Op::GdnScan {}
-        | Op::Split { .. }
-        | Op::GetRows {}
-        | Op::TopkRouter { .. }
-        | Op::MoeMatmul {}
-        | Op::Project { .. }
-        | Op::ProjectSwiglu { .. }
-        | Op::MatmulAdd {}
-        | Op::ProjectConv { .. }
-        | Op::GatedDeltaNet { .. }
-        | Op::MoeSwiglu { .. }
-        | Op::MoeSum { .. }
-        | Op::ProjectKv { .. }
-        | Op::GatedAttention { .. } => false,
-    }
+/// The rows that alone are read of a node's results, and the `get_rows` that do with what they
+/// read.
+fn chosen_alone(graph: &Graph, node: NodeId) -> Option<(Value, Vec<(NodeId, Value)>)> {
+    let values = graph.values(node);
+    let readers = values.flat_map(|v| graph.users(v).into_iter().map(move |(user, _)| (user, v)));
+    let readers: Vec<(NodeId, Value)> = readers.collect();
+    let (first, _) = *readers.first()?;
+    let rows = value(graph, first, 1)?;
+    let chooses = |(reader, v): &(NodeId, Value)| {
+        matches!(graph.op(*reader), Some(Op::GetRows {}))
+            && value(graph, *reader, 0) == Some(*v)
+            && value(graph, *reader, 1) == Some(rows)
+    };
+    let is_output = graph.values(node).any(|v| graph.is_output(v));
+    (!is_output && rows.node != node && readers.iter().all(chooses)).then_some((rows, readers))
+}
+
+/// The `get_rows` that chooses these rows of a value already.
+fn choice(graph: &Graph, v: Value, rows: Value) -> Option<NodeId> {
+    let mut users = graph.users(v).into_iter();
+    let found = users.find(|(user, _)| {
+        matches!(graph.op(*user), Some(Op::GetRows {}))
+            && value(graph, *user, 0) == Some(v)
+            && value(graph, *user, 1) == Some(rows)
+    });
+    found.map(|(user, _)| user)
 }

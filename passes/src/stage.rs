@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use sharpi_ir::{Graph, Symbols};
+use sharpi_ir::{Graph, Module, Symbols};
 
 use crate::check_plan::{check_memory, check_schedule};
+use crate::error::CompileError;
+use crate::facts::is_primitive;
 use crate::label::Labels;
 use crate::pass::Decisions;
 use crate::quantize_activations::unrounded;
@@ -12,7 +14,7 @@ use crate::quantize_activations::unrounded;
 /// How far a module has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub enum Stage {
-    /// As lowered from the model file.
+    /// As lowered from the model file: ops that do one thing each.
     Imported,
     /// All rewriting done: every product takes an activation of the type it is computed in.
     Fused,
@@ -41,7 +43,36 @@ impl Stage {
         }
     }
 
-    /// All that keeps a graph from having reached this stage.
+    /// Checks that every op of a module may stand at this stage, whatever is decided about it.
+    ///
+    /// # Errors
+    /// [`CompileError::Stage`] with every op of every graph that may not.
+    pub fn check(self, module: &Module) -> Result<(), CompileError> {
+        let graphs = module.graphs.iter();
+        let illegal = graphs.flat_map(|(name, graph)| {
+            let found = self.illegal_ops(graph, &module.symbols).into_iter();
+            found.map(move |offence| format!("@{name}: {offence}"))
+        });
+        let offences: Vec<String> = illegal.collect();
+        match offences.is_empty() {
+            true => Ok(()),
+            false => Err(CompileError::Stage {
+                stage: self,
+                offences,
+            }),
+        }
+    }
+
+    fn illegal_ops(self, graph: &Graph, symbols: &Symbols) -> Vec<String> {
+        match self {
+            Stage::Imported => ops_of_passes(graph),
+            Stage::Fused | Stage::Scheduled | Stage::Planned => {
+                unrounded_activations(graph, symbols)
+            }
+        }
+    }
+
+    /// All that keeps a graph from having reached this stage through passes.
     pub(crate) fn offences(
         self,
         graph: &Graph,
@@ -49,9 +80,7 @@ impl Stage {
         decisions: &Decisions,
     ) -> Vec<String> {
         match self {
-            // Whatever verifies may be imported, also what an earlier run has dumped.
-            Stage::Imported => Vec::new(),
-            Stage::Fused => unrounded_activations(graph, symbols),
+            Stage::Imported | Stage::Fused => self.illegal_ops(graph, symbols),
             Stage::Scheduled => match &decisions.schedule {
                 Some(schedule) => strings(check_schedule(graph, &schedule.steps)),
                 None => vec!["there is no schedule".into()],
@@ -74,6 +103,14 @@ fn strings(faults: Vec<impl ToString>) -> Vec<String> {
     faults.iter().map(ToString::to_string).collect()
 }
 
+fn ops_of_passes(graph: &Graph) -> Vec<String> {
+    let labels = Labels::new(graph);
+    let order = graph.order().into_iter();
+    let made = order.filter(|node| graph.op(*node).is_some_and(|op| !is_primitive(op)));
+    made.map(|node| format!("{} is for passes to make", labels.node(node)))
+        .collect()
+}
+
 fn unrounded_activations(graph: &Graph, symbols: &Symbols) -> Vec<String> {
     let labels = Labels::new(graph);
     (graph.nodes())
@@ -92,36 +129,71 @@ fn unrounded_activations(graph: &Graph, symbols: &Symbols) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Options, run_until};
     use sharpi_ir::{Builder, DType, Op, Symbol, TensorType, Weight};
 
-    #[test]
-    fn every_activation_that_is_not_rounded_keeps_a_graph_from_being_fused() {
-        let mut symbols = Symbols::default();
-        let mut b = Builder::new(&mut symbols);
-        let x = b.input(
-            "x",
-            TensorType::new(DType::F32, [Symbol::TOKENS.into(), 256.into()]),
-        );
+    /// `@one` and `@other`, with two products each.
+    fn products() -> Module {
+        let mut module = Module::new("m");
         for name in ["one", "other"] {
-            let ty = TensorType::fixed(DType::Q4_K, &[256, 256]);
-            let source = name.to_string();
-            let weight = b
-                .symbols()
-                .weight(
-                    name,
-                    Weight {
-                        ty,
-                        source,
-                        rows: None,
-                    },
-                )
-                .unwrap();
-            let y = b.value(Op::Matmul {}, &[x.into(), weight.into()]).unwrap();
-            b.output(name, y);
+            let mut b = Builder::new(&mut module.symbols);
+            b.bound(Symbol::TOKENS, 1..=8);
+            let rows = TensorType::new(DType::F32, [Symbol::TOKENS.into(), 256.into()]);
+            let x = b.input("x", rows);
+            for name in ["y", "z"] {
+                let ty = TensorType::fixed(DType::Q4_K, &[256, 256]);
+                let source = name.to_string();
+                let weight = b
+                    .symbols()
+                    .weight(
+                        name,
+                        Weight {
+                            ty,
+                            source,
+                            rows: None,
+                        },
+                    )
+                    .unwrap();
+                let y = b.value(Op::Matmul {}, &[x.into(), weight.into()]).unwrap();
+                b.output(name, y);
+            }
+            let graph = b.finish();
+            module.graphs.insert(name.into(), graph);
         }
-        let graph = b.finish();
-        let offences = Stage::Fused.offences(&graph, &symbols, &Decisions::default());
+        module
+    }
+
+    fn offences(stage: Stage, module: &Module) -> Vec<String> {
+        match stage.check(module) {
+            Ok(()) => Vec::new(),
+            Err(CompileError::Stage { offences, .. }) => offences,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn every_activation_that_is_not_rounded_keeps_a_module_from_being_fused() {
+        let module = products();
         let said = "= matmul : f32[T, 256] takes f32 elements, expected q8_k from a `quantize`";
-        assert_eq!(offences, [format!("%0 {said}"), format!("%1 {said}")]);
+        let of = |graph: &str| {
+            [
+                format!("@{graph}: %0 {said}"),
+                format!("@{graph}: %1 {said}"),
+            ]
+        };
+        assert_eq!(offences(Stage::Imported, &module), [""; 0]);
+        for stage in [Stage::Fused, Stage::Scheduled, Stage::Planned] {
+            assert_eq!(offences(stage, &module), [of("one"), of("other")].concat());
+        }
+    }
+
+    #[test]
+    fn every_op_that_passes_have_made_keeps_a_module_from_being_as_imported() {
+        let fused = run_until(products(), Stage::Fused, &Options::default());
+        let fused = fused.expect("a snapshot").module;
+        let said = "%0, %1 = project : f32[T, 256], f32[T, 256] is for passes to make";
+        let expected = ["one", "other"].map(|graph| format!("@{graph}: {said}"));
+        assert_eq!(offences(Stage::Imported, &fused), expected);
+        assert_eq!(offences(Stage::Fused, &fused), [""; 0]);
     }
 }

@@ -5,14 +5,35 @@ mod common;
 use std::fs;
 
 use sharpi_ir::text::{parse, print};
-use sharpi_ir::{Builder, Graph, NodeId, Op, Patch, Symbol, Symbols, Value};
+use sharpi_ir::{Builder, Graph, Module, NodeId, Op, Patch, Symbol, Symbols, Value};
+use sharpi_passes::pipeline::before;
 use sharpi_passes::rewrite::{MAX_SWEEPS, Rule, rewrite};
 use sharpi_passes::{
-    CompileError, Context, Decisions, Options, Pass, PassError, PlanMemory, ScheduleSteps, Stage,
-    Verify, compile, passes_table, print_snapshot, run, run_exactly, run_until,
+    CompileError, Context, Decisions, Fuel, Options, Pass, PassError, PlanMemory, Report,
+    ScheduleSteps, Stage, Stats, Verify, check_plan, compile, passes_table, print_snapshot, run,
+    run_exactly, run_until,
 };
 
 use common::{deltanet, module, rows, value};
+
+/// Runs something as a pass on graph `@g`.
+fn in_context<T>(symbols: &mut Symbols, run: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    run(&mut Context {
+        pass: "test",
+        name: "g",
+        symbols,
+        decisions: &mut Decisions::default(),
+        fuel: &mut Fuel::default(),
+    })
+}
+
+/// Applies rules to graph `@g`.
+fn rewritten(module: &mut Module, rules: &[Rule]) -> Result<Stats, PassError> {
+    let graph = &mut module.graphs["g"];
+    in_context(&mut module.symbols, |context| {
+        rewrite(graph, context, rules)
+    })
+}
 
 fn count(graph: &Graph, mnemonic: &str) -> usize {
     let ops = graph.nodes().filter_map(|n| graph.op(n));
@@ -29,13 +50,13 @@ fn the_table_of_passes_is_in_the_order_in_which_they_run() {
         .map(|p| (p.name, p.required, p.stage))
         .collect();
     let expected = [
-        ("select-rows", false, Stage::Fused),
         ("quantize-activations", true, Stage::Fused),
         ("cse", false, Stage::Fused),
         ("dce", false, Stage::Fused),
         ("fuse-gdn", false, Stage::Fused),
         ("fuse-attention", false, Stage::Fused),
         ("fuse-moe", false, Stage::Fused),
+        ("select-rows", false, Stage::Fused),
         ("fuse-epilogue", false, Stage::Fused),
         ("merge-projections", false, Stage::Fused),
         ("fuse-norm", false, Stage::Fused),
@@ -249,8 +270,7 @@ fn a_patch_that_does_not_fit_is_refused_with_the_rule_and_the_op() {
             (node.index() > 0).then_some(patch)
         },
     }];
-    let graph = &mut module.graphs["g"];
-    let error = rewrite(graph, &module.symbols, &rules).expect_err("an error");
+    let error = rewritten(&mut module, &rules).expect_err("an error");
     assert!(matches!(error, PassError::Patch { .. }), "{error}");
     let error = error.to_string();
     assert!(error.contains("%0 = silu : f32[T, 64]"), "{error}");
@@ -273,13 +293,10 @@ fn a_size_without_bounds_is_an_error_that_names_the_symbol() {
     let x = b.input("x", rows(64));
     b.output("y", x);
     let mut graph = b.finish();
-    let mut context = Context {
-        name: "g",
-        symbols: &mut symbols,
-        decisions: &mut Decisions::default(),
-    };
-    let planned = ScheduleSteps.run(&mut graph, &mut context);
-    let planned = planned.and_then(|_| PlanMemory.run(&mut graph, &mut context));
+    let planned = in_context(&mut symbols, |context| {
+        ScheduleSteps.run(&mut graph, context)?;
+        PlanMemory.run(&mut graph, context)
+    });
     let symbol = Symbol::TOKENS;
     let is_unbounded =
         |e: &PassError| matches!(e, PassError::Unbounded { symbol: s, .. } if *s == symbol);
@@ -303,8 +320,7 @@ fn rules_that_undo_each_other_are_stopped_and_named() {
             find: |graph, node, _: &Symbols| turn(graph, node, "and-back", "sigmoid", Op::Silu {}),
         },
     ];
-    let graph = &mut module.graphs["g"];
-    let error = rewrite(graph, &module.symbols, &rules).expect_err("an error");
+    let error = rewritten(&mut module, &rules).expect_err("an error");
     let PassError::Endless { rule, bound, .. } = &error else {
         panic!("{error}");
     };
@@ -322,4 +338,87 @@ fn turn(graph: &Graph, node: NodeId, rule: &'static str, from: &str, to: Op) -> 
     patch.replace(Value { node, result: 0 }, new);
     patch.erase(node);
     Some(patch)
+}
+
+fn with_fuel(fuel: Option<usize>) -> Options {
+    Options {
+        fuel,
+        ..Options::default()
+    }
+}
+
+/// Rewrites of optional passes.
+fn optional_rewrites(report: &Report) -> usize {
+    let optional = |name: &str| passes_table().iter().any(|p| p.name == name && !p.required);
+    let rows = report.passes.iter().filter(|row| optional(row.pass));
+    rows.flat_map(|row| row.stats.rewrites.values()).sum()
+}
+
+#[test]
+fn fuel_is_for_that_many_rewrites_of_optional_passes_and_the_module_still_has_a_plan() {
+    let all = compile(deltanet(2), &with_fuel(None))
+        .expect("a plan")
+        .report;
+    let all = optional_rewrites(&all);
+    assert!(all > 10, "{all}");
+    for fuel in 0..=all + 1 {
+        let compiled = compile(deltanet(2), &with_fuel(Some(fuel))).expect("a plan");
+        assert_eq!(optional_rewrites(&compiled.report), fuel.min(all));
+        for (name, graph) in &compiled.module.graphs {
+            assert_eq!(check_plan(graph, &compiled.plans[name]), [], "fuel {fuel}");
+        }
+        let last = compiled.report.last_rewrite;
+        assert_eq!(last.is_some(), (1..=all).contains(&fuel), "fuel {fuel}");
+    }
+}
+
+#[test]
+fn a_unit_of_fuel_is_one_rewrite_which_the_report_names() {
+    let at = |fuel| run(deltanet(1), &with_fuel(Some(fuel))).expect("a snapshot");
+    let is_merge = |fuel: &usize| {
+        let last = at(*fuel).report.last_rewrite;
+        last.is_some_and(|last| last.pass == "merge-projections")
+    };
+    let fuel = (1..40).find(is_merge).expect("a merge");
+    let last = at(fuel).report.last_rewrite.expect("a rewrite");
+    assert_eq!(
+        (last.graph.as_str(), last.rule),
+        ("g", "products-of-one-input")
+    );
+    assert!(last.node.contains("= matmul : f32[T, "), "{}", last.node);
+    let projections = |fuel| count(&at(fuel).module.graphs["g"], "project");
+    assert_eq!((projections(fuel - 1), projections(fuel)), (0, 1));
+}
+
+#[test]
+fn what_stands_before_a_pass_is_the_pass_before_it_or_the_import() {
+    assert_eq!(before("quantize-activations"), Some("imported"));
+    assert_eq!(before("dce"), Some("cse"));
+    assert_eq!(before("schedule"), Some("fuse-norm"));
+    assert_eq!(before("fuse"), None);
+}
+
+#[test]
+fn passes_that_plan_tell_the_size_of_what_they_decide() {
+    let at = run(deltanet(1), &Options::default()).expect("a snapshot");
+    let figures = |pass: &str| {
+        let mut rows = at.report.passes.iter();
+        rows.find(|row| row.pass == pass)
+            .expect("a row")
+            .stats
+            .figures
+            .clone()
+    };
+    let decided = &at.decisions["g"];
+    let (schedule, memory) = (decided.schedule.as_ref(), decided.memory.as_ref());
+    let (steps, memory) = (
+        schedule.expect("a schedule").steps.len(),
+        memory.expect("a plan"),
+    );
+    assert_eq!(figures("schedule")["steps"], steps);
+    assert_eq!(figures("schedule")["barriers"], steps - 1);
+    let [arena, sum, least] =
+        ["arena_bytes", "sum_bytes", "lower_bound_bytes"].map(|name| figures("plan-memory")[name]);
+    assert_eq!((arena, sum), (memory.arena_bytes, memory.sum_bytes));
+    assert!(least <= arena && arena < sum, "{least} {arena} {sum}");
 }
