@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sharpi_ir::Module;
+use sharpi_passes::Stage;
 
 use crate::error::Error;
 use crate::exec::{Executable, LoadOptions, Progress};
@@ -81,7 +82,9 @@ impl Model {
     /// # Errors
     /// See [`lower`](crate::lower::lower).
     pub fn lower(&self, options: &LowerOptions) -> Result<Module, Error> {
-        Ok(lower(&self.gguf, options)?)
+        let module = lower(&self.gguf, options)?;
+        Stage::Imported.check(&module)?;
+        Ok(module)
     }
 
     /// Lowers the model, runs the passes, binds the plan to kernels and loads the weights.

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use sharpi_compile::Model;
 use sharpi_compile::ir::text::{parse, print, print_graph};
 use sharpi_compile::ir::{
@@ -35,12 +37,8 @@ fn stopped_at(stage: Stage) -> Options {
     }
 }
 
-/// The module as it stands at a stage; the plan in the order in which it runs.
-fn text_at(name: &str, stage: Stage) -> String {
-    let module = imported(name);
-    if stage < Stage::Planned {
-        return print_snapshot(&run(module, &stopped_at(stage)).expect("a stage"));
-    }
+/// The plans, each in the order in which it runs.
+fn plans(module: Module) -> String {
     let compiled = compile(module, &Options::default()).expect("a plan");
     let graphs = compiled.module.graphs.iter();
     let texts = graphs.map(|(name, graph)| {
@@ -48,6 +46,15 @@ fn text_at(name: &str, stage: Stage) -> String {
         print_planned(name, graph, &compiled.module.symbols, plan)
     });
     texts.collect::<Vec<_>>().join("\n")
+}
+
+/// The module as it stands at a stage; the plan in the order in which it runs.
+fn text_at(name: &str, stage: Stage) -> String {
+    let module = imported(name);
+    if stage < Stage::Planned {
+        return print_snapshot(&run(module, &stopped_at(stage)).expect("a stage"));
+    }
+    plans(module)
 }
 
 fn assert_snapshot(name: &str, text: &str) {
@@ -85,6 +92,35 @@ fn every_model_is_planned_as_before() {
 }
 
 #[test]
+fn a_trunk_without_drafting_is_planned_as_before() {
+    for name in ["tiny-dense-Q4_K_M", "tiny-moe-Q4_K_M"] {
+        let file = fixtures().join("models").join(format!("{name}.gguf"));
+        let options = LowerOptions {
+            draft: false,
+            ..LowerOptions::default()
+        };
+        let module = Model::open(file).expect("a model").lower(&options);
+        let text = plans(module.expect("graphs"));
+        assert_snapshot(&format!("{name}.planned-without-drafting"), &text);
+    }
+}
+
+#[test]
+fn the_passes_do_as_much_as_before() {
+    for name in MODELS {
+        let mut report = run(imported(name), &Options::default())
+            .expect("a plan")
+            .report;
+        report.checking = Duration::ZERO;
+        report
+            .passes
+            .iter_mut()
+            .for_each(|row| row.time = Duration::ZERO);
+        assert_snapshot(&format!("{name}.pass-stats"), &report.to_string());
+    }
+}
+
+#[test]
 fn the_text_after_every_pass_reads_back_to_a_sound_module_that_prints_the_same() {
     let passes = passes_table().into_iter().map(|p| p.name);
     let stops: Vec<&str> = std::iter::once("imported").chain(passes).collect();
@@ -110,14 +146,7 @@ fn the_text_after_every_pass_reads_back_to_a_sound_module_that_prints_the_same()
 fn a_text_of_an_imported_model_compiles_to_the_plan_of_the_model_itself() {
     for name in MODELS {
         let read = parse(&print(&imported(name))).expect("a module");
-        let compiled = compile(read, &Options::default()).expect("a plan");
-        let graphs = compiled.module.graphs.iter();
-        let texts = graphs.map(|(name, graph)| {
-            let plan = &compiled.plans[name];
-            print_planned(name, graph, &compiled.module.symbols, plan)
-        });
-        let text = texts.collect::<Vec<_>>().join("\n");
-        assert_eq!(text, text_at(name, Stage::Planned), "{name}");
+        assert_eq!(plans(read), text_at(name, Stage::Planned), "{name}");
     }
 }
 

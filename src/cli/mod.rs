@@ -17,12 +17,14 @@ mod inspect;
 mod interrupt;
 mod lower_args;
 mod model_arg;
+mod module_file;
 mod parity;
 mod pass_args;
 mod passes;
 mod progress;
 mod prompt;
 mod record;
+mod reduce;
 mod run;
 mod sampling;
 mod spec;
@@ -76,6 +78,8 @@ enum Command {
     Hwbench(hwbench::Hwbench),
     /// List the passes of the compiler in the order they run
     Passes(passes::Passes),
+    /// Find the smallest graph with which a command still fails
+    Reduce(reduce::Reduce),
 }
 
 /// Runs the program.
@@ -109,6 +113,7 @@ impl Command {
             Command::Cost(args) => args.run(out),
             Command::Hwbench(args) => args.run(out),
             Command::Passes(args) => args.run(out),
+            Command::Reduce(args) => args.run(out),
         }?;
         Ok(out.flush()?)
     }

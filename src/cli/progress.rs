@@ -63,6 +63,16 @@ impl Progress {
         self.0.suspend(print)
     }
 
+    /// Runs of unknown number, with a word on what came of them.
+    pub(super) fn counter(what: &'static str) -> Progress {
+        let bar = ProgressBar::new_spinner().with_prefix(what);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}: {pos} runs, {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Progress(bar)
+    }
+
     pub(super) fn at(&self, done: u64) {
         self.0.set_position(done);
     }

@@ -158,7 +158,8 @@ impl Run {
             passes.only.get_or_insert_default();
         }
         let mut lower = self.lower.options(context, width);
-        if draft.is_some() {
+        lower.draft = draft.is_some();
+        if lower.draft {
             lower.draft_vocabulary = self.spec.vocabulary.read()?;
         }
         let options = CompileOptions {
@@ -167,6 +168,10 @@ impl Run {
             load: LoadOptions::default(),
         };
         let executable: Arc<Executable> = Arc::new(model.compile(&options)?);
+        if let Some(last) = &executable.report().last_rewrite {
+            // As all that is told beside the text, not worth failing for want of a stderr.
+            let _ = writeln!(io::stderr(), "{last}");
+        }
         let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = self.threads.map_or_else(available, usize::from);
         let options = SessionOptions {

@@ -53,11 +53,11 @@ impl<'g, 'm> Context<'g, 'm> {
         }
     }
 
-    /// Ends a graph: logits of the chosen rows of `h` by the matrix `head`, for all ids or some,
-    /// and both as outputs.
+    /// Ends a graph: logits of the chosen rows of `h` by the matrix `head`, for all ids or some, the
+    /// last output.
     pub(super) fn finish(
         mut self,
-        (h_name, h): (&str, Value),
+        h: Value,
         (chosen_name, rows): (&str, Value),
         (head, ids): (&str, Option<RowSet>),
     ) -> Result<Graph, LowerError> {
@@ -69,7 +69,6 @@ impl<'g, 'm> Context<'g, 'm> {
         self.builder.name(chosen, chosen_name);
         let logits = self.op(Op::Matmul {}, &[chosen.into(), head.into()])?;
         self.builder.name(logits, "result_output");
-        self.builder.output(h_name, h);
         self.builder.output("logits", logits);
         Ok(self.builder.finish())
     }

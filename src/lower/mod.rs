@@ -32,6 +32,9 @@ pub struct LowerOptions {
     pub max_tokens: usize,
     /// Most rows of logits in one run.
     pub max_rows: usize,
+    /// Whether tokens may be drafted, if the file has a head for it. Without, only logits are
+    /// wanted, and the end of the trunk is computed for their rows alone.
+    pub draft: bool,
     /// Ids that the MTP head can draft; `None` for all. It makes drafting cheaper and changes no
     /// text, for the trunk verifies with all ids.
     pub draft_vocabulary: Option<DraftVocabulary>,
@@ -44,13 +47,14 @@ impl Default for LowerOptions {
             cache_v: DType::F16,
             max_tokens: 512,
             max_rows: 16,
+            draft: true,
             draft_vocabulary: None,
         }
     }
 }
 
 /// Lowers a model of architecture `qwen35` or `qwen35moe`: `@trunk` always, `@mtp` when the file
-/// has a head (`nextn_predict_layers` is 1).
+/// has a head (`nextn_predict_layers` is 1) and tokens may be drafted.
 ///
 /// # Errors
 /// Another architecture, a missing or unusable metadata key, a missing tensor, one of another
@@ -63,9 +67,10 @@ pub fn lower(gguf: &Gguf, options: &LowerOptions) -> Result<Module, LowerError> 
     }
     let hp = Hparams::read(gguf)?;
     let mut module = Module::new(hp.arch.name());
-    let graph = trunk::lower(gguf, &hp, options, &mut module.symbols)?;
+    let head = options.draft && hp.mtp_blocks > 0;
+    let graph = trunk::lower(gguf, &hp, options, &mut module.symbols, head)?;
     module.graphs.insert("trunk".into(), graph);
-    if hp.mtp_blocks > 0 {
+    if head {
         let graph = mtp::lower(gguf, &hp, options, &mut module.symbols)?;
         module.graphs.insert("mtp".into(), graph);
     }

@@ -47,5 +47,6 @@ pub(super) fn lower(
     let chosen = options.draft_vocabulary.as_ref();
     let ids = chosen.map(|ids| ids.rows(gguf, hp)).transpose()?;
     let chosen = ("mtp_shared_head_norm", rows);
-    cx.finish(("h_next", h_next), chosen, (head, ids))
+    cx.builder.output("h_next", h_next);
+    cx.finish(h_next, chosen, (head, ids))
 }

@@ -8,12 +8,13 @@ use super::context::{Context, Naming};
 use super::{Hparams, LowerError, LowerOptions};
 
 /// `(ids: i32[T], pos: i32[T], rows: i32[R]) -> (h: f32[T, E], logits: f32[R, V])`.
-/// `rows` are the tokens of the run whose logits are wanted.
+/// `rows` are the tokens of the run whose logits are wanted. Only a head takes `h`.
 pub(super) fn lower(
     gguf: &Gguf,
     hp: &Hparams,
     options: &LowerOptions,
     symbols: &mut Symbols,
+    head: bool,
 ) -> Result<Graph, LowerError> {
     let mut cx = Context::new(gguf, hp, options, symbols, Naming::Trunk);
     let ids = cx.input("ids", Symbol::TOKENS, None);
@@ -29,6 +30,9 @@ pub(super) fn lower(
     let h = cx.rmsnorm(x, "output_norm.weight", hp.embedding)?;
     cx.builder.name(h, "h_nextn");
     // A file without an output matrix ties it to the embedding table.
-    let head = cx.first_of(&["output.weight"], "token_embd.weight");
-    cx.finish(("h", h), ("result_norm", rows), (head, None))
+    let matrix = cx.first_of(&["output.weight"], "token_embd.weight");
+    if head {
+        cx.builder.output("h", h);
+    }
+    cx.finish(h, ("result_norm", rows), (matrix, None))
 }

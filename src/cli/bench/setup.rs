@@ -34,6 +34,7 @@ impl Setup {
             cache_v: self.type_v.dtype(),
             max_tokens: self.n_batch.max(rows).min(context),
             max_rows: rows,
+            draft: rows > 1,
             draft_vocabulary,
         }
     }

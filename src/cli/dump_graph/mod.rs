@@ -1,10 +1,13 @@
 //! `dump-graph`: the graphs of a model, at any stage of the compiler.
 
 pub(super) mod blocks;
+mod diff;
 mod dot;
 mod fold;
 mod json;
 mod picture;
+mod source;
+mod stats;
 mod text;
 
 use std::fs;
@@ -13,30 +16,39 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use sharpi_compile::Model;
-use sharpi_compile::lower::LowerOptions;
-use sharpi_passes::{Options, Snapshot, Stage};
+use sharpi_ir::Module;
+use sharpi_passes::{Options, Report, Snapshot, Stage, pipeline};
 
 use super::failure::Failure;
-use super::lower_args::LowerArgs;
-use super::model_arg::ModelArg;
+use super::module_file;
 use super::pass_args::PassArgs;
 use super::write_json;
-use picture::Picture;
+use diff::Side;
+use picture::{Picture, View};
+use source::Source;
 
 #[derive(clap::Args)]
 pub(super) struct DumpGraph {
     #[command(flatten)]
-    model: ModelArg,
-    /// One graph alone [default: all that the model has]
-    #[arg(long, value_name = "NAME", value_parser = ["trunk", "mtp"])]
+    source: Source,
+    /// One graph alone, such as trunk or mtp [default: all that there are]
+    #[arg(long, value_name = "NAME")]
     graph: Option<String>,
     /// How far to compile [default: imported, as the model file describes it]
-    #[arg(long, value_name = "STAGE", value_parser = Stage::ALL.map(Stage::name), conflicts_with = "stop_after")]
+    #[arg(long, value_name = "STAGE", value_parser = Stage::ALL.map(Stage::name), conflicts_with_all = ["stop_after", "before"])]
     stage: Option<String>,
     /// Compile as far as this pass instead
-    #[arg(long, value_name = "PASS")]
+    #[arg(long, visible_alias = "after", value_name = "PASS")]
     stop_after: Option<String>,
+    /// Stop before this pass; with --after show what changes from here to there
+    #[arg(long, value_name = "PASS")]
+    before: Option<String>,
+    /// Show the difference of two stages, of the graphs after two passes, or of two files
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["stage", "stop_after", "before"])]
+    diff: Option<Vec<String>>,
+    /// Show what each pass did, in place of the graphs; compiles to the end unless told otherwise
+    #[arg(long, conflicts_with = "diff")]
+    pass_stats: bool,
     /// Only the ops of these blocks, such as 0-3 or 5
     #[arg(long, value_name = "A-B", value_parser = layers)]
     layers: Option<RangeInclusive<usize>>,
@@ -50,12 +62,10 @@ pub(super) struct DumpGraph {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    lower: LowerArgs,
-    #[command(flatten)]
     passes: PassArgs,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Format {
     /// The compiler's own textual form
     Text,
@@ -67,11 +77,34 @@ enum Format {
 
 impl DumpGraph {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let model = self.model.open()?;
-        let snapshot = self.snapshot(&model)?;
-        let layers = self.layers.as_ref();
-        let picture = Picture::new(&snapshot, self.graph.as_deref(), layers, !self.no_fold);
-        if let Some(layers) = layers
+        let Some(path) = &self.output else {
+            return self.show(out);
+        };
+        let mut bytes = Vec::new();
+        self.show(&mut bytes)?;
+        write_file(path, &bytes)
+    }
+
+    fn show(&self, out: &mut impl Write) -> Result<(), Failure> {
+        if let Some(sides) = self.sides()? {
+            return self.show_diff(&sides, out);
+        }
+        let default = match self.pass_stats {
+            true => Stage::Planned,
+            false => Stage::Imported,
+        };
+        let stop = match &self.before {
+            Some(pass) => before(pass)?,
+            None => {
+                (self.stop_after.as_deref().or(self.stage.as_deref())).unwrap_or(default.name())
+            }
+        };
+        let snapshot = self.compiled(self.module()?, stop)?;
+        if self.pass_stats {
+            return self.show_stats(&snapshot.report, out);
+        }
+        let picture = Picture::new(&snapshot, &self.view());
+        if let Some(layers) = &self.layers
             && picture.is_empty()
         {
             let (first, last) = (layers.start(), layers.end());
@@ -81,41 +114,83 @@ impl DumpGraph {
                  --layers all are shown",
             ));
         }
-        match &self.output {
-            None => self.write(&picture, out),
-            Some(path) => {
-                let mut bytes = Vec::new();
-                self.write(&picture, &mut bytes)?;
-                write_file(path, &bytes)
-            }
+        self.write(&picture, out)
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            graph: self.graph.as_deref(),
+            layers: self.layers.as_ref(),
+            folded: !self.no_fold,
+            labelled: false,
         }
     }
 
-    /// The graphs as far as they are to be compiled. Of the model only the header is read.
-    fn snapshot(&self, model: &Model) -> Result<Snapshot, Failure> {
-        let module = model.lower(
-            &self
-                .lower
-                .options(usize::MAX, LowerOptions::default().max_rows),
-        )?;
+    fn module(&self) -> Result<Module, Failure> {
+        let module = self.source.module()?;
         if let Some(name) = &self.graph
             && !module.graphs.contains_key(name)
         {
             let names: Vec<_> = module.graphs.keys().map(String::as_str).collect();
             return Err(Failure::plain(
-                format!("the model has no graph `{name}`"),
+                format!("there is no graph `{name}`"),
                 format!(
-                    "it has {}; only a file with a multi-token-prediction head has `mtp`",
+                    "there is {}; only a file with a multi-token-prediction head has `mtp`",
                     names.join(", ")
                 ),
             ));
         }
-        let stop = self.stop_after.as_deref().or(self.stage.as_deref());
+        Ok(module)
+    }
+
+    /// The graphs as far as they are to be compiled.
+    fn compiled(&self, module: Module, stop: &str) -> Result<Snapshot, Failure> {
         let options = Options {
-            stop_after: Some(stop.unwrap_or(Stage::Imported.name()).to_string()),
+            stop_after: Some(stop.to_string()),
             ..self.passes.options()
         };
         Ok(sharpi_passes::run(module, &options)?)
+    }
+
+    /// What is to be compared, if anything is.
+    fn sides(&self) -> Result<Option<[Side; 2]>, Failure> {
+        let stops = match (self.diff.as_deref(), &self.before, &self.stop_after) {
+            (Some([a, b]), _, _) => [(a.clone(), a.as_str()), (b.clone(), b.as_str())],
+            (_, Some(pass), Some(last)) => [
+                (format!("before {pass}"), before(pass)?),
+                (format!("after {last}"), last.as_str()),
+            ],
+            _ => return Ok(None),
+        };
+        let [old, new] = stops.map(|(name, at)| {
+            let snapshot = match diff::is_file(at) {
+                true => self.compiled(module_file::read(Path::new(at))?, Stage::Imported.name()),
+                false => self.compiled(self.module()?, at),
+            };
+            snapshot.map(|snapshot| Side { name, snapshot })
+        });
+        Ok(Some([old?, new?]))
+    }
+
+    fn show_diff(&self, [old, new]: &[Side; 2], out: &mut impl Write) -> Result<(), Failure> {
+        if self.format != Format::Text || self.pass_stats {
+            return Err(Failure::usage(
+                "a difference is shown as text alone",
+                "leave --format and --pass-stats away, or dump one stage at a time",
+            ));
+        }
+        diff::write([old, new], &self.view(), out)
+    }
+
+    fn show_stats(&self, report: &Report, out: &mut impl Write) -> Result<(), Failure> {
+        match self.format {
+            Format::Text => Ok(write!(out, "{report}")?),
+            Format::Json => write_json(out, &stats::Document::new(report)),
+            Format::Dot => Err(Failure::usage(
+                "statistics are no picture",
+                "ask for --format json, or leave --format away",
+            )),
+        }
     }
 
     fn write(&self, picture: &Picture<'_>, out: &mut impl Write) -> Result<(), Failure> {
@@ -125,6 +200,16 @@ impl DumpGraph {
             Format::Dot => Ok(dot::write(picture, out)?),
         }
     }
+}
+
+/// What stands right before a pass.
+fn before(pass: &str) -> Result<&'static str, Failure> {
+    pipeline::before(pass).ok_or_else(|| {
+        Failure::usage(
+            format!("there is no pass `{pass}`"),
+            "`sharpi-compile passes` lists the passes",
+        )
+    })
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

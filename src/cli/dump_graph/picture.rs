@@ -4,12 +4,25 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::ops::RangeInclusive;
 
-use sharpi_ir::text::{Numbering, graph_lines};
+use sharpi_ir::text::{Numbering, graph_lines_by};
 use sharpi_ir::{Graph, NodeId, NodeKind, Operand, Symbols, Value};
 use sharpi_passes::{Snapshot, print_snapshot};
 
 use super::blocks::{blocks, in_symbol, symbol_name, without_block};
 use super::fold::{Piece, fold, unfolded};
+
+/// What of a module is shown, and how.
+#[derive(Clone, Copy)]
+pub(super) struct View<'v> {
+    /// One graph alone.
+    pub(super) graph: Option<&'v str>,
+    /// Ops of these blocks alone.
+    pub(super) layers: Option<&'v RangeInclusive<usize>>,
+    /// Whether equal blocks are shown once.
+    pub(super) folded: bool,
+    /// Values by labels, not by numbers, and no notes: lines that can be compared with another's.
+    pub(super) labelled: bool,
+}
 
 /// Everything that the renderings show.
 pub(super) struct Picture<'a> {
@@ -48,19 +61,24 @@ pub(super) struct Row {
 }
 
 impl<'a> Picture<'a> {
-    pub(super) fn new(
-        snapshot: &'a Snapshot,
-        only: Option<&str>,
-        layers: Option<&RangeInclusive<usize>>,
-        folded: bool,
-    ) -> Picture<'a> {
-        let printed = print_snapshot(snapshot);
+    pub(super) fn new(snapshot: &'a Snapshot, view: &View<'_>) -> Picture<'a> {
+        let View {
+            graph: only,
+            layers,
+            folded,
+            labelled,
+        } = *view;
+        // Labels are not what the module's text has, and notes belong to one stage.
+        let printed = match labelled {
+            true => String::new(),
+            false => print_snapshot(snapshot),
+        };
         let mut printed = printed.lines();
         let symbols = &snapshot.module.symbols;
         let mut graphs = Vec::new();
         for (name, graph) in &snapshot.module.graphs {
             // Also walks past the lines of a graph that is not shown.
-            let shown = Shown::new(name, graph, symbols, &mut printed);
+            let shown = Shown::new(name, graph, symbols, labelled, &mut printed);
             if only.is_none_or(|only| only == name) {
                 graphs.push(shown.narrowed(layers).folded(folded, symbols));
             }
@@ -95,15 +113,21 @@ impl<'a> Shown<'a> {
         name: &'a str,
         graph: &'a Graph,
         symbols: &Symbols,
+        labelled: bool,
         printed: &mut impl Iterator<Item = &'p str>,
     ) -> Shown<'a> {
         let order = graph.order();
         let blocks = blocks(graph, symbols, &order);
+        let numbers = match labelled {
+            true => Numbering::labels(graph, &order),
+            false => Numbering::new(graph, &order),
+        };
         let (mut signature, mut ending) = (String::new(), Vec::new());
         let mut sections: Vec<Section> = Vec::new();
-        for bare in graph_lines(name, graph, symbols) {
+        for bare in graph_lines_by(&numbers, &order, name, graph, symbols) {
             let begins = |line: &&str| line.trim_start().starts_with(bare.text.trim_start());
-            let line = printed.find(begins).unwrap_or(&bare.text);
+            let indented = format!("  {}", bare.text);
+            let line = printed.find(begins).unwrap_or(&indented);
             let Some(node) = bare.node else {
                 match sections.is_empty() && signature.is_empty() {
                     true => signature = line.to_string(),
@@ -132,7 +156,7 @@ impl<'a> Shown<'a> {
         Shown {
             name,
             graph,
-            numbers: Numbering::new(graph, &order),
+            numbers,
             signature,
             ending,
             sections,
