@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         context: 64,
         threads: 2,
         rollback: 0,
+        ..SessionOptions::default()
     };
     let mut session = Session::new(executable, &options)?;
     let inputs = [

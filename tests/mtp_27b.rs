@@ -115,6 +115,7 @@ fn greedy(
         context: CONTEXT,
         threads: thread::available_parallelism().map_or(1, usize::from),
         rollback: 1 + n_max,
+        ..SessionOptions::default()
     };
     let session = Session::new(executable.clone(), &options).expect("a session");
     let options = GenerateOptions {

@@ -77,6 +77,7 @@ fn drafted(model: &Model) -> (Vec<u32>, Vec<Round>) {
         context: 1024,
         threads: 2,
         rollback: 3,
+        ..SessionOptions::default()
     };
     let session = Session::new(executable, &options).unwrap();
     let drafter = MtpDrafter::new(&session, DraftOptions::default()).unwrap();

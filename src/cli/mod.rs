@@ -10,6 +10,7 @@ mod cost;
 mod detokenize;
 mod draft_vocab;
 mod dump_graph;
+mod exec_args;
 mod failure;
 mod hwbench;
 mod ids;

@@ -73,6 +73,12 @@ impl Progress {
         Progress(bar)
     }
 
+    /// How much of how much is done.
+    pub(super) fn part(&self, done: u64, all: u64) {
+        self.0.set_length(all);
+        self.0.set_position(done);
+    }
+
     pub(super) fn at(&self, done: u64) {
         self.0.set_position(done);
     }

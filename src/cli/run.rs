@@ -1,18 +1,16 @@
 //! `run`: continues a text.
 
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread;
 
-use sharpi_compile::exec::LoadOptions;
 use sharpi_compile::generate::{
     DraftOptions, GenerateOptions, Generator, MtpDrafter, Sampler, StopReason, check_prompt,
 };
 use sharpi_compile::tokenizer::Tokenizer;
-use sharpi_compile::{CompileOptions, Executable, Model, Session, SessionOptions};
+use sharpi_compile::{Model, Session};
 
+use super::exec_args::ExecArgs;
 use super::failure::Failure;
 use super::lower_args::LowerArgs;
 use super::model_arg::ModelArg;
@@ -22,15 +20,12 @@ use super::prompt::{Prompt, PromptArgs};
 use super::record::{Record, Round};
 use super::sampling::SamplingArgs;
 use super::spec::SpecArgs;
-use super::timings::{Timings, timed};
+use super::timings::{Timings, peak_memory, timed};
 use super::trace::{self, Summary};
 use super::{interrupt, write_json_line};
 
 /// A context larger than this costs memory that few texts need; `-c` can ask for it.
 const DEFAULT_CONTEXT: usize = 4096;
-
-/// Threads wait for each other after every step: far more than processors stand still.
-pub(super) const MOST_THREADS: i64 = 512;
 
 #[derive(clap::Args)]
 pub(super) struct Run {
@@ -45,9 +40,8 @@ pub(super) struct Run {
     /// [default: the same, at most 4096]
     #[arg(short, long, value_name = "N")]
     ctx_size: Option<usize>,
-    /// Threads to compute with [default: as many as the machine runs at once]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    exec: ExecArgs,
     /// Never choose a token that ends the text
     #[arg(long)]
     ignore_eos: bool,
@@ -94,6 +88,10 @@ impl Run {
         let session = timed(&mut timings.compile_seconds, || {
             self.session(&model, context, draft)
         })?;
+        let loading = session.executable().loading();
+        timings.weight_bytes = loading.bytes;
+        timings.weight_seconds = loading.time.as_secs_f64();
+        timings.compile_seconds -= timings.weight_seconds;
         // Until here there is nothing to end cleanly, and Ctrl-C ends the program at once.
         let cancel = interrupt::flag()?;
         let sampler = Sampler::new(self.sampling.options());
@@ -122,6 +120,7 @@ impl Run {
             self.generate(&mut generator, &tokenizer, &mut answer, out)
         })?;
         timings.generated_tokens = answer.ids.len();
+        timings.peak_memory_bytes = peak_memory();
         self.close(prompt, answer, timings, &generator, context, out)
     }
 
@@ -149,7 +148,6 @@ impl Run {
         context: usize,
         draft: Option<DraftOptions>,
     ) -> Result<Session, Failure> {
-        let _progress = Progress::spinner("compiling the model");
         // A draft is verified together with the token before it.
         let width = 1 + draft.map_or(0, |d| d.n_max);
         let traced = self.trace_layers || trace::is_set("SHARPI_TRACE_LAYERS");
@@ -162,24 +160,13 @@ impl Run {
         if lower.draft {
             lower.draft_vocabulary = self.spec.vocabulary.read()?;
         }
-        let options = CompileOptions {
-            lower,
-            passes,
-            load: LoadOptions::default(),
-        };
-        let executable: Arc<Executable> = Arc::new(model.compile(&options)?);
+        let executable = Arc::new(self.exec.compile(model, lower, passes)?);
         if let Some(last) = &executable.report().last_rewrite {
             // As all that is told beside the text, not worth failing for want of a stderr.
             let _ = writeln!(io::stderr(), "{last}");
         }
-        let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let threads = self.threads.map_or_else(available, usize::from);
-        let options = SessionOptions {
-            context,
-            threads,
-            rollback: if draft.is_some() { width } else { 0 },
-        };
-        let mut session = Session::new(executable, &options)?;
+        let rollback = if draft.is_some() { width } else { 0 };
+        let mut session = Session::new(executable, &self.exec.session(context, rollback))?;
         if traced {
             session.watch(Some(Box::new(trace::tensor)));
         }

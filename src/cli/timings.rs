@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
+use indicatif::HumanBytes;
 use serde::Serialize;
 
 /// Seconds and tokens of one run.
@@ -10,12 +11,26 @@ use serde::Serialize;
 pub(super) struct Timings {
     /// Opening the file and making the tokenizer.
     pub(super) load_seconds: f64,
-    /// Lowering, passes, and packing of weights.
+    /// Lowering and passes.
     pub(super) compile_seconds: f64,
+    /// Reading weights and laying them out.
+    pub(super) weight_seconds: f64,
+    pub(super) weight_bytes: u64,
     pub(super) prompt_tokens: usize,
     pub(super) prompt_seconds: f64,
     pub(super) generated_tokens: usize,
     pub(super) generate_seconds: f64,
+    /// The most memory that the program held, mapped files included, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) peak_memory_bytes: Option<u64>,
+}
+
+/// The most memory that this process has held so far, in bytes.
+pub(super) fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
 }
 
 /// Runs `work` and adds the time it took.
@@ -30,11 +45,19 @@ impl fmt::Display for Timings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "load:       {:9.3} s", self.load_seconds)?;
         writeln!(f, "compile:    {:9.3} s", self.compile_seconds)?;
+        if self.weight_bytes > 0 {
+            let (seconds, bytes) = (self.weight_seconds, HumanBytes(self.weight_bytes));
+            writeln!(f, "weights:    {seconds:9.3} s, {bytes}")?;
+        }
         let (tokens, seconds) = (self.prompt_tokens, self.prompt_seconds);
         line(f, "prompt:    ", seconds, tokens, tokens)?;
         let (tokens, seconds) = (self.generated_tokens, self.generate_seconds);
         // The prompt's run has already given the first token.
-        line(f, "generation:", seconds, tokens, tokens.saturating_sub(1))
+        line(f, "generation:", seconds, tokens, tokens.saturating_sub(1))?;
+        match self.peak_memory_bytes {
+            Some(bytes) => writeln!(f, "memory:     {} at most", HumanBytes(bytes)),
+            None => Ok(()),
+        }
     }
 }
 

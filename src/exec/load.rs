@@ -23,6 +23,8 @@ pub struct LoadOptions {
     pub repack: bool,
     /// Whether what is loaded is locked in memory.
     pub lock: bool,
+    /// Threads that read and lay out.
+    pub threads: usize,
 }
 
 impl Default for LoadOptions {
@@ -30,6 +32,7 @@ impl Default for LoadOptions {
         LoadOptions {
             repack: true,
             lock: false,
+            threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
         }
     }
 }
@@ -117,7 +120,11 @@ pub(super) fn load(
     check_memory(bytes)?;
     let memory = |source| LoadError::Memory { bytes, source };
     let mut pages = Pages::new(bytes).map_err(memory)?;
-    fill(gguf, &weights, &places, pages.bytes_mut(), progress)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads)
+        .build()
+        .map_err(|e| memory(std::io::Error::other(e)))?;
+    pool.install(|| fill(gguf, &weights, &places, pages.bytes_mut(), progress))?;
     if options.lock {
         let refused = |source| LoadError::Lock { bytes, source };
         pages.lock().map_err(refused)?;

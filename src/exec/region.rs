@@ -16,12 +16,17 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    pub(super) fn new(threads: usize) -> Result<Workers, RunError> {
+    pub(super) fn new(threads: usize, pin: bool) -> Result<Workers, RunError> {
         let threads = threads.max(1);
         let pool = (threads > 1).then(|| {
             rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .thread_name(|i| format!("sharpi-{i}"))
+                .start_handler(move |i| {
+                    if pin {
+                        stay_on_one_processor(i);
+                    }
+                })
                 .build()
         });
         let pool = pool.transpose().map_err(|e| RunError::Threads {
@@ -103,6 +108,25 @@ impl Probe for Unheard {
     #[inline(always)]
     fn passed(&mut self) {}
 }
+
+/// Binds the thread to the `i`-th of the processors that it may use, going round. A system that
+/// cannot do it lets the thread run where it likes.
+#[cfg(target_os = "linux")]
+fn stay_on_one_processor(i: usize) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let Ok(may) = sched_getaffinity(None) else {
+        return;
+    };
+    let ours: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&c| may.is_set(c)).collect();
+    if let Some(&processor) = ours.get(i % ours.len().max(1)) {
+        let mut one = CpuSet::new();
+        one.set(processor);
+        let _ = sched_setaffinity(None, &one);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stay_on_one_processor(_: usize) {}
 
 /// The chunks of a step, taken from a counter.
 struct StepWork<'s> {

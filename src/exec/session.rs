@@ -20,6 +20,8 @@ pub struct SessionOptions {
     pub context: usize,
     /// Worker threads. The results do not depend on it.
     pub threads: usize,
+    /// Whether each of several worker threads stays on one processor.
+    pub pin: bool,
     /// Most tokens of a run that can be taken back ([`Session::run_tentative`]).
     pub rollback: usize,
 }
@@ -29,6 +31,7 @@ impl Default for SessionOptions {
         SessionOptions {
             context: 4096,
             threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
+            pin: false,
             rollback: 0,
         }
     }
@@ -103,7 +106,7 @@ impl Session {
             .collect();
         let arena_bytes = executable.graphs.values().map(|g| g.arena_bytes).max();
         Ok(Session {
-            workers: Workers::new(options.threads)?,
+            workers: Workers::new(options.threads, options.pin)?,
             states: states?,
             arena: allocate(arena_bytes.unwrap_or(0) as u128)?,
             options: *options,

@@ -76,6 +76,7 @@ pub fn bisect(
         context,
         threads,
         rollback: 0,
+        ..SessionOptions::default()
     };
     let session = Session::new(executable.clone(), &options)?;
     let mut runs: Vec<Seen<'_>> = dump.passes.iter().map(Seen::new).collect();

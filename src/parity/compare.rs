@@ -61,6 +61,7 @@ impl Case<'_> {
             context: self.capture.prompt_ids.len() + self.capture.ids.len(),
             threads: self.options.threads,
             rollback: 1 + self.capture.n_draft_max,
+            ..SessionOptions::default()
         };
         Ok(Session::new(self.executable.clone(), &options)?)
     }

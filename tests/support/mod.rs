@@ -82,6 +82,7 @@ pub fn session(executable: &Arc<Executable>, threads: usize) -> Session {
         context: 512,
         threads,
         rollback: 16,
+        ..SessionOptions::default()
     };
     Session::new(executable.clone(), &options).expect("a session")
 }

@@ -1,0 +1,69 @@
+//! How graphs are executed: threads, and where weights are held.
+
+use std::num::NonZeroUsize;
+use std::thread;
+
+use sharpi_compile::exec::LoadOptions;
+use sharpi_compile::lower::LowerOptions;
+use sharpi_compile::{CompileOptions, Executable, Model, SessionOptions};
+use sharpi_passes::Options;
+
+use super::failure::Failure;
+use super::progress::Progress;
+
+/// Threads wait for each other after every step: far more than processors stand still.
+pub(super) const MOST_THREADS: i64 = 512;
+
+#[derive(clap::Args)]
+pub(super) struct ExecArgs {
+    /// Threads to compute with [default: as many as the machine runs at once]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
+    threads: Option<u16>,
+    /// Keep each thread on one processor, of those that the program may use (see taskset)
+    #[arg(long)]
+    pin: bool,
+    /// Use the weights from the mapped file instead of bringing them into memory in the layout of
+    /// the kernels: it starts at once and takes no memory of its own, but computes more slowly
+    #[arg(long)]
+    no_repack: bool,
+    /// Lock the weights in memory
+    #[arg(long, conflicts_with = "no_repack")]
+    mlock: bool,
+}
+
+impl ExecArgs {
+    /// Compiles a model and loads its weights, showing how far that is.
+    pub(super) fn compile(
+        &self,
+        model: &Model,
+        lower: LowerOptions,
+        passes: Options,
+    ) -> Result<Executable, Failure> {
+        let options = CompileOptions {
+            lower,
+            passes,
+            load: LoadOptions {
+                repack: !self.no_repack,
+                lock: self.mlock,
+                threads: self.threads(),
+            },
+        };
+        let bar = Progress::bytes("loading the weights", 0);
+        Ok(model.compile_watched(&options, &|done, all| bar.part(done, all))?)
+    }
+
+    /// Options of a session.
+    pub(super) fn session(&self, context: usize, rollback: usize) -> SessionOptions {
+        SessionOptions {
+            context,
+            threads: self.threads(),
+            pin: self.pin,
+            rollback,
+        }
+    }
+
+    fn threads(&self) -> usize {
+        let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.threads.map_or_else(available, usize::from)
+    }
+}
