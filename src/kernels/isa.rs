@@ -13,14 +13,14 @@ pub(crate) use {avx2::Avx2, avx512::Avx512};
 
 use super::quant::Columns;
 
-/// Asks for the cache line at `at` to be brought into L2; any address will do.
+/// Asks for the cache line at `at`; any address will do.
 #[inline(always)]
 pub(crate) fn prefetch(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 has SSE, and a prefetch does not access memory.
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;

@@ -26,7 +26,7 @@ use super::dot::matmul_floats;
 use super::isa::{Isa, prefetch};
 use super::panel::{Panel, ROWS, Tile, TileRoom, has_panels, panel_bytes};
 use super::quant::{
-    Bf16, Block, F16, F32, Factor, Format, Offset, Scales, WeightType, with_format,
+    Bf16, Block, F16, F32, Factor, Format, Offset, Scales, WeightType, columns, with_format,
 };
 use super::simd::multiversion;
 use std::marker::PhantomData;
@@ -211,12 +211,21 @@ trait Quants<I: Isa> {
     fn quants(&self, g: usize, j: usize) -> I::B;
 }
 
-/// As they lie in the block.
+/// How far ahead of its use a weight is asked for, in bytes: a few times what a core reads while
+/// it waits for one.
+const AHEAD: usize = 8 << 10;
+
+/// As they lie in the block. On the way the memory is asked for those of a later block, line by
+/// line, spread evenly: as many at once as a block has would fill the core's list of misses.
 struct InPlace<'a, F>(Tile<'a>, PhantomData<F>);
 
 impl<I: Isa, F: Format> Quants<I> for InPlace<'_, F> {
     #[inline(always)]
     fn quants(&self, g: usize, j: usize) -> I::B {
+        let (z, steps, lines) = (8 * g + j, F::LEN / 4, columns::<F>());
+        if z * lines / steps != (z + 1) * lines / steps {
+            prefetch(self.0.line(z * lines / steps).wrapping_add(AHEAD));
+        }
         F::quants::<I>(&self.0, g, j)
     }
 }
@@ -445,10 +454,6 @@ multiversion! {
     ) = few;
 }
 
-/// How far ahead of its use a weight is asked for, in bytes: what a core reads in twice the
-/// latency of the memory.
-const AHEAD: usize = 16 << 10;
-
 #[inline(always)]
 fn few<I: Isa, F: Format>(
     weights: Matrix<'_>,
@@ -465,7 +470,6 @@ fn few<I: Isa, F: Format>(
         let mut sums = [I::splat(0.0); 9 * FEW];
         for b in 0..weights.n / F::LEN {
             let tile = panel.tile::<F>(b, &mut room);
-            tile.each_line(|line| prefetch(line.wrapping_add(AHEAD)));
             let head = Head::<I>::new::<F>(tile);
             let block = |t: usize| Act(&acts[t * row_bytes + b * block_bytes..][..block_bytes]);
             let mut t = 0;

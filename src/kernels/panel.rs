@@ -96,12 +96,10 @@ impl<I: Isa> Block<I> for Tile<'_> {
 }
 
 impl<'a> Tile<'a> {
-    /// The address of every cache line.
+    /// Where column `i` lies, which takes a cache line.
     #[inline(always)]
-    pub(super) fn each_line(&self, with: impl Fn(*const u8)) {
-        for line in self.columns.chunks_exact(COLUMN) {
-            with(line.as_ptr());
-        }
+    pub(super) fn line(&self, i: usize) -> *const u8 {
+        self.columns.as_ptr().wrapping_add(i * COLUMN)
     }
 
     /// The two bytes that stand apart.
