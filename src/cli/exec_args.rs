@@ -22,6 +22,13 @@ pub(super) struct ExecArgs {
     /// Keep each thread on one processor, of those that the program may use (see taskset)
     #[arg(long)]
     pin: bool,
+    #[command(flatten)]
+    weights: WeightArgs,
+}
+
+/// Where weights are held.
+#[derive(clap::Args)]
+pub(super) struct WeightArgs {
     /// Use the weights from the mapped file instead of bringing them into memory in the layout of
     /// the kernels: it starts at once and takes no memory of its own, but computes more slowly
     #[arg(long)]
@@ -31,13 +38,14 @@ pub(super) struct ExecArgs {
     mlock: bool,
 }
 
-impl ExecArgs {
-    /// Compiles a model and loads its weights, showing how far that is.
+impl WeightArgs {
+    /// Compiles a model and loads its weights with so many threads, showing how far that is.
     pub(super) fn compile(
         &self,
         model: &Model,
         lower: LowerOptions,
         passes: Options,
+        threads: usize,
     ) -> Result<Executable, Failure> {
         let options = CompileOptions {
             lower,
@@ -45,11 +53,23 @@ impl ExecArgs {
             load: LoadOptions {
                 repack: !self.no_repack,
                 lock: self.mlock,
-                threads: self.threads(),
+                threads,
             },
         };
         let bar = Progress::bytes("loading the weights", 0);
         Ok(model.compile_watched(&options, &|done, all| bar.part(done, all))?)
+    }
+}
+
+impl ExecArgs {
+    /// See [`WeightArgs::compile`].
+    pub(super) fn compile(
+        &self,
+        model: &Model,
+        lower: LowerOptions,
+        passes: Options,
+    ) -> Result<Executable, Failure> {
+        self.weights.compile(model, lower, passes, self.threads())
     }
 
     /// Options of a session.

@@ -49,7 +49,10 @@ impl Workers {
         run: &Run<'_>,
         probe: impl Fn(usize) -> P + Sync,
     ) {
-        let work: Vec<StepWork> = steps.iter().map(|s| StepWork::new(s, run)).collect();
+        let work: Vec<StepWork> = steps
+            .iter()
+            .map(|s| StepWork::new(s, run, self.threads()))
+            .collect();
         let barrier = Barrier::new(self.threads());
         let walk = |worker| self.walk(worker, &work, run, &barrier, probe(worker));
         match &self.pool {
@@ -79,7 +82,7 @@ impl Workers {
             .unwrap_or_else(|e| e.into_inner());
         for step in work {
             scratch.next_step();
-            step.run(run, scratch, &mut probe);
+            step.run(worker, run, scratch, &mut probe);
             probe.arrived();
             barrier.wait();
             probe.passed();
@@ -128,33 +131,50 @@ fn stay_on_one_processor(i: usize) {
 #[cfg(not(target_os = "linux"))]
 fn stay_on_one_processor(_: usize) {}
 
-/// The chunks of a step, taken from a counter.
+/// The chunks of a step. Each worker has a range of them, so that it reads weights in the order
+/// in which they lie and asks for those that it will read itself; who is done helps the others.
 struct StepWork<'s> {
     kernels: &'s [Box<dyn Kernel>],
     /// First chunk of each kernel, and the number of all.
     starts: Vec<usize>,
-    next: AtomicUsize,
+    /// Of each worker's range the next chunk.
+    next: Vec<Next>,
 }
 
+/// A counter with a cache line of its own.
+#[repr(align(64))]
+struct Next(AtomicUsize);
+
 impl<'s> StepWork<'s> {
-    fn new(kernels: &'s [Box<dyn Kernel>], run: &Run<'_>) -> StepWork<'s> {
+    fn new(kernels: &'s [Box<dyn Kernel>], run: &Run<'_>, workers: usize) -> StepWork<'s> {
         let mut starts = vec![0];
         for kernel in kernels {
             starts.push(starts[starts.len() - 1] + kernel.chunks(run));
         }
+        let all = starts[kernels.len()];
+        let first = |worker| Next(AtomicUsize::new(all * worker / workers));
         StepWork {
             kernels,
             starts,
-            next: AtomicUsize::new(0),
+            next: (0..workers).map(first).collect(),
         }
     }
 
-    fn run(&self, run: &Run<'_>, scratch: &mut Scratch, probe: &mut impl Probe) {
+    fn run(&self, worker: usize, run: &Run<'_>, scratch: &mut Scratch, probe: &mut impl Probe) {
+        let workers = self.next.len();
+        for of in (worker..workers).chain(0..worker) {
+            self.run_range(of, run, scratch, probe);
+        }
+    }
+
+    /// What is left of a worker's range.
+    fn run_range(&self, of: usize, run: &Run<'_>, scratch: &mut Scratch, probe: &mut impl Probe) {
         let all = self.starts[self.kernels.len()];
+        let end = all * (of + 1) / self.next.len();
         let mut kernel = 0;
         loop {
-            let chunk = self.next.fetch_add(1, Ordering::Relaxed);
-            if chunk >= all {
+            let chunk = self.next[of].0.fetch_add(1, Ordering::Relaxed);
+            if chunk >= end {
                 return;
             }
             while chunk >= self.starts[kernel + 1] {

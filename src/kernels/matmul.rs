@@ -465,9 +465,11 @@ fn few<I: Isa, F: Format>(
     let row_bytes = acts.len() / m;
     let (block_bytes, _) = Act::layout::<F>();
     let mut room = TileRoom::new();
+    let mut sums = [I::splat(0.0); 9 * FEW];
+    let sums = &mut sums[..m * stride];
     for p in rows.start / ROWS..rows.end.div_ceil(ROWS) {
         let panel = weights.panel(p);
-        let mut sums = [I::splat(0.0); 9 * FEW];
+        sums.fill(I::splat(0.0));
         for b in 0..weights.n / F::LEN {
             let tile = panel.tile::<F>(b, &mut room);
             let head = Head::<I>::new::<F>(tile);
@@ -491,7 +493,7 @@ fn few<I: Isa, F: Format>(
             }
         }
         let (lanes, columns) = lanes(p, &rows);
-        for (t, sums) in sums.chunks_exact(stride).take(m).enumerate() {
+        for (t, sums) in sums.chunks_exact(stride).enumerate() {
             let total = total::<I, F>(sums);
             out.row_mut(t)[columns.clone()].copy_from_slice(&total[lanes.clone()]);
         }

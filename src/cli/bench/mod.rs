@@ -15,17 +15,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use sharpi_compile::Model;
 use sharpi_compile::generate::check_prompt;
-use sharpi_compile::{CompileOptions, Model};
+use sharpi_passes::Options;
 
 use super::draft_vocab::DraftVocabArgs;
+use super::exec_args::{MOST_THREADS, WeightArgs};
 use super::failure::Failure;
 use super::ids::{self, Ids};
 use super::interrupt;
 use super::lower_args::CacheType;
 use super::model_arg;
 use super::progress::Progress;
-use super::run::MOST_THREADS;
 use super::spec::{DISABLE, no_head};
 use super::trace::is_set;
 use numbers::Numbers;
@@ -76,6 +77,8 @@ pub(super) struct Bench {
     /// Threads to compute with [default: as many as the machine runs at once]
     #[arg(short, long, value_name = "N", value_parser = numbers::parse_positive)]
     threads: Vec<Numbers>,
+    #[command(flatten)]
+    weights: WeightArgs,
     /// Most tokens that the MTP head drafts; 0 for no drafting, `auto` for drafts of a length that
     /// is chosen for each. Prompts are measured without it
     #[arg(long, value_name = "N", default_value = "0", value_parser = test::parse_drafting)]
@@ -271,11 +274,10 @@ impl Bench {
             .says(format!("compiling {}", described.model_type));
         let context = tests.iter().map(Test::context).max().unwrap_or(1);
         let rows = 1 + tests.iter().map(|t| t.drafting.n_max).max().unwrap_or(0);
-        let options = CompileOptions {
-            lower: setups[0].lower(context, rows, self.vocabulary.read()?),
-            ..CompileOptions::default()
-        };
-        let executable = Arc::new(opened.model.compile(&options)?);
+        let lower = setups[0].lower(context, rows, self.vocabulary.read()?);
+        let threads = setups[0].n_threads;
+        let executable = (self.weights).compile(&opened.model, lower, Options::default(), threads);
+        let executable = Arc::new(executable?);
         for setup in setups {
             let runner = Runner {
                 executable: &executable,

@@ -121,6 +121,7 @@ impl Bench<'_> {
             } else {
                 0
             },
+            ..SessionOptions::default()
         };
         let mut session = Session::new(self.executable.clone(), &options)?;
         if self.warmup {
