@@ -36,7 +36,7 @@ pub(crate) trait Isa: Columns {
     /// 16 × f32.
     type F: Copy;
 
-    /// Tokens whose sums the integer kernels should hold in registers for a wide run.
+    /// Sums of sixteen rows that the integer kernels should hold in registers.
     const WIDE: usize;
     /// Rows, and tokens, whose sums the float kernels should hold in registers.
     const FLOAT_TILE: usize;
@@ -154,7 +154,7 @@ fn halves(x: i32) -> [i32; 2] {
 
 impl Isa for Scalar {
     type F = [f32; 16];
-    const WIDE: usize = 4;
+    const WIDE: usize = 1;
     const FLOAT_TILE: usize = 2;
 
     #[inline(always)]

@@ -272,10 +272,14 @@ impl Act<'_> {
         }
     }
 
+    /// Four bytes from `at` on. A check of bounds in the innermost loop would cost as much as
+    /// the product.
     #[inline(always)]
     fn int(&self, at: usize) -> i32 {
-        let four = &self.0[at..at + 4];
-        i32::from_le_bytes(four.try_into().expect("four bytes"))
+        debug_assert!(at + 4 <= self.0.len());
+        // SAFETY: a block is as long as `layout` says, and each of the callers below stays within:
+        // quants end where the block or its sums begin, there are eight pairs of those.
+        i32::from_le_bytes(unsafe { self.0.as_ptr().add(at).cast::<[u8; 4]>().read() })
     }
 
     #[inline(always)]
@@ -484,7 +488,8 @@ fn few<I: Isa, F: Format>(
                 }};
             }
             while t < m {
-                match m - t {
+                // Portable code gains nothing by several at once.
+                match if I::WIDE == 1 { 1 } else { m - t } {
                     1 => tokens!(1),
                     2 => tokens!(2),
                     3 => tokens!(3),
@@ -567,7 +572,7 @@ fn one_panel<I: Isa, F: Format>(
         while I::WIDE == 12 && t + 12 <= m {
             tokens!(12);
         }
-        while t + 4 <= m {
+        while I::WIDE >= 4 && t + 4 <= m {
             tokens!(4);
         }
         while t < m {
