@@ -2,7 +2,7 @@
 //!
 //! Of a panel's blocks come first the columns, block by block: column `i` is bytes
 //! `4i .. 4i + 4` of the sixteen rows' blocks, row after row. Where two bytes of a block stand
-//! apart ([`Format::WORD`]), those follow, again block by block. A panel takes the bytes of its
+//! apart (`Format::WORD`), those follow, again block by block. A panel takes the bytes of its
 //! rows, rounded up to a cache line; rows that a last panel lacks are zeros.
 
 use super::isa::Isa;

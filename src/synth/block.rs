@@ -27,7 +27,14 @@ pub(super) fn random(ty: GgmlType, count: usize, std: f64, random: &mut impl Rng
         match ty {
             GgmlType::Q4_K => scale_with_minimum(block, 16, std),
             GgmlType::Q5_K => scale_with_minimum(block, 32, std),
-            GgmlType::Q6_K => scale(block, std / deviation(64)),
+            GgmlType::Q6_K => {
+                scale(block, std / deviation(64));
+                // Quants from -32 to 31 have a mean of half a step: every other sub-block has it
+                // with the other sign.
+                for scale in block[192..208].iter_mut().step_by(2) {
+                    *scale = 0xff;
+                }
+            }
             _ => unreachable!("{ty} is not filled at random"),
         }
     }
