@@ -53,7 +53,7 @@ pub use merge_projections::MergeProjections;
 pub use options::{Options, Verify};
 pub use pass::{Context, Decisions, Pass, PassError, Stats};
 pub use pipeline::{PassInfo, passes, passes_table};
-pub use plan_memory::{ALIGNMENT, MemoryPlan, Placement, PlanMemory};
+pub use plan_memory::{ALIGNMENT, MemoryPlan, Placement, PlanMemory, live_steps};
 pub use print::{print_planned, print_snapshot};
 pub use quantize_activations::QuantizeActivations;
 pub use report::{PassReport, Report};

@@ -8,9 +8,10 @@
 //! nothing else reads the operand in that step or later: see [`in_place`].
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use indexmap::IndexMap;
-use sharpi_ir::{Dim, Graph, Operand, Symbol, Value};
+use sharpi_ir::{Dim, Graph, NodeId, Operand, Symbol, Value};
 
 use crate::facts::in_place;
 use crate::flow::Flow;
@@ -76,7 +77,7 @@ impl Pass for PlanMemory {
 
 fn plan(graph: &Graph, schedule: &Schedule) -> Result<MemoryPlan, PassError> {
     let flow = Flow::new(graph)?;
-    let lifetimes = lifetimes(graph, &flow, schedule)?;
+    let lifetimes = lifetimes(graph, &flow, &schedule.steps)?;
     let homes = homes(graph, &flow, &lifetimes);
     let home = |v: Value| homes.get(&v).copied().unwrap_or(v);
     let mut sum_bytes = 0usize;
@@ -112,6 +113,21 @@ fn plan(graph: &Graph, schedule: &Schedule) -> Result<MemoryPlan, PassError> {
     })
 }
 
+/// The steps in which the bytes of each value are taken, views left out.
+///
+/// # Errors
+/// Steps that leave out an op, or a graph with a cycle.
+pub fn live_steps(
+    graph: &Graph,
+    steps: &[Vec<NodeId>],
+) -> Result<IndexMap<Value, RangeInclusive<usize>>, PassError> {
+    let lifetimes = lifetimes(graph, &Flow::new(graph)?, steps)?;
+    Ok(lifetimes
+        .into_iter()
+        .map(|(v, life)| (v, life.first..=life.last))
+        .collect())
+}
+
 /// Steps at which a buffer's bytes are taken.
 struct Lifetime {
     first: usize,
@@ -123,9 +139,10 @@ struct Lifetime {
 fn lifetimes(
     graph: &Graph,
     flow: &Flow,
-    schedule: &Schedule,
+    steps: &[Vec<NodeId>],
 ) -> Result<IndexMap<Value, Lifetime>, PassError> {
-    let steps = schedule.steps.iter().enumerate();
+    let end = steps.len();
+    let steps = steps.iter().enumerate();
     let step_of: HashMap<_, _> = steps
         .flat_map(|(step, ops)| ops.iter().map(move |op| (*op, step)))
         .collect();
@@ -154,7 +171,6 @@ fn lifetimes(
             read(&mut lifetimes, v, step);
         }
     }
-    let end = schedule.steps.len();
     for v in graph.outputs().values() {
         read(&mut lifetimes, &flow.buffer(*v), end);
     }

@@ -17,6 +17,7 @@ mod ids;
 mod inspect;
 mod interrupt;
 mod lower_args;
+mod memory;
 mod model_arg;
 mod module_file;
 mod parity;
@@ -24,6 +25,7 @@ mod pass_args;
 mod passes;
 mod progress;
 mod prompt;
+mod range;
 mod record;
 mod reduce;
 mod run;
@@ -75,6 +77,8 @@ enum Command {
     Synth(synth::SynthArgs),
     /// Work out what ops cost, and the speed that this machine allows
     Cost(cost::CostArgs),
+    /// Work out the memory that a context takes, and the largest that fits
+    Memory(memory::Memory),
     /// Measure how fast this machine reads memory and multiplies
     Hwbench(hwbench::Hwbench),
     /// List the passes of the compiler in the order they run
@@ -112,6 +116,7 @@ impl Command {
             Command::Detokenize(args) => args.run(out),
             Command::Synth(args) => args.run(out),
             Command::Cost(args) => args.run(out),
+            Command::Memory(args) => args.run(out),
             Command::Hwbench(args) => args.run(out),
             Command::Passes(args) => args.run(out),
             Command::Reduce(args) => args.run(out),

@@ -15,6 +15,7 @@ pub(super) fn si(value: f64, unit: &str) -> String {
     let prefix = PREFIXES[(thousands + ONES) as usize];
     let scaled = value / 1000f64.powi(thousands);
     let decimals = match scaled.abs() {
+        x if thousands == 0 && x.fract() == 0.0 => 0,
         x if x >= 99.95 => 0,
         x if x >= 9.995 => 1,
         _ => 2,
@@ -32,7 +33,8 @@ mod tests {
     fn numbers_have_three_digits_and_the_prefix_that_fits() {
         for (value, text) in [
             (0.0, "0 B"),
-            (1.0, "1.00 B"),
+            (1.0, "1 B"),
+            (1.5, "1.50 B"),
             (999.9, "1.00 kB"),
             (999.4, "999 B"),
             (15.83e9, "15.8 GB"),

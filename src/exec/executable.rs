@@ -11,7 +11,9 @@ use sharpi_ir::{
 };
 use sharpi_passes::{Compiled, Plan, Report};
 
-use super::load::{LoadOptions, LoadReport, Progress, load};
+use super::footprint::StateBytes;
+use super::load::{LoadOptions, LoadReport, Progress, load, packed_bytes};
+use super::session::SessionOptions;
 use crate::error::Error;
 use crate::gguf::Gguf;
 use crate::kernels::ops::{Axis, BindError, Bound, Kernel, Slot, State, Weight, bind};
@@ -21,6 +23,7 @@ pub struct Executable {
     compiled: Compiled,
     pub(super) graphs: IndexMap<String, BoundGraph>,
     loading: LoadReport,
+    packed_bytes: usize,
 }
 
 /// A graph whose ops know where their operands lie.
@@ -73,7 +76,30 @@ impl Executable {
             compiled,
             graphs,
             loading,
+            packed_bytes: packed_bytes(&matrices),
         })
+    }
+
+    /// Bytes that the matrices take in the layout of the kernels, loaded or not.
+    pub(super) fn packed_bytes(&self) -> usize {
+        self.packed_bytes
+    }
+
+    /// Bytes of the values of a run.
+    pub(super) fn arena_bytes(&self) -> usize {
+        let graphs = self.graphs.values();
+        graphs.map(|g| g.arena_bytes).max().unwrap_or(0)
+    }
+
+    /// Bytes of every state of a session.
+    pub(super) fn states(&self, options: &SessionOptions) -> impl Iterator<Item = StateBytes> {
+        let log_bytes = |id| {
+            let graphs = self.graphs.values();
+            let logs = graphs.filter_map(|g| g.rollback.get(&id));
+            logs.copied().max().unwrap_or(0)
+        };
+        let states = self.compiled.module.symbols.states();
+        states.map(move |(id, _, ty)| StateBytes::new(ty, options, log_bytes(id)))
     }
 
     /// What loading the weights took.

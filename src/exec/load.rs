@@ -101,22 +101,15 @@ pub(super) fn load(
     if !options.repack {
         return Ok(LoadReport::default());
     }
-    // What is the start of another weight lies in its memory.
-    let whole = |part: &Weight| weights.iter().find(|whole| part.is_start_of(whole));
-    let (starts, weights): (Vec<_>, Vec<_>) =
-        (weights.iter().cloned()).partition(|weight| whole(weight).is_some());
-    let places: Vec<usize> = weights
-        .iter()
-        .scan(0, |next: &mut usize, weight| {
-            let place = *next;
-            *next = (place + weight.packed_bytes()).next_multiple_of(64);
-            Some(place)
-        })
-        .collect();
-    let bytes = match (weights.last(), places.last()) {
-        (Some(weight), Some(place)) => place + weight.packed_bytes(),
-        _ => return Ok(LoadReport::default()),
-    };
+    let Layout {
+        weights,
+        places,
+        starts,
+        bytes,
+    } = Layout::new(weights);
+    if bytes == 0 {
+        return Ok(LoadReport::default());
+    }
     check_memory(bytes)?;
     let memory = |source| LoadError::Memory { bytes, source };
     let mut pages = Pages::new(bytes).map_err(memory)?;
@@ -140,6 +133,41 @@ pub(super) fn load(
         bytes: bytes as u64,
         time: start.elapsed(),
     })
+}
+
+/// Where weights come to lie: one after another.
+struct Layout {
+    weights: Vec<Arc<Weight>>,
+    /// Where each begins, in bytes.
+    places: Vec<usize>,
+    /// Weights that are the start of one of the others, and lie in its memory.
+    starts: Vec<Arc<Weight>>,
+    bytes: usize,
+}
+
+impl Layout {
+    fn new(weights: &[Arc<Weight>]) -> Layout {
+        let is_start = |part: &Weight| weights.iter().any(|whole| part.is_start_of(whole));
+        let all = weights.iter().cloned();
+        let (starts, weights): (Vec<_>, Vec<_>) = all.partition(|weight| is_start(weight));
+        let (mut places, mut bytes) = (Vec::with_capacity(weights.len()), 0usize);
+        for weight in &weights {
+            let place = bytes.next_multiple_of(64);
+            places.push(place);
+            bytes = place + weight.packed_bytes();
+        }
+        Layout {
+            weights,
+            places,
+            starts,
+            bytes,
+        }
+    }
+}
+
+/// Bytes that these weights take once they are loaded.
+pub(super) fn packed_bytes(weights: &[Arc<Weight>]) -> usize {
+    Layout::new(weights).bytes
 }
 
 fn fill(

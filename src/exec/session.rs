@@ -8,6 +8,7 @@ use crate::kernels::ops::{Axis, Run, Slot};
 use super::call::{Call, Input};
 use super::error::RunError;
 use super::executable::{BoundGraph, Executable};
+use super::footprint::Footprint;
 use super::poison::dead_after_each_step;
 use super::recording::{RecordedRun, Recording};
 use super::region::Workers;
@@ -93,22 +94,15 @@ impl Session {
     /// # Errors
     /// A context that cannot be held, or threads that cannot be started.
     pub fn new(executable: Arc<Executable>, options: &SessionOptions) -> Result<Session, RunError> {
-        let log_bytes = |id| {
-            let logs = executable
-                .graphs
-                .values()
-                .filter_map(|g| g.rollback.get(&id));
-            logs.copied().max().unwrap_or(0)
-        };
-        let types = executable.module().symbols.states();
-        let states: Result<Vec<State>, RunError> = types
-            .map(|(id, _, ty)| State::new(ty, options.context, options.rollback, log_bytes(id)))
+        let states = executable.states(options);
+        let states: Result<Vec<State>, RunError> = states
+            .map(|bytes| State::new(&bytes, options.rollback))
             .collect();
-        let arena_bytes = executable.graphs.values().map(|g| g.arena_bytes).max();
+        let arena_bytes = executable.arena_bytes();
         Ok(Session {
             workers: Workers::new(options.threads, options.pin)?,
             states: states?,
-            arena: allocate(arena_bytes.unwrap_or(0) as u128)?,
+            arena: allocate(arena_bytes as u128)?,
             options: *options,
             watcher: None,
             recording: None,
@@ -156,6 +150,19 @@ impl Session {
             state.restore(saved);
         }
         Ok(())
+    }
+
+    /// The memory that the session holds, and that of the weights it reads, as far as they are
+    /// loaded.
+    pub fn footprint(&self) -> Footprint {
+        let mut footprint = Footprint {
+            packed_weights: self.executable.loading().bytes.into(),
+            arena: self.arena.len() as u128,
+            ..Footprint::default()
+        };
+        let states = self.states.iter().map(State::bytes);
+        states.for_each(|bytes| footprint.count(&bytes));
+        footprint
     }
 
     /// The compiled model.

@@ -1,11 +1,10 @@
 //! What a session keeps between runs.
 
-use sharpi_ir::{Dim, StateType};
-
 use crate::kernels::memory::Arena;
 use crate::kernels::ops::{Recurrent, StateView};
 
 use super::error::RunError;
+use super::footprint::StateBytes;
 
 /// One state with its memory, and how many tokens it has seen.
 pub(super) struct State {
@@ -42,41 +41,43 @@ pub(super) struct Saved {
 }
 
 impl State {
-    /// A fresh state, for `context` positions, of which the last `capacity` tokens of a run can be
-    /// taken back; a token takes `log_bytes` in the log.
-    pub(super) fn new(
-        ty: &StateType,
-        context: usize,
-        capacity: usize,
-        log_bytes: usize,
-    ) -> Result<State, RunError> {
-        let memory = match ty {
-            StateType::Recurrent(t) => {
-                let sizes = t.shape.iter().map(|d| match d {
-                    Dim::Fixed(n) => *n as u128,
-                    Dim::Sym(_) => 1,
-                });
-                Memory::Recurrent {
-                    values: allocate(sizes.product::<u128>() * 4)?,
-                    log: allocate(capacity as u128 * log_bytes as u128)?,
-                    capacity,
-                    side: 0,
-                }
-            }
-            StateType::Kv { k, v, heads, dim } => {
-                let row = [k, v].map(|ty| heads * dim / ty.block_len() * ty.block_bytes());
-                Memory::Kv {
-                    k: allocate(context as u128 * row[0] as u128)?,
-                    v: allocate(context as u128 * row[1] as u128)?,
-                    row,
-                }
-            }
+    /// A fresh state of these bytes, of which the last `capacity` tokens of a run can be taken
+    /// back.
+    pub(super) fn new(bytes: &StateBytes, capacity: usize) -> Result<State, RunError> {
+        let memory = match *bytes {
+            StateBytes::Recurrent { values, log } => Memory::Recurrent {
+                values: allocate(values)?,
+                log: allocate(log)?,
+                capacity,
+                side: 0,
+            },
+            StateBytes::Kv { k, v, row } => Memory::Kv {
+                k: allocate(k)?,
+                v: allocate(v)?,
+                row,
+            },
         };
         Ok(State {
             memory,
             consumed: 0,
             pending: 0,
         })
+    }
+
+    /// The bytes that it holds.
+    pub(super) fn bytes(&self) -> StateBytes {
+        let size = |arena: &Arena| arena.len() as u128;
+        match &self.memory {
+            Memory::Recurrent { values, log, .. } => StateBytes::Recurrent {
+                values: size(values),
+                log: size(log),
+            },
+            Memory::Kv { k, v, row } => StateBytes::Kv {
+                k: size(k),
+                v: size(v),
+                row: *row,
+            },
+        }
     }
 
     /// As before the first token.

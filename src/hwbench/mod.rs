@@ -1,7 +1,7 @@
 //! Measures what this machine can do at most: how fast it reads memory and multiplies.
 //!
-//! Threads work piece after piece for a while, and the moment counts in which they got the most done
-//! together: whatever else runs on the machine only ever slows them down. The result is kept in the user's cache directory ([`kept`], [`keep`]).
+//! Threads work piece after piece for a while, and only moments count in which none of them had to
+//! stop for whatever else runs on the machine. The result is kept in the user's cache directory ([`kept`], [`keep`]).
 
 mod arithmetic;
 mod keep;
@@ -19,11 +19,13 @@ pub use keep::{keep, kept};
 
 /// A rate is measured for so long.
 const BUDGET: Duration = Duration::from_millis(200);
-/// The moment that counts: short enough for all threads to go undisturbed on a machine with other
+/// A moment: short enough for all threads to go undisturbed now and then on a machine with other
 /// work.
 const MOMENT: Duration = Duration::from_millis(3);
 /// A piece of work lasts about this long: many fit into a moment, and the clock does not matter.
 const PIECE: Duration = Duration::from_micros(50);
+/// A thread had to stop where a piece took so many times as long as most of its pieces.
+const STOPPED: u32 = 4;
 /// All counts of threads up to this one are measured, of larger ones those that double it.
 const EVERY_COUNT: usize = 8;
 
@@ -109,45 +111,63 @@ fn pool(threads: usize) -> Result<ThreadPool, HwbenchError> {
     })
 }
 
-/// Pieces a second that all threads of the pool together get done at best. `piece` is told the
-/// thread and how many pieces it has done.
+/// Pieces a second that all threads of the pool together get done while none has to stop. `piece`
+/// is told the thread and how many pieces it has done.
 fn rate(pool: &ThreadPool, piece: impl Fn(usize, usize) + Sync) -> f64 {
     let start = Instant::now();
     let ends = pool.broadcast(|worker| {
-        let mut ends = Vec::new();
-        while start.elapsed() < BUDGET || ends.len() < 2 {
+        let mut ends = vec![start.elapsed()];
+        while start.elapsed() < BUDGET || ends.len() < 3 {
             piece(worker.index(), ends.len());
             ends.push(start.elapsed());
         }
         ends
     });
-    let mut ends: Vec<Duration> = ends.into_iter().flatten().collect();
-    ends.sort_unstable();
-    most_in_a_moment(&ends)
+    undisturbed(&ends)
 }
 
-/// Pieces a second in the moment, from the end of one piece to that of another, in which most were
-/// done; of all of them where no moment has passed.
-fn most_in_a_moment(ends: &[Duration]) -> f64 {
-    let per_second = |from: usize, to: usize| {
-        let seconds = (ends[to] - ends[from]).as_secs_f64();
-        (to - from) as f64 / seconds.max(1e-9)
-    };
-    let mut to = 0;
-    let moments = (0..ends.len()).map_while(|from| {
-        while ends[to] < ends[from] + MOMENT {
-            to += 1;
-            if to == ends.len() {
-                return None;
-            }
+/// The median rate of the moments in which no thread stopped; where there is none, that of the best
+/// moment. `ends` are the times between the pieces of each thread.
+fn undisturbed(ends: &[Vec<Duration>]) -> f64 {
+    let mut stops: Vec<(Duration, Duration)> = ends.iter().flat_map(|ends| stops(ends)).collect();
+    stops.sort_unstable();
+    let mut all: Vec<Duration> = ends.iter().flat_map(|ends| &ends[1..]).copied().collect();
+    all.sort_unstable();
+    let begin = ends.iter().map(|ends| ends[0]).max().unwrap_or_default();
+    let (mut quiet, mut best) = (Vec::new(), 0f64);
+    let mut from = all.partition_point(|end| *end < begin);
+    while from < all.len() {
+        let to = all.partition_point(|end| *end < all[from] + MOMENT);
+        if to == all.len() {
+            break;
         }
-        Some(per_second(from, to))
-    });
-    let best = moments.fold(0.0, f64::max);
-    match best > 0.0 {
-        true => best,
-        false => per_second(0, ends.len() - 1),
+        let rate = (to - from) as f64 / (all[to] - all[from]).as_secs_f64();
+        best = best.max(rate);
+        let mut beside = stops.iter().take_while(|(start, _)| *start < all[to]);
+        if beside.all(|(_, end)| *end <= all[from]) {
+            quiet.push(rate);
+        }
+        from = to;
     }
+    quiet.sort_unstable_by(f64::total_cmp);
+    match quiet.get(quiet.len() / 2) {
+        Some(median) => *median,
+        None if best > 0.0 => best,
+        // Not even a moment has passed.
+        None => all.len() as f64 / all.last().map_or(1.0, |end| (*end - begin).as_secs_f64()),
+    }
+}
+
+/// Pieces of one thread within which it stopped, and the time behind its last one.
+fn stops(ends: &[Duration]) -> Vec<(Duration, Duration)> {
+    let mut taken: Vec<Duration> = ends.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    taken.sort_unstable();
+    let most = taken
+        .get(taken.len() / 2)
+        .map_or(Duration::MAX, |median| *median * STOPPED);
+    let pairs = ends.windows(2).filter(|pair| pair[1] - pair[0] > most);
+    let rest = ends.last().map(|end| (*end, Duration::MAX));
+    pairs.map(|pair| (pair[0], pair[1])).chain(rest).collect()
 }
 
 /// The processor's name for itself.
@@ -181,15 +201,29 @@ mod tests {
         assert_eq!(thread_counts(24), [1, 2, 3, 4, 5, 6, 7, 8, 16, 24]);
     }
 
+    /// Ends of pieces that begin at `from` and take `each` microseconds.
+    fn pieces(from: u64, each: u64, count: u64) -> Vec<Duration> {
+        let end = |i| Duration::from_micros(from + i * each);
+        (0..=count).map(end).collect()
+    }
+
     #[test]
-    fn the_moment_counts_in_which_most_was_done() {
-        let at = |millis: &[u64]| {
-            let ends: Vec<Duration> = millis.iter().map(|n| Duration::from_millis(*n)).collect();
-            most_in_a_moment(&ends)
-        };
-        assert_eq!(at(&[0, 10, 20, 21, 22, 23, 40]), 1000.0);
-        assert_eq!(at(&[0, 10, 20]), 100.0);
-        // No moment has passed.
-        assert_eq!(at(&[0, 1, 2]), 1000.0);
+    fn moments_in_which_a_thread_stops_do_not_count() {
+        // Alone the first thread would be faster; together each takes 100 µs for a piece.
+        let mut first = pieces(0, 100, 100);
+        first.extend(pieces(10_050, 50, 200));
+        let mut second = pieces(0, 100, 100);
+        second.extend(pieces(20_100, 100, 10));
+        let rate = undisturbed(&[first, second]);
+        assert!((rate / 20_000.0 - 1.0).abs() < 0.05, "{rate}");
+    }
+
+    #[test]
+    fn a_rate_is_found_where_there_was_never_quiet() {
+        let stopping: Vec<Duration> = (0..100).map(|i| Duration::from_micros(i * i * i)).collect();
+        let found = undisturbed(&[pieces(0, 100, 1000), stopping]);
+        assert!(found >= 10_000.0 * 0.95, "{found}");
+        let short = undisturbed(&[pieces(0, 100, 5)]);
+        assert!((short / 10_000.0 - 1.0).abs() < 0.01, "{short}");
     }
 }

@@ -11,6 +11,11 @@ const LINE: usize = 64;
 #[repr(align(64))]
 struct Aligned;
 
+/// What an [`Arena`] of so many bytes takes.
+pub(crate) fn whole_lines(bytes: u128) -> u128 {
+    bytes.next_multiple_of(LINE as u128)
+}
+
 /// Zeroed bytes, 64-byte aligned. The system provides pages as they are first written.
 pub struct Arena {
     first: NonNull<u8>,

@@ -8,6 +8,7 @@ mod diffs;
 mod fake_server;
 mod graphs;
 mod listings;
+mod memory;
 mod parity;
 mod reduce;
 mod run;

@@ -22,6 +22,7 @@ use sharpi_passes::{Options, Report, Snapshot, Stage, pipeline};
 use super::failure::Failure;
 use super::module_file;
 use super::pass_args::PassArgs;
+use super::range::range;
 use super::write_json;
 use diff::Side;
 use picture::{Picture, View};
@@ -50,7 +51,7 @@ pub(super) struct DumpGraph {
     #[arg(long, conflicts_with = "diff")]
     pass_stats: bool,
     /// Only the ops of these blocks, such as 0-3 or 5
-    #[arg(long, value_name = "A-B", value_parser = layers)]
+    #[arg(long, value_name = "A-B", value_parser = range)]
     layers: Option<RangeInclusive<usize>>,
     /// Show every layer, also those that equal others
     #[arg(long)]
@@ -217,13 +218,4 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         let message = format!("cannot write {}: {error}", path.display());
         Failure::plain(message, "choose a file that can be written to with -o")
     })
-}
-
-/// Reads `2-5` or `3`.
-fn layers(text: &str) -> Result<RangeInclusive<usize>, String> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (first.trim().parse(), last.trim().parse()) {
-        (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
-        _ => Err("expected blocks such as 0-3 or 5".into()),
-    }
 }

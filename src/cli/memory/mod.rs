@@ -1,0 +1,215 @@
+//! `memory`: what a session takes, and which context fits. Of the model only the header is read.
+
+mod picture;
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+
+use bytesize::ByteSize;
+use serde::Serialize;
+use sharpi_compile::exec::{Footprint, LoadOptions};
+use sharpi_compile::{CompileOptions, Executable, Model, SessionOptions};
+
+use super::failure::Failure;
+use super::lower_args::LowerArgs;
+use super::model_arg::ModelArg;
+use super::pass_args::PassArgs;
+use super::range::range;
+use super::table::Table;
+use super::units::si;
+use super::write_json;
+
+#[derive(clap::Args)]
+pub(super) struct Memory {
+    #[command(flatten)]
+    model: ModelArg,
+    /// Tokens that prompt and text can have together
+    #[arg(short, long, value_name = "N", default_value = "4096")]
+    ctx_size: NonZeroUsize,
+    /// Most tokens in a draft; 0 for no drafting
+    #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u16).range(0..=64))]
+    spec_draft_n_max: u16,
+    /// Weights stay in the mapped file
+    #[arg(long)]
+    no_repack: bool,
+    /// Also tell the largest context that fits into so many bytes, such as 16G or 24GiB
+    #[arg(long, value_name = "BYTES")]
+    fit: Option<ByteSize>,
+    /// The graph whose values are drawn
+    #[arg(long, value_name = "NAME", default_value = "trunk", value_parser = ["trunk", "mtp"])]
+    graph: String,
+    /// Steps to draw, such as 20-35 [default: the first ones]
+    #[arg(long, value_name = "A-B", value_parser = range)]
+    steps: Option<RangeInclusive<usize>>,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    lower: LowerArgs,
+    #[command(flatten)]
+    passes: PassArgs,
+}
+
+/// What is known, for programs.
+#[derive(Serialize)]
+struct Document<'a> {
+    context: usize,
+    rollback_tokens: usize,
+    /// Bytes of the model file.
+    mapped: u64,
+    #[serde(flatten)]
+    footprint: Footprint,
+    total: u128,
+    /// With --fit, the largest context.
+    fit: Option<Fit>,
+    arena: &'a [picture::Arena],
+}
+
+/// The largest context that fits into so many bytes.
+#[derive(Serialize)]
+struct Fit {
+    bytes: u64,
+    /// `None` where not even one token fits.
+    context: Option<usize>,
+    /// The largest that the model was trained for; no larger one is looked at.
+    trained: usize,
+}
+
+impl Memory {
+    pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let model = self.model.open()?;
+        let executable = self.executable(&model)?;
+        let options = self.session_options();
+        let mut footprint = executable.footprint(&options);
+        if self.no_repack {
+            footprint.packed_weights = 0;
+        }
+        let fit = self
+            .fit
+            .map(|ByteSize(bytes)| self.fit(&model, &executable, bytes));
+        let fit = fit.transpose()?;
+        let arenas = picture::arenas(&executable)?;
+        if self.json {
+            return write_json(
+                out,
+                &Document {
+                    context: options.context,
+                    rollback_tokens: options.rollback,
+                    mapped: model.gguf().file_bytes(),
+                    footprint,
+                    total: footprint.total(),
+                    fit,
+                    arena: &arenas,
+                },
+            );
+        }
+        let arena = arenas.iter().find(|a| a.graph == self.graph);
+        let arena = arena.ok_or_else(|| {
+            Failure::plain(
+                format!("the model has no graph `{}`", self.graph),
+                "only a file with a multi-token-prediction head has `mtp`",
+            )
+        })?;
+        let picture = picture::draw(arena, self.steps.clone())?;
+        self.write_sums(&model, &footprint, out)?;
+        if let Some(fit) = fit {
+            write_fit(&fit, out)?;
+        }
+        Ok(write!(out, "\n{picture}")?)
+    }
+
+    /// Bound to the weights, none of which is loaded.
+    fn executable(&self, model: &Model) -> Result<Executable, Failure> {
+        let rows = 1 + usize::from(self.spec_draft_n_max);
+        Ok(model.compile(&CompileOptions {
+            lower: self.lower.options(self.ctx_size.get(), rows),
+            passes: self.passes.options(),
+            load: LoadOptions {
+                repack: false,
+                lock: false,
+            },
+        })?)
+    }
+
+    fn session_options(&self) -> SessionOptions {
+        let drafts = usize::from(self.spec_draft_n_max);
+        SessionOptions {
+            context: self.ctx_size.get(),
+            // A draft is verified together with the token before it.
+            rollback: if drafts > 0 { 1 + drafts } else { 0 },
+            ..SessionOptions::default()
+        }
+    }
+
+    fn fit(&self, model: &Model, executable: &Executable, bytes: u64) -> Result<Fit, Failure> {
+        let trained = model.hparams()?.context_length;
+        let options = self.session_options();
+        let packed = !self.no_repack;
+        let context = executable.largest_context(&options, packed, bytes.into(), trained);
+        Ok(Fit {
+            bytes,
+            context,
+            trained,
+        })
+    }
+
+    fn write_sums(
+        &self,
+        model: &Model,
+        footprint: &Footprint,
+        out: &mut impl Write,
+    ) -> Result<(), Failure> {
+        let options = self.session_options();
+        let mapped = si(model.gguf().file_bytes() as f64, "B");
+        let tokens = options.context as u128;
+        let weights = match self.no_repack {
+            true => format!("in the mapped file of {mapped}, which the system reads as needed"),
+            false => format!("the mapped file of {mapped} does not count: it can leave memory"),
+        };
+        let each = si((footprint.kv / tokens) as f64, "B");
+        let rows = [
+            ("weights, packed", footprint.packed_weights, weights),
+            (
+                "K/V caches",
+                footprint.kv,
+                format!("{each} for each of {tokens} tokens"),
+            ),
+            ("recurrent states", footprint.recurrent, String::new()),
+            (
+                "rollback log",
+                footprint.rollback,
+                format!("{} tokens", options.rollback),
+            ),
+            (
+                "arena",
+                footprint.arena,
+                format!("values of a run of {} tokens", self.batch()),
+            ),
+            ("all", footprint.total(), String::new()),
+        ];
+        let mut table = Table::new(["", " memory", ""], 3);
+        for (what, bytes, note) in rows {
+            table.line([what.into(), format!("{:>7}", si(bytes as f64, "B")), note]);
+        }
+        Ok(table.write(out)?)
+    }
+
+    /// Most tokens of a run.
+    fn batch(&self) -> usize {
+        let rows = 1 + usize::from(self.spec_draft_n_max);
+        self.lower.options(self.ctx_size.get(), rows).max_tokens
+    }
+}
+
+fn write_fit(fit: &Fit, out: &mut impl Write) -> Result<(), Failure> {
+    let bytes = ByteSize(fit.bytes);
+    let what = match fit.context {
+        Some(context) if context == fit.trained => {
+            format!("a context of {context} tokens, as many as the model was trained for")
+        }
+        Some(context) => format!("a context of {context} tokens"),
+        None => "no context at all".into(),
+    };
+    Ok(writeln!(out, "into {bytes} fits {what}")?)
+}
