@@ -9,7 +9,7 @@ use sharpi_compile::cost::{
     Ceilings, Cost, Forecast, Question, Rates, RunShape, forecast, of, of_graph,
 };
 use sharpi_compile::ir::{Module, Op};
-use sharpi_compile::lower::LowerOptions;
+use sharpi_compile::lower::{DraftVocabulary, LowerOptions};
 use sharpi_compile::passes::{Options, Stage, run_until};
 
 fn at_stage(model: &Model, stage: Stage) -> Module {
@@ -135,6 +135,20 @@ fn a_draft_step_of_the_27b_costs_a_twelfth_of_a_pass_most_of_it_the_head() {
         .map(|n| of(head, n, &module.symbols, &decode(0)))
         .sum();
     near(output.memory_bytes() / step.memory_bytes(), 0.80, 0.03);
+}
+
+#[test]
+fn a_draft_step_among_32_thousand_ids_costs_a_fortieth_of_a_pass() {
+    let options = LowerOptions {
+        draft_vocabulary: Some(DraftVocabulary::First(32_768)),
+        ..LowerOptions::default()
+    };
+    let module = header_only::dense_27b(64).lower(&options).expect("graphs");
+    let snapshot = run_until(module, Stage::Planned, &Options::default()).expect("a stage");
+    let module = snapshot.module;
+    let step = of_graph(&module.graphs["mtp"], &module.symbols, &decode(0));
+    let pass = of_trunk(&module, decode(0));
+    near(step.memory_bytes() / pass.memory_bytes(), 0.025, 0.06);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sharpi_compile::exec::LoadOptions;
 use sharpi_compile::ir::DType;
-use sharpi_compile::lower::LowerOptions;
+use sharpi_compile::lower::{DraftVocabulary, LowerOptions};
 use sharpi_compile::passes::{Options, compile, live_steps};
 use sharpi_compile::{CompileOptions, Executable, Session, SessionOptions};
 
@@ -43,6 +43,7 @@ fn a_session_takes_the_memory_that_was_worked_out_for_it() {
                 cache_v: v,
                 max_tokens: 100,
                 max_rows: 3,
+                ..LowerOptions::default()
             };
             let compile = CompileOptions {
                 lower,
@@ -85,6 +86,30 @@ fn packed_matrices_take_the_bytes_that_they_have_in_the_file() {
     let packed = unloaded_27b().footprint(&options(1, 0)).packed_weights;
     // Up to a cache line more for each.
     assert!(u128::from(in_file) <= packed && packed < u128::from(in_file) + (1 << 20));
+}
+
+#[test]
+fn drafting_among_the_first_ids_takes_no_memory_of_its_own() {
+    let packed = |draft_vocabulary| {
+        let lower = LowerOptions {
+            draft_vocabulary,
+            ..LowerOptions::default()
+        };
+        let compile = CompileOptions {
+            lower,
+            ..CompileOptions::default()
+        };
+        let model = support::model("tiny-dense-Q4_K_M");
+        let executable = model.compile(&compile).expect("a plan");
+        assert_eq!(
+            u128::from(executable.loading().bytes),
+            executable.footprint(&options(1, 0)).packed_weights
+        );
+        executable.loading().bytes
+    };
+    assert_eq!(packed(Some(DraftVocabulary::First(512))), packed(None));
+    let listed = DraftVocabulary::Ids((500..1012).collect());
+    assert!(packed(Some(listed)) > packed(None));
 }
 
 #[test]

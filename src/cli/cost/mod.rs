@@ -13,6 +13,7 @@ use sharpi_compile::lower::LowerOptions;
 use sharpi_passes::{Stage, run_until};
 
 use super::ceilings::CeilingsArg;
+use super::draft_vocab::DraftVocabArgs;
 use super::failure::Failure;
 use super::lower_args::LowerArgs;
 use super::model_arg::ModelArg;
@@ -57,6 +58,8 @@ pub(super) struct CostArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    vocabulary: DraftVocabArgs,
+    #[command(flatten)]
     ceilings: CeilingsArg,
     #[command(flatten)]
     lower: LowerArgs,
@@ -76,7 +79,9 @@ impl CostArgs {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
         let model = self.model.open()?;
         let most = LowerOptions::default().max_rows;
-        let module = model.lower(&self.lower.options(usize::MAX, most))?;
+        let mut options = self.lower.options(usize::MAX, most);
+        options.draft_vocabulary = self.vocabulary.read()?;
+        let module = model.lower(&options)?;
         let module = run_until(module, Stage::Fused, &self.passes.options())?.module;
         let ceilings = self.ceilings.get()?;
         let question = self.question(&ceilings);

@@ -11,6 +11,7 @@ use serde::Serialize;
 use sharpi_compile::exec::{Footprint, LoadOptions};
 use sharpi_compile::{CompileOptions, Executable, Model, SessionOptions};
 
+use super::draft_vocab::DraftVocabArgs;
 use super::failure::Failure;
 use super::lower_args::LowerArgs;
 use super::model_arg::ModelArg;
@@ -30,6 +31,8 @@ pub(super) struct Memory {
     /// Most tokens in a draft; 0 for no drafting
     #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u16).range(0..=64))]
     spec_draft_n_max: u16,
+    #[command(flatten)]
+    vocabulary: DraftVocabArgs,
     /// Weights stay in the mapped file
     #[arg(long)]
     no_repack: bool,
@@ -122,8 +125,10 @@ impl Memory {
     /// Bound to the weights, none of which is loaded.
     fn executable(&self, model: &Model) -> Result<Executable, Failure> {
         let rows = 1 + usize::from(self.spec_draft_n_max);
+        let mut lower = self.lower.options(self.ctx_size.get(), rows);
+        lower.draft_vocabulary = self.vocabulary.read()?;
         Ok(model.compile(&CompileOptions {
-            lower: self.lower.options(self.ctx_size.get(), rows),
+            lower,
             passes: self.passes.options(),
             load: LoadOptions {
                 repack: false,
