@@ -61,6 +61,7 @@ fn ceilings() -> Ceilings {
     Ceilings {
         cpu: "a machine on paper".into(),
         simd: "avx512".into(),
+        disturbed: false,
         rates: vec![Rates {
             threads: 2,
             read_bytes: 38e9,

@@ -38,6 +38,13 @@ pub(super) fn measure() -> Result<Ceilings, Failure> {
         bar.at(done as u64);
     })?;
     drop(bar);
+    if ceilings.disturbed {
+        let _ = writeln!(
+            io::stderr(),
+            "other programs were busy meanwhile: the machine may do more; when it is idle, measure \
+             again with `hwbench --force`"
+        );
+    }
     if let Err(error) = hwbench::keep(&ceilings) {
         // They are as good; only the next command has to measure again.
         let _ = writeln!(

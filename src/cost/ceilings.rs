@@ -11,6 +11,10 @@ pub struct Ceilings {
     pub cpu: String,
     /// Vector instructions that were used: `scalar`, `avx2` or `avx512`.
     pub simd: String,
+    /// Whether other programs kept the threads from running together, so that the rates may be too
+    /// low.
+    #[serde(default)]
+    pub disturbed: bool,
     /// Rates by number of threads, fewest first; at least one.
     pub rates: Vec<Rates>,
 }

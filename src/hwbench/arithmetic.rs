@@ -7,7 +7,7 @@ use rayon::ThreadPool;
 
 use crate::kernels::simd::{Level, level};
 
-use super::{PIECE, rate};
+use super::{Measured, PIECE, rate};
 
 /// A loop of multiply-adds that wait for nothing but each other.
 pub(super) struct Loop {
@@ -19,9 +19,9 @@ pub(super) struct Loop {
 
 impl Loop {
     /// Multiply-adds a second of all threads of the pool together.
-    pub(super) fn rate(&self, pool: &ThreadPool) -> f64 {
+    pub(super) fn rate(&self, pool: &ThreadPool) -> Measured {
         let turns = self.turns();
-        rate(pool, |_, _| (self.run)(turns)) * (turns * self.macs) as f64
+        rate(pool, |_, _| (self.run)(turns)).times(turns * self.macs)
     }
 
     /// Turns of one piece.

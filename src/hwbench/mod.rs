@@ -62,7 +62,7 @@ pub fn measure(mut progress: impl FnMut(usize, usize)) -> Result<Ceilings, Hwben
     let counts = thread_counts(available_threads());
     let pools: Result<Vec<ThreadPool>, HwbenchError> = counts.iter().map(|n| pool(*n)).collect();
     let pools = pools?;
-    let mut rates = Vec::new();
+    let (mut rates, mut disturbed) = (Vec::new(), false);
     // The widest pool fills the buffer, so that its pages lie near all threads.
     let buffer = match pools.last() {
         Some(widest) => read::Buffer::new(widest)?,
@@ -70,17 +70,22 @@ pub fn measure(mut progress: impl FnMut(usize, usize)) -> Result<Ceilings, Hwben
     };
     for (done, pool) in pools.iter().enumerate() {
         progress(done, pools.len());
+        let read = buffer.rate(pool);
+        let (dot, fma) = (arithmetic::int_dot(), arithmetic::f32_fma());
+        let (dot, fma) = (dot.rate(pool), fma.rate(pool));
+        disturbed |= [read, dot, fma].iter().any(|m| !m.quiet);
         rates.push(Rates {
             threads: pool.current_num_threads(),
-            read_bytes: buffer.rate(pool),
-            int_macs: arithmetic::int_dot().rate(pool),
-            f32_macs: arithmetic::f32_fma().rate(pool),
+            read_bytes: read.rate,
+            int_macs: dot.rate,
+            f32_macs: fma.rate,
         });
     }
     progress(pools.len(), pools.len());
     Ok(Ceilings {
         cpu: cpu(),
         simd: simd().into(),
+        disturbed,
         rates,
     })
 }
@@ -115,13 +120,14 @@ fn pool(threads: usize) -> Result<ThreadPool, HwbenchError> {
 
 /// Pieces a second that all threads of the pool together get done while none has to stop. `piece`
 /// is told the thread and how many pieces it has done.
-fn rate(pool: &ThreadPool, piece: impl Fn(usize, usize) + Sync) -> f64 {
-    let mut best = 0f64;
+fn rate(pool: &ThreadPool, piece: impl Fn(usize, usize) + Sync) -> Measured {
+    let mut best = Measured::default();
     for _ in 0..ATTEMPTS {
-        match measured(&ends(pool, &piece)) {
-            Measured::Quiet(rate) => return rate,
-            Measured::Disturbed(rate) => best = best.max(rate),
+        let found = measured(&ends(pool, &piece));
+        if found.quiet {
+            return found;
         }
+        best.rate = best.rate.max(found.rate);
     }
     best
 }
@@ -139,13 +145,23 @@ fn ends(pool: &ThreadPool, piece: &(impl Fn(usize, usize) + Sync)) -> Vec<Vec<Du
     })
 }
 
-/// Pieces a second of all threads.
-#[derive(Debug, PartialEq)]
-enum Measured {
-    /// The median of the moments in which no thread stopped.
-    Quiet(f64),
-    /// The best moment, where one stopped in each.
-    Disturbed(f64),
+/// What all threads get done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Measured {
+    /// In a second: the median of the moments in which no thread stopped, or the best moment where
+    /// one stopped in each.
+    rate: f64,
+    /// Whether there was a moment in which none stopped.
+    quiet: bool,
+}
+
+impl Measured {
+    fn times(self, units: usize) -> Measured {
+        Measured {
+            rate: self.rate * units as f64,
+            ..self
+        }
+    }
 }
 
 fn measured(ends: &[Vec<Duration>]) -> Measured {
@@ -170,13 +186,16 @@ fn measured(ends: &[Vec<Duration>]) -> Measured {
         from = to;
     }
     quiet.sort_unstable_by(f64::total_cmp);
-    match quiet.get(quiet.len() / 2) {
-        Some(median) => Measured::Quiet(*median),
-        None if best > 0.0 => Measured::Disturbed(best),
-        None => {
-            let all_time = all.last().map_or(1.0, |end| (*end - begin).as_secs_f64());
-            Measured::Disturbed(all.len() as f64 / all_time)
-        }
+    let median = quiet.get(quiet.len() / 2);
+    let whole = || all.len() as f64 / all.last().map_or(1.0, |end| (*end - begin).as_secs_f64());
+    Measured {
+        rate: match median {
+            Some(median) => *median,
+            None if best > 0.0 => best,
+            // Not even a moment has passed.
+            None => whole(),
+        },
+        quiet: median.is_some(),
     }
 }
 
@@ -236,9 +255,8 @@ mod tests {
         first.extend(pieces(10_050, 50, 200));
         let mut second = pieces(0, 100, 100);
         second.extend(pieces(20_100, 100, 10));
-        let Measured::Quiet(rate) = measured(&[first, second]) else {
-            panic!("no quiet moment");
-        };
+        let Measured { rate, quiet } = measured(&[first, second]);
+        assert!(quiet);
         assert!((rate / 20_000.0 - 1.0).abs() < 0.05, "{rate}");
     }
 
@@ -246,9 +264,10 @@ mod tests {
     fn a_rate_is_found_where_there_was_never_quiet() {
         // A stop behind every five pieces: none is as far from the next as a moment is long.
         let stopping = (0..60).flat_map(|i| pieces(i * 1500, 100, 5)).collect();
-        let rate = |ends: &[Vec<Duration>]| match measured(ends) {
-            Measured::Disturbed(rate) => rate,
-            Measured::Quiet(rate) => panic!("{rate} in quiet"),
+        let rate = |ends: &[Vec<Duration>]| {
+            let Measured { rate, quiet } = measured(ends);
+            assert!(!quiet);
+            rate
         };
         let found = rate(&[pieces(0, 100, 1000), stopping]);
         assert!(found >= 10_000.0 * 0.95, "{found}");

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::kernels::isa::Isa;
 use crate::kernels::simd::multiversion;
 
-use super::{HwbenchError, rate};
+use super::{HwbenchError, Measured, rate};
 
 /// Bytes of the buffer: many times any cache.
 const BYTES: usize = 1 << 30;
@@ -42,7 +42,7 @@ impl Buffer {
     }
 
     /// Bytes a second of all threads of the pool together, each going round in a part of its own.
-    pub(super) fn rate(&self, pool: &ThreadPool) -> f64 {
+    pub(super) fn rate(&self, pool: &ThreadPool) -> Measured {
         let (lines, _) = self.0.as_chunks::<{ 8 * LANES }>();
         let pieces: Vec<_> = lines.chunks_exact(PIECE).collect();
         let part = (pieces.len() / pool.current_num_threads()).max(1);
@@ -50,7 +50,7 @@ impl Buffer {
             let piece = (worker * part + done % part) % pieces.len();
             black_box(total(pieces[piece]));
         });
-        per_second * size_of_val(pieces[0]) as f64
+        per_second.times(size_of_val(pieces[0]))
     }
 }
 
