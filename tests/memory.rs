@@ -25,7 +25,7 @@ fn unloaded_27b() -> Executable {
     let options = CompileOptions {
         load: LoadOptions {
             repack: false,
-            lock: false,
+            ..LoadOptions::default()
         },
         ..CompileOptions::default()
     };

@@ -132,7 +132,7 @@ impl Memory {
             passes: self.passes.options(),
             load: LoadOptions {
                 repack: false,
-                lock: false,
+                ..LoadOptions::default()
             },
         })?)
     }
