@@ -17,6 +17,7 @@ fn options(context: usize, rollback: usize) -> SessionOptions {
         context,
         threads: 1,
         rollback,
+        ..SessionOptions::default()
     }
 }
 
