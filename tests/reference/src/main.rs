@@ -5,6 +5,7 @@ mod capture;
 mod compare;
 mod generate;
 mod llama;
+mod plot;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -32,6 +33,8 @@ enum Command {
     Capture(CaptureArgs),
     /// Measure both engines alternately on one file and print how much faster this one is
     Compare(compare::CompareArgs),
+    /// Draw what `compare --json` has measured
+    Plot(plot::PlotArgs),
 }
 
 #[derive(Args)]
@@ -77,6 +80,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Capture(args) => args.run(),
         Command::Compare(args) => args.run(),
+        Command::Plot(args) => args.run(),
     }
 }
 
