@@ -19,7 +19,8 @@ pub(super) struct ExecArgs {
     /// Threads to compute with [default: as many as the machine runs at once]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
     threads: Option<u16>,
-    /// Keep each thread on one processor, of those that the program may use (see taskset)
+    /// Keep each thread but the first on one processor, of those that the program may use (see
+    /// taskset)
     #[arg(long)]
     pin: bool,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use super::error::RunError;
 
 /// The threads of a session and what each keeps between runs.
 pub(super) struct Workers {
-    /// `None` for one thread: the caller's.
+    /// All but the first, which is the caller's thread.
     pool: Option<rayon::ThreadPool>,
     scratch: Vec<Mutex<Scratch>>,
 }
@@ -20,11 +20,11 @@ impl Workers {
         let threads = threads.max(1);
         let pool = (threads > 1).then(|| {
             rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .thread_name(|i| format!("sharpi-{i}"))
+                .num_threads(threads - 1)
+                .thread_name(|i| format!("sharpi-{}", i + 1))
                 .start_handler(move |i| {
                     if pin {
-                        stay_on_one_processor(i);
+                        stay_on_one_processor(i + 1);
                     }
                 })
                 .build()
@@ -57,9 +57,11 @@ impl Workers {
         let walk = |worker| self.walk(worker, &work, run, &barrier, probe(worker));
         match &self.pool {
             None => walk(0),
-            Some(pool) => {
-                pool.broadcast(|worker| walk(worker.index()));
-            }
+            // The caller is at work while the others wake up.
+            Some(pool) => pool.in_place_scope(|scope| {
+                scope.spawn_broadcast(|_, worker| walk(worker.index() + 1));
+                walk(0);
+            }),
         }
     }
 

@@ -21,7 +21,7 @@ pub struct SessionOptions {
     pub context: usize,
     /// Worker threads. The results do not depend on it.
     pub threads: usize,
-    /// Whether each of several worker threads stays on one processor.
+    /// Whether worker threads, all but the caller's, stay on one processor each.
     pub pin: bool,
     /// Most tokens of a run that can be taken back ([`Session::run_tentative`]).
     pub rollback: usize,
