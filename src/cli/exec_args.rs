@@ -83,8 +83,12 @@ impl ExecArgs {
         }
     }
 
-    fn threads(&self) -> usize {
-        let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        self.threads.map_or_else(available, usize::from)
+    pub(super) fn threads(&self) -> usize {
+        self.threads.map_or_else(available_threads, usize::from)
     }
+}
+
+/// As many threads as the machine runs at once.
+pub(super) fn available_threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }

@@ -6,6 +6,7 @@
 mod argv;
 mod bench;
 mod ceilings;
+mod context_arg;
 mod cost;
 mod detokenize;
 mod draft_vocab;
@@ -23,6 +24,7 @@ mod module_file;
 mod parity;
 mod pass_args;
 mod passes;
+mod profile;
 mod progress;
 mod prompt;
 mod range;
@@ -63,6 +65,8 @@ enum Command {
     Run(run::Run),
     /// Measure the speed of models
     Bench(bench::Bench),
+    /// Show where the time of a prompt and of a text goes
+    Profile(profile::Profile),
     /// Show the graphs a model is compiled into
     DumpGraph(dump_graph::DumpGraph),
     /// Show what is in a model file and whether it can be run
@@ -109,6 +113,7 @@ impl Command {
         match self {
             Command::Run(args) => args.run(out),
             Command::Bench(args) => args.run(out),
+            Command::Profile(args) => args.run(out),
             Command::DumpGraph(args) => args.run(out),
             Command::Inspect(args) => args.run(out),
             Command::Parity(args) => args.run(out),

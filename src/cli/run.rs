@@ -10,6 +10,7 @@ use sharpi_compile::generate::{
 use sharpi_compile::tokenizer::Tokenizer;
 use sharpi_compile::{Model, Session};
 
+use super::context_arg::ContextArg;
 use super::exec_args::ExecArgs;
 use super::failure::Failure;
 use super::lower_args::LowerArgs;
@@ -24,9 +25,6 @@ use super::timings::{Timings, peak_memory, timed};
 use super::trace::{self, Summary};
 use super::{interrupt, write_json_line};
 
-/// A context larger than this costs memory that few texts need; `-c` can ask for it.
-const DEFAULT_CONTEXT: usize = 4096;
-
 #[derive(clap::Args)]
 pub(super) struct Run {
     #[command(flatten)]
@@ -36,10 +34,8 @@ pub(super) struct Run {
     /// Tokens to generate; -1 until the text ends or the context is full
     #[arg(short, long, value_name = "N", default_value_t = 128, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
     n_predict: i64,
-    /// Tokens that prompt and text can have together; 0 as many as the model was trained for
-    /// [default: the same, at most 4096]
-    #[arg(short, long, value_name = "N")]
-    ctx_size: Option<usize>,
+    #[command(flatten)]
+    context: ContextArg,
     #[command(flatten)]
     exec: ExecArgs,
     /// Never choose a token that ends the text
@@ -81,7 +77,7 @@ impl Run {
         let mut timings = Timings::default();
         let (model, tokenizer) = timed(&mut timings.load_seconds, || self.load())?;
         let prompt = self.prompt.read(&tokenizer)?;
-        let context = self.context(&model)?;
+        let context = self.context.of(&model)?;
         let hparams = model.hparams()?;
         check_prompt(&prompt.ids, context, hparams.vocabulary)?;
         let draft = self.spec.options(&hparams)?;
@@ -131,15 +127,6 @@ impl Run {
         model.hparams()?;
         let tokenizer = model.tokenizer()?;
         Ok((model, tokenizer))
-    }
-
-    fn context(&self, model: &Model) -> Result<usize, Failure> {
-        let trained = model.hparams()?.context_length;
-        Ok(match self.ctx_size {
-            None => trained.min(DEFAULT_CONTEXT),
-            Some(0) => trained,
-            Some(n) => n,
-        })
     }
 
     fn session(

@@ -78,8 +78,10 @@ impl Recording {
         call: &Call<'_>,
         run: &Run<'_>,
     ) {
-        // A worker does each kernel at most once and waits once a step: nothing grows meanwhile.
-        let most = steps.iter().map(|step| step.len() + 1).sum();
+        // A worker comes to each kernel once in each worker's range of a step, and waits once:
+        // nothing grows meanwhile.
+        let most = |step: &Vec<_>| step.len() * workers.threads() + 1;
+        let most = steps.iter().map(most).sum();
         let logs = (0..workers.threads()).map(|_| Mutex::new(Vec::with_capacity(most)));
         let logs: Vec<Mutex<Vec<Span>>> = logs.collect();
         let start = since(self.began);

@@ -10,7 +10,7 @@ use tempfile::{TempDir, tempdir};
 use crate::{assert_snapshot, fails, json, sharpi, stdout};
 
 /// Rates of a machine on paper, as `hwbench --json` would print them.
-const CEILINGS: &str = r#"{
+pub const CEILINGS: &str = r#"{
   "cpu": "a machine on paper",
   "simd": "avx512",
   "rates": [

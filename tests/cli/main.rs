@@ -10,6 +10,7 @@ mod graphs;
 mod listings;
 mod memory;
 mod parity;
+mod profile;
 mod reduce;
 mod run;
 mod signals;

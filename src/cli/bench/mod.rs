@@ -13,14 +13,13 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use sharpi_compile::Model;
 use sharpi_compile::generate::check_prompt;
 use sharpi_passes::Options;
 
 use super::draft_vocab::DraftVocabArgs;
-use super::exec_args::{MOST_THREADS, WeightArgs};
+use super::exec_args::{MOST_THREADS, WeightArgs, available_threads};
 use super::failure::Failure;
 use super::ids::{self, Ids};
 use super::interrupt;
@@ -124,7 +123,8 @@ const FIRST_ID: u32 = 300;
 
 impl Bench {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let (setups, tests) = (self.setups()?, self.tests());
+        let (setups, mut tests) = (self.setups()?, self.tests());
+        tests.sort_by_key(Test::drafts);
         if tests.is_empty() {
             return Err(Failure::usage(
                 "there is nothing to measure: neither a prompt nor a text has tokens",
@@ -143,8 +143,11 @@ impl Bench {
         for opened in &models {
             // Setups that differ in threads alone share the compiled model.
             for setups in setups.chunk_by(Setup::same_graphs) {
-                if !cancel.load(Ordering::Relaxed) {
-                    self.measure(opened, setups, &tests, &cancel, &mut report)?;
+                // Graphs that can draft do a little more, which tests without must not pay.
+                for tests in tests.chunk_by(|a, b| a.drafts() == b.drafts()) {
+                    if !cancel.load(Ordering::Relaxed) {
+                        self.measure(opened, setups, tests, &cancel, &mut report)?;
+                    }
                 }
             }
         }
@@ -186,9 +189,8 @@ impl Bench {
     }
 
     fn setups(&self) -> Result<Vec<Setup>, Failure> {
-        let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads: Vec<usize> = match self.threads.is_empty() {
-            true => vec![available()],
+            true => vec![available_threads()],
             false => all(&self.threads).collect(),
         };
         if let Some(threads) = threads.iter().find(|n| **n > MOST_THREADS as usize) {
@@ -218,7 +220,7 @@ impl Bench {
         Table {
             batch: setups.iter().any(|s| s.n_batch != DEFAULT_BATCH),
             cache: !f16(&self.cache_type_k) || !f16(&self.cache_type_v),
-            drafting: tests.iter().any(|t| t.drafting.n_max > 0),
+            drafting: tests.iter().any(Test::drafts),
         }
     }
 
@@ -229,7 +231,7 @@ impl Bench {
             true => vec![None],
             false => files.collect(),
         };
-        let drafting = tests.iter().any(|t| t.drafting.n_max > 0);
+        let drafting = tests.iter().any(Test::drafts);
         if drafting && is_set(DISABLE) {
             return Err(Failure::usage(
                 format!("drafting is off, {DISABLE} is set"),

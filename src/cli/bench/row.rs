@@ -94,7 +94,7 @@ impl Row {
         let (samples_ns, samples_ts) = (samples.nanoseconds(), samples.speeds());
         let (time, speed) = (Spread::of(&samples_ns), Spread::of(&samples_ts));
         let summary = Summary(&measured.rounds);
-        let drafting = test.drafting.n_max > 0;
+        let drafting = test.drafts();
         let (drafted, accepted) = summary.places().into_iter().unzip();
         let bytes = (!drafting && test.prompt == 0).then(|| bytes_per_token(module, test));
         Some(Row {

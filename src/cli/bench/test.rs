@@ -89,6 +89,10 @@ impl Test {
         self.prompt + self.generate
     }
 
+    pub(super) fn drafts(&self) -> bool {
+        self.drafting.n_max > 0
+    }
+
     /// Positions that a session needs for it.
     pub(super) fn context(&self) -> usize {
         self.depth + self.tokens() + 1
@@ -116,7 +120,7 @@ impl Bench<'_> {
         let options = SessionOptions {
             context: test.context(),
             threads: self.threads,
-            rollback: if test.drafting.n_max > 0 {
+            rollback: if test.drafts() {
                 test.drafting.n_max + 1
             } else {
                 0

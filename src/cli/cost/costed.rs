@@ -135,7 +135,7 @@ impl Section {
 
 /// Names of the matrices that an op uses, without their block; of its other weights, or its state,
 /// where it has none.
-fn used(graph: &Graph, symbols: &Symbols, node: NodeId) -> Vec<String> {
+pub(in crate::cli) fn used(graph: &Graph, symbols: &Symbols, node: NodeId) -> Vec<String> {
     let operands = graph.operands(node);
     let named = |matrices: bool| {
         let names = operands.iter().filter_map(|o| match *o {

@@ -1,0 +1,183 @@
+//! `profile`: where the time of a prompt and of a text goes, op by op and worker by worker.
+
+mod json;
+mod measured;
+mod text;
+mod timeline;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sharpi_compile::cost::Ceilings;
+use sharpi_compile::exec::RecordedRun;
+use sharpi_compile::generate::{
+    DraftOptions, GenerateOptions, Generator, MtpDrafter, Sampler, SamplerOptions, check_prompt,
+};
+use sharpi_compile::{Executable, Model, Session};
+
+use super::ceilings::CeilingsArg;
+use super::context_arg::ContextArg;
+use super::draft_vocab::DraftVocabArgs;
+use super::exec_args::ExecArgs;
+use super::failure::Failure;
+use super::interrupt;
+use super::lower_args::LowerArgs;
+use super::model_arg::ModelArg;
+use super::pass_args::PassArgs;
+use super::progress::Progress;
+use super::prompt::PromptArgs;
+use super::spec::no_head;
+use super::timings::{Timings, peak_memory, timed};
+use super::write_json;
+use measured::Measured;
+
+#[derive(clap::Args)]
+pub(super) struct Profile {
+    #[command(flatten)]
+    model: ModelArg,
+    #[command(flatten)]
+    prompt: PromptArgs,
+    /// Tokens to generate; those that end a text are like any other
+    #[arg(short, long, value_name = "N", default_value_t = 32)]
+    n_predict: usize,
+    #[command(flatten)]
+    context: ContextArg,
+    #[command(flatten)]
+    exec: ExecArgs,
+    /// Most tokens that the MTP head drafts; 0 for no drafting
+    #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u16).range(0..=64))]
+    spec_draft_n_max: u16,
+    #[command(flatten)]
+    vocabulary: DraftVocabArgs,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+    /// Write what each worker did when, as a trace that ui.perfetto.dev shows
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+    #[command(flatten)]
+    ceilings: CeilingsArg,
+    #[command(flatten)]
+    lower: LowerArgs,
+    #[command(flatten)]
+    passes: PassArgs,
+}
+
+/// What was recorded, and what it is compared with.
+struct Recorded {
+    executable: Arc<Executable>,
+    runs: Vec<RecordedRun>,
+    /// Tokens of the prompt.
+    prompt: usize,
+    timings: Timings,
+    ceilings: Ceilings,
+    threads: usize,
+}
+
+impl Profile {
+    pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
+        // A place that cannot be written to is told before anything runs.
+        let export = match &self.export {
+            Some(path) => Some((path, File::create(path).map_err(|e| unwritable(path, &e))?)),
+            None => None,
+        };
+        let recorded = self.record(self.ceilings.get()?)?;
+        if let Some((path, file)) = export {
+            timeline::write(&recorded, BufWriter::new(file)).map_err(|e| unwritable(path, &e))?;
+        }
+        let measured = Measured::all(&recorded);
+        match self.json {
+            true => write_json(out, &json::Document::new(&recorded, &measured)),
+            false => Ok(text::write(&recorded, &measured, out)?),
+        }
+    }
+
+    fn record(&self, ceilings: Ceilings) -> Result<Recorded, Failure> {
+        let mut timings = Timings::default();
+        let model = timed(&mut timings.load_seconds, || self.model.open())?;
+        let hparams = model.hparams()?;
+        let n_max = usize::from(self.spec_draft_n_max);
+        if n_max > 0 && hparams.mtp_blocks == 0 {
+            return Err(no_head(&hparams, "--spec-draft-n-max"));
+        }
+        let prompt = self.prompt.read(&model.tokenizer()?)?.ids;
+        let context = self.context.of(&model)?;
+        check_prompt(&prompt, context, hparams.vocabulary)?;
+        let mut session = timed(&mut timings.compile_seconds, || {
+            self.session(&model, context, n_max)
+        })?;
+        let executable = session.executable().clone();
+        session.record();
+        let mut generator = self.generator(session, &prompt, n_max)?;
+        timed(&mut timings.prompt_seconds, || {
+            let bar = Progress::tokens("prompt", prompt.len());
+            generator.prefill(|done| {
+                timings.prompt_tokens = done;
+                bar.at(done as u64);
+            })
+        })?;
+        timed(&mut timings.generate_seconds, || {
+            let bar = Progress::tokens("text", self.n_predict);
+            for token in &mut generator {
+                token?;
+                timings.generated_tokens += 1;
+                bar.at(timings.generated_tokens as u64);
+            }
+            Ok::<(), Failure>(())
+        })?;
+        timings.peak_memory_bytes = peak_memory();
+        Ok(Recorded {
+            executable,
+            runs: generator.into_session().recorded(),
+            prompt: prompt.len(),
+            timings,
+            ceilings,
+            threads: self.exec.threads(),
+        })
+    }
+
+    fn session(&self, model: &Model, context: usize, n_max: usize) -> Result<Session, Failure> {
+        let mut lower = self.lower.options(context, 1 + n_max);
+        lower.draft = n_max > 0;
+        lower.draft_vocabulary = self.vocabulary.read()?;
+        let executable = self.exec.compile(model, lower, self.passes.options())?;
+        let rollback = if n_max > 0 { 1 + n_max } else { 0 };
+        let options = self.exec.session(context, rollback);
+        Ok(Session::new(Arc::new(executable), &options)?)
+    }
+
+    /// Greedy, so that drafts can be right; nothing ends the text but its length.
+    fn generator(
+        &self,
+        session: Session,
+        prompt: &[u32],
+        n_max: usize,
+    ) -> Result<Generator, Failure> {
+        let sampler = Sampler::new(SamplerOptions::default());
+        let options = GenerateOptions {
+            max_tokens: Some(self.n_predict),
+            batch: usize::MAX,
+            cancel: interrupt::flag()?,
+            ..GenerateOptions::default()
+        };
+        if n_max == 0 {
+            return Ok(Generator::new(session, sampler, prompt, options)?);
+        }
+        let draft = DraftOptions {
+            n_max,
+            ..DraftOptions::default()
+        };
+        let drafter = Box::new(MtpDrafter::new(&session, draft)?);
+        let generator = Generator::with_drafter(session, sampler, drafter, prompt, options)?;
+        Ok(generator)
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::plain(
+        format!("{}: {error}", path.display()),
+        "name a file that can be written with --export",
+    )
+}
