@@ -6,7 +6,7 @@
 //! arithmetic. Weights of one format stand together, so that a worker prepares each format once.
 //! `quantize` ops stay only where something else reads them.
 
-use sharpi_ir::{Graph, NodeId, Op, Patch, PatchOperand, Symbols};
+use sharpi_ir::{DType, Graph, NodeId, Op, Patch, PatchOperand, Symbols};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{Product, erase_with_roundings, products_of, result};
@@ -36,6 +36,10 @@ impl Pass for MergeProjections {
 
 fn products_of_one_input(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Patch> {
     let x = Product::at(graph, node)?.x;
+    // Rows that were rounded before they were chosen are not rounded here.
+    if graph.ty(x).dtype != DType::F32 {
+        return None;
+    }
     let mut products = products_of(graph, x);
     let is_norm = matches!(graph.op(x.node), Some(Op::Rmsnorm { .. }));
     if products.len() < 2 && !is_norm {

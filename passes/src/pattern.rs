@@ -38,7 +38,7 @@ pub(crate) fn feeder(graph: &Graph, reader: NodeId, slot: usize) -> Option<NodeI
     (only_user(graph, v) == Some(reader)).then_some(v.node)
 }
 
-/// A `matmul` of an f32 value, which may be rounded first by an op of its own.
+/// A `matmul`, and the `quantize` that rounds its input, if one does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Product {
     pub(crate) node: NodeId,
