@@ -133,6 +133,7 @@ impl Ours<'_> {
             context: self.setup.positions(),
             threads: self.setup.threads,
             rollback: if n_max > 0 { n_max + 1 } else { 0 },
+            ..SessionOptions::default()
         };
         let session = Session::new(self.executable.clone(), &options)?;
         let sampler = Sampler::new(SamplerOptions::default());
