@@ -14,13 +14,17 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use petgraph::visit::EdgeRef;
 
 use super::effects::Chain;
 use super::{Patch, PatchOperand, Place};
 use crate::graph::{Edge, Graph, NodeId, Operand, Value};
+
+/// Levels of nodes before one that are looked at: what a rule leaves standing, such as a norm or a
+/// rounding that others read too, and what that reads.
+const NEAR: usize = 2;
 
 /// An edge into an old node, from `source`, in the place of one from `before`.
 struct Rewired {
@@ -84,14 +88,19 @@ impl Graph {
         replaced.chain(set).chain(ordered).collect()
     }
 
-    /// `node`, what it needs, and what the erased among these need: all of them lead to `node`.
+    /// `node` and what stands near before it or before what is erased there: all of it leads to
+    /// `node`.
     fn region_before(&self, node: NodeId, patch: &Patch) -> HashSet<NodeId> {
         let mut region = HashSet::from([node]);
-        let mut open = vec![node];
-        while let Some(next) = open.pop() {
+        let mut open = VecDeque::from([(node, NEAR)]);
+        while let Some((next, levels)) = open.pop_front() {
             for need in self.needs(next) {
-                if region.insert(need) && patch.erased.contains(&need) {
-                    open.push(need);
+                let levels = match patch.erased.contains(&need) {
+                    true => NEAR,
+                    false => levels - 1,
+                };
+                if region.insert(need) && levels > 0 {
+                    open.push_back((need, levels));
                 }
             }
         }
