@@ -71,7 +71,7 @@ fn draw(tables: &[Table]) -> Result<String> {
     for table in tables {
         y = draw_model(table, y, &mut body)? + 14.0;
     }
-    let width = LABEL + FULL + 120.0;
+    let width = LABEL + FULL + 190.0;
     Ok(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{y}\" \
          font-family=\"sans-serif\" font-size=\"11\">\n\
