@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::gguf::Gguf;
 use crate::kernels::ops::Weight;
 use crate::kernels::pages::Pages;
-use crate::kernels::panel::{ROWS, has_panels, pack, panel_bytes};
+use crate::kernels::panel::{self, ROWS, has_panels, pack, panel_bytes};
 
 /// How weights are held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -207,15 +207,11 @@ fn fill(
 fn divide<'a>(weight: &'a Weight, mut to: &'a mut [u8], parts: &mut Vec<Part<'a>>) {
     let (rows, n) = weight.shape();
     let row_bytes = weight.ty.row_bytes(n);
-    let packed = |rows: usize| match has_panels(weight.ty) {
-        true => rows.div_ceil(ROWS) * panel_bytes(weight.ty, n),
-        false => rows * row_bytes,
-    };
     let at_once = (PART / row_bytes.max(1)).max(1).next_multiple_of(ROWS);
     for matrix in 0..weight.matrices() {
         for first in (0..rows).step_by(at_once) {
             let count = at_once.min(rows - first);
-            let (own, rest) = to.split_at_mut(packed(count));
+            let (own, rest) = to.split_at_mut(panel::packed_bytes(weight.ty, count, n));
             to = rest;
             parts.push(Part {
                 weight,

@@ -27,6 +27,17 @@ pub fn panel_bytes(ty: WeightType, n: usize) -> usize {
     (ROWS * ty.row_bytes(n)).next_multiple_of(64)
 }
 
+/// Bytes of `rows` rows as kernels read them: in panels, or as they are.
+///
+/// # Panics
+/// As [`panel_bytes`].
+pub fn packed_bytes(ty: WeightType, rows: usize, n: usize) -> usize {
+    match has_panels(ty) {
+        true => rows.div_ceil(ROWS) * panel_bytes(ty, n),
+        false => rows * ty.row_bytes(n),
+    }
+}
+
 /// Whether weights of this type are kept in panels.
 pub fn has_panels(ty: WeightType) -> bool {
     ty.block_len() > 1
@@ -130,6 +141,15 @@ impl TileRoom {
 }
 
 impl Panel<'_> {
+    /// Blocks of a row.
+    #[inline(always)]
+    pub(super) fn blocks<F: Format>(&self) -> usize {
+        match self {
+            Panel::Packed(panel) => panel.len() / (ROWS * F::BYTES),
+            Panel::Rows(_, row_bytes) => row_bytes / F::BYTES,
+        }
+    }
+
     /// Block `b`, interleaved here and now if it is not yet.
     #[inline(always)]
     pub(super) fn tile<'t, F: Format>(&'t self, b: usize, room: &'t mut TileRoom) -> Tile<'t> {
@@ -137,10 +157,7 @@ impl Panel<'_> {
         match self {
             Panel::Packed(panel) => {
                 let words = match F::WORD {
-                    Some(_) => {
-                        let blocks = panel.len() / (bytes + WORDS);
-                        panel[blocks * bytes + b * WORDS..].first_chunk()
-                    }
+                    Some(_) => panel[self.blocks::<F>() * bytes + b * WORDS..].first_chunk(),
                     None => None,
                 };
                 Tile {

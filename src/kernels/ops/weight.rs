@@ -10,7 +10,7 @@ use super::parts::weight_type;
 use crate::gguf::{Gguf, TensorInfo};
 use crate::kernels::matmul::Matrix;
 use crate::kernels::pages::Pages;
-use crate::kernels::panel::{ROWS, has_panels, panel_bytes};
+use crate::kernels::panel::{has_panels, packed_bytes};
 use crate::kernels::quant::WeightType;
 
 /// A weight: its bytes in the model file and, once they are loaded, in panels.
@@ -146,10 +146,7 @@ impl Weight {
     /// Bytes of one matrix among them.
     pub fn packed_matrix_bytes(&self) -> usize {
         let (rows, n) = self.shape();
-        match has_panels(self.ty) {
-            true => rows.div_ceil(ROWS) * panel_bytes(self.ty, n),
-            false => rows * self.ty.row_bytes(n),
-        }
+        packed_bytes(self.ty, rows, n)
     }
 
     /// Takes the kernels' layout from `pages` from now on; the first call counts.

@@ -1,0 +1,341 @@
+//! One block of sixteen rows times the blocks of some tokens.
+
+use std::marker::PhantomData;
+
+use crate::kernels::isa::{Isa, prefetch};
+use crate::kernels::panel::Tile;
+use crate::kernels::quant::{Block, Factor, Format, Offset, Scales, columns};
+
+/// Factors and integer scales of a block of sixteen rows.
+pub(super) struct Head<I: Isa> {
+    d: I::F,
+    /// Minus the offset for [`Offset::Added`].
+    dmin: I::F,
+    /// As integers for one sum, as pairs of the same for eight.
+    scale: [I::I; 16],
+    /// Pairs of the minimums of two sub-blocks of 16.
+    min: [I::I; 8],
+    /// Pairs of what two sub-blocks of 16 are too large by, negative, for each sum of a.
+    bias: [I::I; 8],
+}
+
+impl<I: Isa> Head<I> {
+    #[inline(always)]
+    pub(super) fn new<F: Format>(tile: Tile<'_>) -> Head<I> {
+        let mut head = Head {
+            d: factor::<I>(tile, F::D),
+            dmin: factor::<I>(tile, F::DMIN),
+            scale: [I::izero(); 16],
+            min: [I::izero(); 8],
+            bias: [I::izero(); 8],
+        };
+        if F::OFFSET == Offset::Added {
+            head.dmin = I::mul(head.dmin, I::splat(-1.0));
+        }
+        for s in 0..scales::<F>() {
+            head.scale[s] = F::scale::<I>(&tile, s);
+        }
+        if F::OFFSET == Offset::Mins {
+            for s in 0..8 {
+                head.min[s] = if F::SCALES == Scales::Of16 {
+                    I::paired(F::min::<I>(&tile, 2 * s), F::min::<I>(&tile, 2 * s + 1))
+                } else {
+                    let min = F::min::<I>(&tile, s);
+                    I::paired(min, min)
+                };
+            }
+        }
+        if F::BIAS != 0 {
+            let minus = I::plus_int(I::izero(), -F::BIAS);
+            for j in 0..8 {
+                let low = I::multiply_add(I::izero(), head.scale[2 * j], minus);
+                let high = I::multiply_add(I::izero(), head.scale[2 * j + 1], minus);
+                head.bias[j] = I::paired(low, high);
+            }
+        }
+        if F::SUMS == 8 {
+            for s in 0..scales::<F>() {
+                head.scale[s] = I::paired(head.scale[s], head.scale[s]);
+            }
+        }
+        head
+    }
+}
+
+#[inline(always)]
+fn factor<I: Isa>(tile: Tile<'_>, factor: Factor) -> I::F {
+    match factor {
+        Factor::None => I::splat(0.0),
+        Factor::Word => I::load_f16(tile.word()),
+        Factor::Low(i) => I::low_halves(I::ints(Block::<I>::column(&tile, i))),
+        Factor::High(i) => I::high_halves(I::ints(Block::<I>::column(&tile, i))),
+    }
+}
+
+/// Where the quants of a block are taken from.
+pub(super) trait Quants<I: Isa> {
+    /// Those of weights `32 · g + 4 · j ..`.
+    fn quants(&self, g: usize, j: usize) -> I::B;
+}
+
+/// How far ahead of its use a weight is asked for, in bytes: a few times what a core reads while
+/// it waits for one.
+const AHEAD: usize = 8 << 10;
+
+/// As they lie in the block. On the way the memory is asked for those of a later block, line by
+/// line, spread evenly: as many at once as a block has would fill the core's list of misses.
+pub(super) struct InPlace<'a, F>(pub(super) Tile<'a>, pub(super) PhantomData<F>);
+
+impl<I: Isa, F: Format> Quants<I> for InPlace<'_, F> {
+    #[inline(always)]
+    fn quants(&self, g: usize, j: usize) -> I::B {
+        let (z, steps, lines) = (8 * g + j, F::LEN / 4, columns::<F>());
+        if z * lines / steps != (z + 1) * lines / steps {
+            prefetch(self.0.line(z * lines / steps).wrapping_add(AHEAD));
+        }
+        F::quants::<I>(&self.0, g, j)
+    }
+}
+
+/// Unpacked before.
+pub(super) struct Unpacked<'a, I: Isa>(pub(super) &'a [I::B; 64]);
+
+impl<I: Isa> Quants<I> for Unpacked<'_, I> {
+    #[inline(always)]
+    fn quants(&self, g: usize, j: usize) -> I::B {
+        self.0[8 * g + j]
+    }
+}
+
+/// How many integer scales a block has.
+const fn scales<F: Format>() -> usize {
+    match F::SCALES {
+        Scales::None => 0,
+        Scales::Of16 => 16,
+        Scales::Of32 => 8,
+    }
+}
+
+/// Which scale the four weights at `(g, j)` have.
+#[inline(always)]
+fn scale_of<F: Format>(g: usize, j: usize) -> usize {
+    match F::SCALES {
+        Scales::None | Scales::Of32 => g,
+        Scales::Of16 => 2 * g + j / 4,
+    }
+}
+
+/// A block of one activation row.
+#[derive(Clone, Copy)]
+struct Act<'a>(&'a [u8]);
+
+impl Act<'_> {
+    /// Bytes of a block in the format that meets `F`, and where its quants start.
+    const fn layout<F: Format>() -> (usize, usize) {
+        match (F::LEN, F::OFFSET) {
+            (256, _) => (292, 4),
+            (_, Offset::Added) => (36, 4),
+            _ => (34, 2),
+        }
+    }
+
+    /// Four bytes from `at` on. A check of bounds in the innermost loop would cost as much as
+    /// the product.
+    #[inline(always)]
+    fn int(&self, at: usize) -> i32 {
+        debug_assert!(at + 4 <= self.0.len());
+        // SAFETY: a block is as long as `layout` says, and each of the callers below stays within:
+        // quants end where the block or its sums begin, there are eight pairs of those.
+        i32::from_le_bytes(unsafe { self.0.as_ptr().add(at).cast::<[u8; 4]>().read() })
+    }
+
+    #[inline(always)]
+    fn half<I: Isa>(&self, at: usize) -> f32 {
+        I::f16(u16::from_le_bytes([self.0[at], self.0[at + 1]]))
+    }
+
+    /// Quants `4z ..`.
+    #[inline(always)]
+    fn quants<F: Format>(&self, z: usize) -> i32 {
+        self.int(Self::layout::<F>().1 + 4 * z)
+    }
+
+    /// The sums of sub-blocks `2s` and `2s + 1` of 16 quants.
+    #[inline(always)]
+    fn sums(&self, s: usize) -> i32 {
+        self.int(260 + 4 * s)
+    }
+
+    #[inline(always)]
+    fn d<I: Isa, F: Format>(&self) -> I::F {
+        I::splat(match F::LEN {
+            256 => f32::from_bits(self.int(0) as u32),
+            _ => self.half::<I>(0),
+        })
+    }
+}
+
+/// The same block of all activation rows.
+pub(super) struct Acts<'a> {
+    /// The rows, from the block on.
+    rows: &'a [u8],
+    row_bytes: usize,
+}
+
+impl<'a> Acts<'a> {
+    /// Block `b` of rows in the format that meets `F`.
+    pub(super) fn of_block<F: Format>(rows: &'a [u8], row_bytes: usize, b: usize) -> Acts<'a> {
+        Acts {
+            rows: &rows[b * Act::layout::<F>().0..],
+            row_bytes,
+        }
+    }
+
+    /// Rows `first ..`.
+    #[inline(always)]
+    fn some<F: Format, const T: usize>(&self, first: usize) -> [Act<'a>; T] {
+        let (bytes, _) = Act::layout::<F>();
+        std::array::from_fn(|t| Act(&self.rows[(first + t) * self.row_bytes..][..bytes]))
+    }
+}
+
+/// Sums that a token has: of the products, and one of what is subtracted.
+pub(super) const fn sums_of<F: Format>() -> usize {
+    F::SUMS + 1
+}
+
+/// Adds a block of sixteen rows to the sums of the `T` tokens from `first` on, which has
+/// [`sums_of`] for one token after another; the next token is returned.
+#[inline(always)]
+pub(super) fn add_block<I: Isa, F: Format, const T: usize>(
+    quants: impl Quants<I>,
+    head: &Head<I>,
+    acts: &Acts<'_>,
+    first: usize,
+    sums: &mut [I::F],
+) -> usize {
+    let stride = sums_of::<F>();
+    let acts = acts.some::<F, T>(first);
+    let sums = &mut sums[first * stride..(first + T) * stride];
+    let mut da = [I::splat(0.0); T];
+    let mut d = [I::splat(0.0); T];
+    for t in 0..T {
+        da[t] = acts[t].d::<I, F>();
+        d[t] = I::mul(head.d, da[t]);
+    }
+    if F::SUMS == 1 {
+        let total = one_sum::<I, F, T>(&quants, head, acts);
+        for t in 0..T {
+            let sum = &mut sums[t * stride];
+            *sum = I::fma(I::to_f32(total[t]), d[t], *sum);
+        }
+    } else {
+        for j in 0..8 {
+            let part = sum_of_eight::<I, F, T>(&quants, head, acts, j);
+            for t in 0..T {
+                let sum = &mut sums[t * stride + j];
+                *sum = I::fma(I::to_f32(part[t]), d[t], *sum);
+            }
+        }
+    }
+    for t in 0..T {
+        let sum = &mut sums[t * stride + F::SUMS];
+        match F::OFFSET {
+            Offset::None => {}
+            Offset::Mins => {
+                let mut mins = I::izero();
+                for s in 0..8 {
+                    mins = I::add_pair(mins, head.min[s], acts[t].sums(s));
+                }
+                *sum = I::fma(I::to_f32(mins), I::mul(head.dmin, da[t]), *sum);
+            }
+            Offset::Added => *sum = I::fma(head.dmin, I::splat(acts[t].half::<I>(2)), *sum),
+        }
+    }
+    first + T
+}
+
+/// The integer sum of a block.
+#[inline(always)]
+fn one_sum<I: Isa, F: Format, const T: usize>(
+    quants: &impl Quants<I>,
+    head: &Head<I>,
+    acts: [Act<'_>; T],
+) -> [I::I; T] {
+    let mut total = [I::izero(); T];
+    let per_scale = if F::SCALES == Scales::Of16 { 4 } else { 8 };
+    for g in 0..F::LEN / 32 {
+        for first in (0..8).step_by(per_scale) {
+            let mut part = [I::izero(); T];
+            for j in first..first + per_scale {
+                let q = quants.quants(g, j);
+                for t in 0..T {
+                    let a = acts[t].quants::<F>(8 * g + j);
+                    part[t] = add_dot::<I, F>(part[t], q, a);
+                }
+            }
+            for t in 0..T {
+                total[t] = if F::SCALES == Scales::None {
+                    part[t]
+                } else {
+                    I::multiply_add(total[t], part[t], head.scale[scale_of::<F>(g, first)])
+                };
+            }
+        }
+    }
+    total
+}
+
+/// The `j`-th of the eight integer sums of a block.
+#[inline(always)]
+fn sum_of_eight<I: Isa, F: Format, const T: usize>(
+    quants: &impl Quants<I>,
+    head: &Head<I>,
+    acts: [Act<'_>; T],
+    j: usize,
+) -> [I::I; T] {
+    let mut part = [I::izero(); T];
+    if F::BIAS != 0 {
+        for t in 0..T {
+            part[t] = I::add_pair(part[t], head.bias[j], acts[t].sums(j));
+        }
+    }
+    for g in 0..F::LEN / 32 {
+        let q = quants.quants(g, j);
+        for t in 0..T {
+            let a = acts[t].quants::<F>(8 * g + j);
+            part[t] = if F::SCALES == Scales::None {
+                add_dot::<I, F>(part[t], q, a)
+            } else if F::SIGNED {
+                I::scaled_dot::<true>(part[t], q, a, head.scale[scale_of::<F>(g, j)])
+            } else {
+                I::scaled_dot::<false>(part[t], q, a, head.scale[scale_of::<F>(g, j)])
+            };
+        }
+    }
+    part
+}
+
+#[inline(always)]
+fn add_dot<I: Isa, F: Format>(acc: I::I, q: I::B, a: i32) -> I::I {
+    if F::SIGNED {
+        I::dot::<true>(acc, q, a)
+    } else {
+        I::dot::<false>(acc, q, a)
+    }
+}
+
+/// The result of a token from its sums.
+#[inline(always)]
+pub(super) fn total<I: Isa, F: Format>(sums: &[I::F]) -> [f32; 16] {
+    let acc = if F::SUMS == 1 {
+        sums[0]
+    } else {
+        let even = I::add(I::add(sums[0], sums[4]), I::add(sums[2], sums[6]));
+        let odd = I::add(I::add(sums[1], sums[5]), I::add(sums[3], sums[7]));
+        I::add(even, odd)
+    };
+    let mut out = [0.0; 16];
+    I::store(I::sub(acc, sums[F::SUMS]), &mut out);
+    out
+}
