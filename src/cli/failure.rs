@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use miette::{Diagnostic, MietteHandlerOpts, Report};
+use sharpi_compile::exec::LoadError;
 use sharpi_compile::generate::GenerateError;
 use sharpi_compile::gguf::{Fault, GgufError};
 use sharpi_compile::lower::LowerError;
@@ -232,8 +233,22 @@ fn help(error: &Error) -> &'static str {
              convert_hf_to_gguf.py"
         }
         Error::Compile(error) => compile_help(error),
+        Error::Load(error) => load_help(error),
         Error::Run(error) => run_help(error),
         _ => FAULT,
+    }
+}
+
+fn load_help(error: &LoadError) -> &'static str {
+    match error {
+        LoadError::Memory { .. } => {
+            "--no-repack uses the weights from the mapped file, without memory of their own; \
+             `sharpi-compile memory -m FILE` shows what a model takes"
+        }
+        LoadError::Lock { .. } => {
+            "raise the limit with `ulimit -l`, in bytes of 1024, or leave --mlock away"
+        }
+        LoadError::Read { .. } => "check the disk that the file is on, or copy the file again",
     }
 }
 
