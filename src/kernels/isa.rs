@@ -84,6 +84,12 @@ pub(crate) trait Isa: Columns {
     fn dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32) -> Self::I;
     /// [`Isa::dot`] times a scale of 16 bits, which `scale` has in both halves of a lane.
     fn scaled_dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32, scale: Self::I) -> Self::I;
+    /// The lower two bytes of `a` and of `b`, and the upper two.
+    fn mixed(a: Self::B, b: Self::B) -> (Self::B, Self::B);
+    /// For the lower and the upper halves of the lanes each: the products of two bytes of `a` with
+    /// those of `x` and of two of `b` with those of `y`, times the half of `scales`; both are
+    /// added. The bytes of `a` and `b` are below 64, those of `x` and `y` signed and not −128.
+    fn mixed_dot(acc: Self::I, a: Self::B, x: i32, b: Self::B, y: i32, scales: Self::I) -> Self::I;
 }
 
 /// Portable code.
@@ -250,5 +256,32 @@ impl Isa for Scalar {
     fn scaled_dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32, scale: Self::I) -> Self::I {
         let dot = Self::dot::<SIGNED>(Self::izero(), q, a);
         std::array::from_fn(|j| acc[j] + dot[j] * halves(scale[j])[0])
+    }
+    #[inline(always)]
+    fn mixed(a: Self::B, b: Self::B) -> (Self::B, Self::B) {
+        let of = |half: usize| {
+            std::array::from_fn(|i| {
+                let from = if i % 4 < 2 { a } else { b };
+                from[i / 4 * 4 + half + i % 2]
+            })
+        };
+        (of(0), of(2))
+    }
+    #[inline(always)]
+    fn mixed_dot(acc: Self::I, a: Self::B, x: i32, b: Self::B, y: i32, scales: Self::I) -> Self::I {
+        let (x, y) = (x.to_le_bytes(), y.to_le_bytes());
+        std::array::from_fn(|j| {
+            let product = |q: &[u8; 64], a: &[u8; 4], i: usize| {
+                i32::from(q[4 * j + i] as i8) * i32::from(a[i] as i8)
+            };
+            let half = |i: usize| {
+                product(&a, &x, i)
+                    + product(&a, &x, i + 1)
+                    + product(&b, &y, i)
+                    + product(&b, &y, i + 1)
+            };
+            let scales = halves(scales[j]);
+            acc[j] + half(0) * scales[0] + half(2) * scales[1]
+        })
     }
 }

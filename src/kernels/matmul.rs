@@ -24,39 +24,62 @@ mod block;
 mod matrix;
 #[cfg(test)]
 mod tests;
+mod tiles;
+mod tokens;
 
 pub use matrix::Matrix;
+pub use tiles::{Acts, Tiles};
 
 use super::activation::ActivationType;
 use super::columns::ColumnsMut;
 use super::dot::matmul_floats;
 use super::isa::Isa;
-use super::panel::{Panel, ROWS, TileRoom};
+use super::panel::{Panel, ROWS, Tile, TileRoom};
 use super::quant::{Bf16, F16, F32, Format, with_format};
 use super::simd::multiversion;
-use block::{Acts, Head, InPlace, Unpacked, add_block, sums_of, total};
+use block::{Head, InPlace, Unpacked, add_block, sums_of, total, unpack};
 use std::marker::PhantomData;
 use std::ops::Range;
+use tiles::{FEW, Layout, TOKENS};
+use tokens::{InRows, InTile};
 
-/// Up to this many tokens, quants go straight into the products.
-const FEW: usize = 8;
 /// Bytes of activations that a block of tokens may take, so that they stay in L2.
 const TOKEN_BLOCK_BYTES: usize = 640 << 10;
+/// Blocks that are unpacked at a time: their quants should stay in L1.
+const BLOCKS: usize = 4;
 /// Most sums that a token has.
 const MOST_SUMS: usize = 9;
 
 /// `out[t][r] = weights[rows.start + r] · acts[t]`.
 ///
-/// `acts` are whole rows of `weights.n` values in the format that the weights' type asks for;
-/// `out` is `[tokens, rows.len()]`. Threads share `acts` and each take a range of rows, that is
+/// `acts` are whole rows of `weights.n` values in the format that the weights' type asks for, or
+/// tiles of them; `out` is `[tokens, rows.len()]`. Threads share `acts` and each take a range of rows, that is
 /// of output columns.
 ///
 /// # Panics
 /// If the rows are not all there, or if `out` or `acts` have another shape.
-pub fn matmul_rows(weights: Matrix<'_>, rows: Range<usize>, acts: &[u8], out: &mut ColumnsMut<'_>) {
+pub fn matmul_rows<'a>(
+    weights: Matrix<'_>,
+    rows: Range<usize>,
+    acts: impl Into<Acts<'a>>,
+    out: &mut ColumnsMut<'_>,
+) {
+    let acts = acts.into();
     let ty = weights.ty.activation();
     assert!(rows.end <= weights.rows, "weight rows {rows:?} are missing");
     assert_eq!(out.cols(), rows.len(), "columns of the output");
+    let acts = match acts {
+        Acts::Tiles(tiles) => {
+            assert!(tiles.are_for(weights.ty), "tiles for other weights");
+            assert_eq!((tiles.tokens, tiles.n()), (out.rows(), weights.n), "tiles");
+            return with_format!(
+                weights.ty,
+                F => many_tokens::<F>(weights, rows, tiles, out),
+                float => unreachable!("rows of floats have no tiles")
+            );
+        }
+        Acts::Rows(acts) => acts,
+    };
     assert_eq!(
         acts.len(),
         out.rows() * ty.row_bytes(weights.n),
@@ -67,13 +90,14 @@ pub fn matmul_rows(weights: Matrix<'_>, rows: Range<usize>, acts: &[u8], out: &m
     if out.rows() == 0 {
         return;
     }
+    if Tiles::pay(weights.ty, out.rows()) {
+        let mut tiles = Tiles::default();
+        tiles.fill(weights.ty, out.rows(), acts);
+        return matmul_rows(weights, rows, &tiles, out);
+    }
     with_format!(
         weights.ty,
-        F => if out.rows() <= FEW {
-            few_tokens::<F>(weights, rows, acts, out)
-        } else {
-            many_tokens::<F>(weights, rows, acts, out)
-        },
+        F => few_tokens::<F>(weights, rows, acts, out),
         float => match ty {
             ActivationType::F32 => matmul_floats::<F32>(weights.bytes, rows, acts, weights.n, out),
             ActivationType::F16 => matmul_floats::<F16>(weights.bytes, rows, acts, weights.n, out),
@@ -118,26 +142,41 @@ fn in_place<I: Isa, F: Format>(
     let mut room = TileRoom::new();
     for b in 0..panel.blocks::<F>() {
         let tile = panel.tile::<F>(b, &mut room);
-        let head = &Head::<I>::new::<F>(tile);
-        let acts = &Acts::of_block::<F>(acts, row_bytes, b);
+        let head = &Head::<I>::new::<F, InRows<'_, 1>>(tile);
+        let blocks = &acts[b * Layout::of::<F>().row.0..];
         let mut t = 0;
         while t < m {
-            let quants = InPlace::<F>(tile, PhantomData);
+            let rows = (&blocks[t * row_bytes..], row_bytes);
+            let sums = &mut sums[t * sums_of::<F>()..];
             // Portable code gains nothing by several at once.
-            t = match if I::WIDE == 1 { 1 } else { m - t } {
-                1 => add_block::<I, F, 1>(quants, head, acts, t, sums),
-                2 => add_block::<I, F, 2>(quants, head, acts, t, sums),
-                3 => add_block::<I, F, 3>(quants, head, acts, t, sums),
-                _ => add_block::<I, F, 4>(quants, head, acts, t, sums),
+            t += match if I::WIDE == 1 { 1 } else { m - t } {
+                1 => add_in_place::<I, F, 1>(tile, head, rows, sums),
+                2 => add_in_place::<I, F, 2>(tile, head, rows, sums),
+                3 => add_in_place::<I, F, 3>(tile, head, rows, sums),
+                _ => add_in_place::<I, F, 4>(tile, head, rows, sums),
             };
         }
     }
 }
 
+/// Adds a block to the sums of `T` tokens, whose number it returns. Their blocks begin in `blocks`
+/// every `row_bytes`.
+#[inline(always)]
+fn add_in_place<I: Isa, F: Format, const T: usize>(
+    tile: Tile<'_>,
+    head: &Head<I>,
+    (blocks, row_bytes): (&[u8], usize),
+    sums: &mut [I::F],
+) -> usize {
+    let acts = InRows::<T>::new::<F>(blocks, row_bytes);
+    add_block::<I, F, _, T>(InPlace::<F>(tile, PhantomData), head, acts, sums);
+    T
+}
+
 multiversion! {
     /// [`matmul_rows`] for any number of tokens.
     fn many_tokens<F: Format>(
-        weights: Matrix<'_>, rows: Range<usize>, acts: &[u8], out: &mut ColumnsMut<'_>,
+        weights: Matrix<'_>, rows: Range<usize>, acts: &Tiles, out: &mut ColumnsMut<'_>,
     ) = many;
 }
 
@@ -145,55 +184,81 @@ multiversion! {
 fn many<I: Isa, F: Format>(
     weights: Matrix<'_>,
     rows: Range<usize>,
-    acts: &[u8],
+    acts: &Tiles,
     out: &mut ColumnsMut<'_>,
 ) {
-    let m = out.rows();
-    let row_bytes = acts.len() / m;
-    let most = (TOKEN_BLOCK_BYTES / row_bytes.max(1) / I::WIDE).clamp(3, 10) * I::WIDE;
-    let mut sums = vec![I::splat(0.0); m.min(most) * sums_of::<F>()];
-    for first in (0..m).step_by(most) {
-        let tokens = first..m.min(first + most);
-        let acts = &acts[tokens.start * row_bytes..tokens.end * row_bytes];
-        let sums = &mut sums[..tokens.len() * sums_of::<F>()];
+    let tile_bytes = acts.blocks * Layout::of::<F>().slots() * TOKENS * size_of::<u32>();
+    let most = (TOKEN_BLOCK_BYTES / tile_bytes.max(1)).max(2);
+    let tiles = acts.tokens.div_ceil(TOKENS);
+    let mut sums = vec![I::splat(0.0); tiles.min(most) * TOKENS * sums_of::<F>()];
+    for first in (0..tiles).step_by(most) {
+        let tiles = first..tiles.min(first + most);
+        let tokens = tiles.start * TOKENS..acts.tokens.min(tiles.end * TOKENS);
         for p in panels(&rows) {
             sums.fill(I::splat(0.0));
-            unpacked::<I, F>(&weights.panel(p), acts, row_bytes, sums);
-            store::<I, F>(sums, p, &rows, tokens.clone(), out);
+            unpacked::<I, F>(&weights.panel(p), acts, tiles.clone(), &mut sums);
+            store::<I, F>(&sums, p, &rows, tokens.clone(), out);
         }
     }
 }
 
-/// Adds all blocks of a panel to the sums of a block of tokens; quants are unpacked once for all.
+/// Adds all blocks of a panel to the sums of some tiles; quants are unpacked once for all.
 #[inline(always)]
 fn unpacked<I: Isa, F: Format>(
     panel: &Panel<'_>,
-    acts: &[u8],
-    row_bytes: usize,
+    acts: &Tiles,
+    tiles: Range<usize>,
     sums: &mut [I::F],
 ) {
-    let m = sums.len() / sums_of::<F>();
     let mut room = TileRoom::new();
-    let mut quants = [I::column(&[0; 64]); 64];
-    for b in 0..panel.blocks::<F>() {
-        let tile = panel.tile::<F>(b, &mut room);
-        let head = &Head::<I>::new::<F>(tile);
-        for g in 0..F::LEN / 32 {
-            for j in 0..8 {
-                quants[8 * g + j] = F::quants::<I>(&tile, g, j);
+    let mut quants = [[I::column(&[0; 64]); 64]; BLOCKS];
+    let mut heads = [None; BLOCKS];
+    for first in (0..acts.blocks).step_by(BLOCKS) {
+        let count = BLOCKS.min(acts.blocks - first);
+        for b in 0..count {
+            let tile = panel.tile::<F>(first + b, &mut room);
+            heads[b] = Some(Head::<I>::new::<F, InTile<'_>>(tile));
+            unpack::<I, F>(tile, &mut quants[b]);
+        }
+        let all = sums.chunks_exact_mut(TOKENS * sums_of::<F>());
+        for (i, sums) in tiles.clone().zip(all) {
+            let tokens = TOKENS.min(acts.tokens - i * TOKENS);
+            for (b, head) in heads[..count].iter().flatten().enumerate() {
+                let block = acts.block::<F>(i, first + b);
+                add_tile::<I, F>(&quants[b], head, block, tokens, sums);
             }
         }
-        let acts = &Acts::of_block::<F>(acts, row_bytes, b);
-        let mut t = 0;
-        while I::WIDE == 12 && t + 12 <= m {
-            t = add_block::<I, F, 12>(Unpacked::<I>(&quants), head, acts, t, sums);
-        }
-        while I::WIDE >= 4 && t + 4 <= m {
-            t = add_block::<I, F, 4>(Unpacked::<I>(&quants), head, acts, t, sums);
-        }
-        while t < m {
-            t = add_block::<I, F, 1>(Unpacked::<I>(&quants), head, acts, t, sums);
-        }
+    }
+}
+
+/// Adds a block to the sums of the first tokens of a tile, and perhaps of some more.
+#[inline(always)]
+fn add_tile<I: Isa, F: Format>(
+    quants: &[I::B; 64],
+    head: &Head<I>,
+    block: &[u32],
+    tokens: usize,
+    sums: &mut [I::F],
+) {
+    if I::WIDE == TOKENS && tokens > TOKENS - 4 {
+        let acts = InTile::new::<F>(block, 0, TOKENS);
+        return add_block::<I, F, _, TOKENS>(Unpacked::<I>(quants), head, acts, sums);
+    }
+    let mut t = 0;
+    while t < tokens {
+        let sums = &mut sums[t * sums_of::<F>()..];
+        t += match I::WIDE {
+            1 => {
+                let acts = InTile::new::<F>(block, t, 1);
+                add_block::<I, F, _, 1>(Unpacked::<I>(quants), head, acts, sums);
+                1
+            }
+            _ => {
+                let acts = InTile::new::<F>(block, t, 4);
+                add_block::<I, F, _, 4>(Unpacked::<I>(quants), head, acts, sums);
+                4
+            }
+        };
     }
 }
 

@@ -222,4 +222,17 @@ impl Isa for Avx2 {
         let products = both!(_mm256_madd_epi16(pairs, scale));
         both!(_mm256_add_epi32(acc, products))
     }
+    #[inline(always)]
+    fn mixed(a: Self::B, b: Self::B) -> (Self::B, Self::B) {
+        let lower = both!(_mm256_srl_epi32(a; _mm_cvtsi32_si128(16)));
+        let upper = both!(_mm256_and_si256(b; _mm256_set1_epi32(0xffff_0000_u32 as i32)));
+        (Self::paired(a, b), Self::or(lower, upper))
+    }
+    #[inline(always)]
+    fn mixed_dot(acc: Self::I, a: Self::B, x: i32, b: Self::B, y: i32, scales: Self::I) -> Self::I {
+        let (a, b) = (pair_products::<false>(a, x), pair_products::<false>(b, y));
+        let sums = both!(_mm256_add_epi16(a, b));
+        let products = both!(_mm256_madd_epi16(sums, scales));
+        both!(_mm256_add_epi32(acc, products))
+    }
 }

@@ -191,4 +191,21 @@ impl Isa for Avx512 {
         let (q, a) = factors::<SIGNED>(q, a);
         intrinsic!(_mm512_dpwssd_epi32(acc, _mm512_maddubs_epi16(q, a), scale))
     }
+    #[inline(always)]
+    fn mixed(a: Self::B, b: Self::B) -> (Self::B, Self::B) {
+        let upper = intrinsic!(_mm512_mask_mov_epi16(
+            _mm512_srli_epi32::<16>(a),
+            0xaaaa_aaaa,
+            b
+        ));
+        (Self::paired(a, b), upper)
+    }
+    #[inline(always)]
+    fn mixed_dot(acc: Self::I, a: Self::B, x: i32, b: Self::B, y: i32, scales: Self::I) -> Self::I {
+        intrinsic!({
+            let a = _mm512_maddubs_epi16(a, _mm512_set1_epi32(x));
+            let b = _mm512_maddubs_epi16(b, _mm512_set1_epi32(y));
+            _mm512_dpwssd_epi32(acc, _mm512_add_epi16(a, b), scales)
+        })
+    }
 }

@@ -2,26 +2,31 @@
 
 use std::marker::PhantomData;
 
+use super::tiles::mixed;
+use super::tokens::Tokens;
 use crate::kernels::isa::{Isa, prefetch};
 use crate::kernels::panel::Tile;
 use crate::kernels::quant::{Block, Factor, Format, Offset, Scales, columns};
 
 /// Factors and integer scales of a block of sixteen rows.
+#[derive(Clone, Copy)]
 pub(super) struct Head<I: Isa> {
     d: I::F,
     /// Minus the offset for [`Offset::Added`].
     dmin: I::F,
-    /// As integers for one sum, as pairs of the same for eight.
+    /// For one sum integers. For eight pairs: of the same, or where quants are mixed of those of
+    /// two groups.
     scale: [I::I; 16],
-    /// Pairs of the minimums of two sub-blocks of 16.
+    /// Pairs of minimums, of the sub-blocks whose sums come in pairs.
     min: [I::I; 8],
     /// Pairs of what two sub-blocks of 16 are too large by, negative, for each sum of a.
     bias: [I::I; 8],
 }
 
 impl<I: Isa> Head<I> {
+    /// For activations in tiles, or in rows.
     #[inline(always)]
-    pub(super) fn new<F: Format>(tile: Tile<'_>) -> Head<I> {
+    pub(super) fn new<F: Format, A: Tokens>(tile: Tile<'_>) -> Head<I> {
         let mut head = Head {
             d: factor::<I>(tile, F::D),
             dmin: factor::<I>(tile, F::DMIN),
@@ -36,8 +41,8 @@ impl<I: Isa> Head<I> {
             head.scale[s] = F::scale::<I>(&tile, s);
         }
         if F::OFFSET == Offset::Mins {
-            for s in 0..8 {
-                head.min[s] = if F::SCALES == Scales::Of16 {
+            for s in 0..min_pairs::<F>(A::TILES) {
+                head.min[s] = if A::TILES || F::SCALES == Scales::Of16 {
                     I::paired(F::min::<I>(&tile, 2 * s), F::min::<I>(&tile, 2 * s + 1))
                 } else {
                     let min = F::min::<I>(&tile, s);
@@ -54,11 +59,25 @@ impl<I: Isa> Head<I> {
             }
         }
         if F::SUMS == 8 {
-            for s in 0..scales::<F>() {
-                head.scale[s] = I::paired(head.scale[s], head.scale[s]);
+            // Of two groups, where both meet in one product.
+            let apart = if A::TILES && mixed::<F>() {
+                scales::<F>() / 8
+            } else {
+                0
+            };
+            for s in 0..scales::<F>() - apart {
+                head.scale[s] = I::paired(head.scale[s], head.scale[s + apart]);
             }
         }
         head
+    }
+}
+
+/// Pairs of sums that minimums are multiplied with.
+const fn min_pairs<F: Format>(tiles: bool) -> usize {
+    match F::SCALES {
+        Scales::Of32 if tiles => 4,
+        _ => 8,
     }
 }
 
@@ -97,8 +116,25 @@ impl<I: Isa, F: Format> Quants<I> for InPlace<'_, F> {
     }
 }
 
-/// Unpacked before.
+/// Unpacked before by [`unpack`].
 pub(super) struct Unpacked<'a, I: Isa>(pub(super) &'a [I::B; 64]);
+
+/// The quants of a block as activations in tiles meet them.
+#[inline(always)]
+pub(super) fn unpack<I: Isa, F: Format>(tile: Tile<'_>, quants: &mut [I::B; 64]) {
+    for g in 0..F::LEN / 32 {
+        for j in 0..8 {
+            quants[8 * g + j] = F::quants::<I>(&tile, g, j);
+        }
+    }
+    if mixed::<F>() {
+        for two in quants.as_chunks_mut::<16>().0 {
+            for j in 0..8 {
+                (two[j], two[8 + j]) = I::mixed(two[j], two[8 + j]);
+            }
+        }
+    }
+}
 
 impl<I: Isa> Quants<I> for Unpacked<'_, I> {
     #[inline(always)]
@@ -125,113 +161,37 @@ fn scale_of<F: Format>(g: usize, j: usize) -> usize {
     }
 }
 
-/// A block of one activation row.
-#[derive(Clone, Copy)]
-struct Act<'a>(&'a [u8]);
-
-impl Act<'_> {
-    /// Bytes of a block in the format that meets `F`, and where its quants start.
-    const fn layout<F: Format>() -> (usize, usize) {
-        match (F::LEN, F::OFFSET) {
-            (256, _) => (292, 4),
-            (_, Offset::Added) => (36, 4),
-            _ => (34, 2),
-        }
-    }
-
-    /// Four bytes from `at` on. A check of bounds in the innermost loop would cost as much as
-    /// the product.
-    #[inline(always)]
-    fn int(&self, at: usize) -> i32 {
-        debug_assert!(at + 4 <= self.0.len());
-        // SAFETY: a block is as long as `layout` says, and each of the callers below stays within:
-        // quants end where the block or its sums begin, there are eight pairs of those.
-        i32::from_le_bytes(unsafe { self.0.as_ptr().add(at).cast::<[u8; 4]>().read() })
-    }
-
-    #[inline(always)]
-    fn half<I: Isa>(&self, at: usize) -> f32 {
-        I::f16(u16::from_le_bytes([self.0[at], self.0[at + 1]]))
-    }
-
-    /// Quants `4z ..`.
-    #[inline(always)]
-    fn quants<F: Format>(&self, z: usize) -> i32 {
-        self.int(Self::layout::<F>().1 + 4 * z)
-    }
-
-    /// The sums of sub-blocks `2s` and `2s + 1` of 16 quants.
-    #[inline(always)]
-    fn sums(&self, s: usize) -> i32 {
-        self.int(260 + 4 * s)
-    }
-
-    #[inline(always)]
-    fn d<I: Isa, F: Format>(&self) -> I::F {
-        I::splat(match F::LEN {
-            256 => f32::from_bits(self.int(0) as u32),
-            _ => self.half::<I>(0),
-        })
-    }
-}
-
-/// The same block of all activation rows.
-pub(super) struct Acts<'a> {
-    /// The rows, from the block on.
-    rows: &'a [u8],
-    row_bytes: usize,
-}
-
-impl<'a> Acts<'a> {
-    /// Block `b` of rows in the format that meets `F`.
-    pub(super) fn of_block<F: Format>(rows: &'a [u8], row_bytes: usize, b: usize) -> Acts<'a> {
-        Acts {
-            rows: &rows[b * Act::layout::<F>().0..],
-            row_bytes,
-        }
-    }
-
-    /// Rows `first ..`.
-    #[inline(always)]
-    fn some<F: Format, const T: usize>(&self, first: usize) -> [Act<'a>; T] {
-        let (bytes, _) = Act::layout::<F>();
-        std::array::from_fn(|t| Act(&self.rows[(first + t) * self.row_bytes..][..bytes]))
-    }
-}
-
 /// Sums that a token has: of the products, and one of what is subtracted.
 pub(super) const fn sums_of<F: Format>() -> usize {
     F::SUMS + 1
 }
 
-/// Adds a block of sixteen rows to the sums of the `T` tokens from `first` on, which has
-/// [`sums_of`] for one token after another; the next token is returned.
+/// Adds a block of sixteen rows to the sums of `T` tokens, which has [`sums_of`] for one token
+/// after another.
 #[inline(always)]
-pub(super) fn add_block<I: Isa, F: Format, const T: usize>(
+pub(super) fn add_block<I: Isa, F: Format, A: Tokens, const T: usize>(
     quants: impl Quants<I>,
     head: &Head<I>,
-    acts: &Acts<'_>,
-    first: usize,
+    acts: A,
     sums: &mut [I::F],
-) -> usize {
+) {
     let stride = sums_of::<F>();
-    let acts = acts.some::<F, T>(first);
-    let sums = &mut sums[first * stride..(first + T) * stride];
+    let sums = &mut sums[..T * stride];
     let mut da = [I::splat(0.0); T];
     let mut d = [I::splat(0.0); T];
     for t in 0..T {
-        da[t] = acts[t].d::<I, F>();
+        da[t] = I::splat(acts.d::<I, F>(t));
         d[t] = I::mul(head.d, da[t]);
     }
     if F::SUMS == 1 {
-        let total = one_sum::<I, F, T>(&quants, head, acts);
+        let total = one_sum::<I, F, A, T>(&quants, head, acts);
         for t in 0..T {
             let sum = &mut sums[t * stride];
             *sum = I::fma(I::to_f32(total[t]), d[t], *sum);
         }
     } else {
         for j in 0..8 {
-            let part = sum_of_eight::<I, F, T>(&quants, head, acts, j);
+            let part = sum_of_eight::<I, F, A, T>(&quants, head, acts, j);
             for t in 0..T {
                 let sum = &mut sums[t * stride + j];
                 *sum = I::fma(I::to_f32(part[t]), d[t], *sum);
@@ -244,23 +204,22 @@ pub(super) fn add_block<I: Isa, F: Format, const T: usize>(
             Offset::None => {}
             Offset::Mins => {
                 let mut mins = I::izero();
-                for s in 0..8 {
-                    mins = I::add_pair(mins, head.min[s], acts[t].sums(s));
+                for s in 0..min_pairs::<F>(A::TILES) {
+                    mins = I::add_pair(mins, head.min[s], acts.sums::<F>(t, s));
                 }
                 *sum = I::fma(I::to_f32(mins), I::mul(head.dmin, da[t]), *sum);
             }
-            Offset::Added => *sum = I::fma(head.dmin, I::splat(acts[t].half::<I>(2)), *sum),
+            Offset::Added => *sum = I::fma(head.dmin, I::splat(acts.offset::<I, F>(t)), *sum),
         }
     }
-    first + T
 }
 
 /// The integer sum of a block.
 #[inline(always)]
-fn one_sum<I: Isa, F: Format, const T: usize>(
+fn one_sum<I: Isa, F: Format, A: Tokens, const T: usize>(
     quants: &impl Quants<I>,
     head: &Head<I>,
-    acts: [Act<'_>; T],
+    acts: A,
 ) -> [I::I; T] {
     let mut total = [I::izero(); T];
     let per_scale = if F::SCALES == Scales::Of16 { 4 } else { 8 };
@@ -270,8 +229,7 @@ fn one_sum<I: Isa, F: Format, const T: usize>(
             for j in first..first + per_scale {
                 let q = quants.quants(g, j);
                 for t in 0..T {
-                    let a = acts[t].quants::<F>(8 * g + j);
-                    part[t] = add_dot::<I, F>(part[t], q, a);
+                    part[t] = add_dot::<I, F>(part[t], q, acts.quants::<F>(t, 8 * g + j));
                 }
             }
             for t in 0..T {
@@ -288,22 +246,34 @@ fn one_sum<I: Isa, F: Format, const T: usize>(
 
 /// The `j`-th of the eight integer sums of a block.
 #[inline(always)]
-fn sum_of_eight<I: Isa, F: Format, const T: usize>(
+fn sum_of_eight<I: Isa, F: Format, A: Tokens, const T: usize>(
     quants: &impl Quants<I>,
     head: &Head<I>,
-    acts: [Act<'_>; T],
+    acts: A,
     j: usize,
 ) -> [I::I; T] {
     let mut part = [I::izero(); T];
     if F::BIAS != 0 {
         for t in 0..T {
-            part[t] = I::add_pair(part[t], head.bias[j], acts[t].sums(j));
+            part[t] = I::add_pair(part[t], head.bias[j], acts.sums::<F>(t, j));
         }
+    }
+    if A::TILES && mixed::<F>() {
+        for g in (0..F::LEN / 32).step_by(2) {
+            let (low, high) = (quants.quants(g, j), quants.quants(g + 1, j));
+            let scales = head.scale[scale_of::<F>(g, j)];
+            for t in 0..T {
+                let x = acts.quants::<F>(t, 8 * g + j);
+                let y = acts.quants::<F>(t, 8 * g + 8 + j);
+                part[t] = I::mixed_dot(part[t], low, x, high, y, scales);
+            }
+        }
+        return part;
     }
     for g in 0..F::LEN / 32 {
         let q = quants.quants(g, j);
         for t in 0..T {
-            let a = acts[t].quants::<F>(8 * g + j);
+            let a = acts.quants::<F>(t, 8 * g + j);
             part[t] = if F::SCALES == Scales::None {
                 add_dot::<I, F>(part[t], q, a)
             } else if F::SIGNED {

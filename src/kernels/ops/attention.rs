@@ -223,7 +223,7 @@ impl Kernel for ProjectKv {
         // SAFETY: an operand.
         let pos = unsafe { run.read_ids(&self.pos) };
         let (first, count) = (columns.start, columns.len());
-        let acts = (self.x).rounded(run, weight.ty.activation(), &mut scratch.rounded);
+        let acts = (self.x).acts(run, weight.ty, &mut scratch.rounded);
         let [mut tile, mut row] = std::mem::take(&mut scratch.tiles);
         tile.resize(run.tokens * count, 0.0);
         let mut out = ColumnsMut::new(&mut tile, count, count);

@@ -166,7 +166,7 @@ impl Kernel for ProjectConv {
         let first = chunk * self.rows();
         let rows = first..channels.min(first + self.rows());
         let count = rows.len();
-        let acts = (self.x).rounded(run, self.weight.ty.activation(), &mut scratch.rounded);
+        let acts = (self.x).acts(run, self.weight.ty, &mut scratch.rounded);
         let [tile, _] = &mut scratch.tiles;
         tile.resize(run.tokens * count, 0.0);
         let mut projected = ColumnsMut::new(tile, count, count);

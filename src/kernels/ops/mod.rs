@@ -217,7 +217,7 @@ pub struct Scratch {
 impl Scratch {
     /// Forgets what belongs to an earlier step.
     pub fn next_step(&mut self) {
-        self.rounded.of = None;
+        self.rounded.next_step();
         self.routing.of = None;
     }
 

@@ -12,8 +12,9 @@ use super::{Kernel, Run, Scratch, Slot, Weight};
 use crate::kernels::activation::{ActivationType, quantize_row};
 use crate::kernels::columns::ColumnsMut;
 use crate::kernels::elementwise::{Rhs, add, div, mul, sigmoid, softmax, swiglu};
-use crate::kernels::matmul::matmul_rows;
+use crate::kernels::matmul::{Acts, Tiles, matmul_rows};
 use crate::kernels::moe::top_k;
+use crate::kernels::quant::WeightType;
 
 /// Which experts take which tokens of a run.
 #[derive(Default)]
@@ -29,6 +30,8 @@ pub(super) struct Routing {
     /// The pairs' activation rows in the order of `pairs`, and of what.
     gathered: Vec<u8>,
     gathered_for: Option<RoundedFor>,
+    /// The rows of a group of many, and of which.
+    tiles: Vec<(Option<RoundedFor>, Tiles)>,
     row: Vec<f32>,
 }
 
@@ -40,6 +43,7 @@ impl Routing {
         }
         self.of = Some((logits.offset, used));
         self.gathered_for = None;
+        self.tiles.iter_mut().for_each(|(of, _)| *of = None);
         let mut chosen = vec![0; run.count(logits) * used];
         self.probabilities.clear();
         // SAFETY: an operand.
@@ -62,6 +66,9 @@ impl Routing {
             let expert = chosen[group[0] as usize] as usize;
             self.groups.push((expert, first..first + group.len()));
             first += group.len();
+        }
+        if self.tiles.len() < self.groups.len() {
+            self.tiles.resize_with(self.groups.len(), Default::default);
         }
     }
 
@@ -88,10 +95,20 @@ impl Routing {
         }
     }
 
-    /// The gathered rows of a group with these members.
-    fn rows_of(&self, members: &Range<usize>) -> &[u8] {
+    /// The gathered rows of group `g` as weights of this type take them.
+    fn acts_of(&mut self, g: usize, ty: WeightType) -> Acts<'_> {
+        let members = &self.groups[g].1;
         let row_bytes = self.gathered.len() / self.pairs.len();
-        &self.gathered[members.start * row_bytes..members.end * row_bytes]
+        let rows = &self.gathered[members.start * row_bytes..members.end * row_bytes];
+        if !Tiles::pay(ty, members.len()) {
+            return Acts::Rows(rows);
+        }
+        let (of, tiles) = &mut self.tiles[g];
+        if *of != self.gathered_for || !tiles.are_for(ty) {
+            tiles.fill(ty, members.len(), rows);
+            *of = self.gathered_for;
+        }
+        Acts::Tiles(tiles)
     }
 }
 
@@ -154,7 +171,7 @@ impl Kernel for MoeSwiglu {
         for ((weight, rows), tile) in self.halves(&columns).into_iter().zip(&mut tiles) {
             let (ty, rounded) = (weight.ty.activation(), &mut scratch.rounded);
             (scratch.routing).gather(run, &self.x, ty, rounded, |pair| pair / self.used);
-            let acts = scratch.routing.rows_of(&members);
+            let acts = scratch.routing.acts_of(g, weight.ty);
             tile.resize(members.len() * count, 0.0);
             let mut tile = ColumnsMut::new(tile, count, count);
             matmul_rows(weight.expert(chosen), rows, acts, &mut tile);
@@ -215,20 +232,17 @@ impl Kernel for MoeSum {
         let (width, used, first) = (self.y.width(), self.used(), chunk * self.columns());
         let columns = first..width.min(first + self.columns());
         let count = columns.len();
-        let routing = &scratch.routing;
+        let routing = &mut scratch.routing;
         let [by_group, by_pair] = &mut scratch.tiles;
         by_group.resize(routing.pairs.len() * count, 0.0);
         by_pair.resize(routing.pairs.len() * count, 0.0);
-        for (chosen, members) in &routing.groups {
+        for g in 0..routing.groups.len() {
+            let (chosen, members) = routing.groups[g].clone();
             let tile = &mut by_group[members.start * count..members.end * count];
             let mut tile = ColumnsMut::new(tile, count, count);
-            let weights = self.weight.expert(*chosen);
-            matmul_rows(
-                weights,
-                columns.clone(),
-                routing.rows_of(members),
-                &mut tile,
-            );
+            let weights = self.weight.expert(chosen);
+            let acts = routing.acts_of(g, self.weight.ty);
+            matmul_rows(weights, columns.clone(), acts, &mut tile);
         }
         for (row, &pair) in by_group.chunks_exact(count).zip(&routing.pairs) {
             by_pair[pair as usize * count..][..count].copy_from_slice(row);

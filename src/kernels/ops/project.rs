@@ -10,8 +10,9 @@ use super::{Kernel, Run, Scratch, Slot, Weight};
 use crate::kernels::activation::{ActivationType, quantize_row};
 use crate::kernels::columns::ColumnsMut;
 use crate::kernels::elementwise::{Rhs, add, swiglu};
-use crate::kernels::matmul::matmul_rows;
+use crate::kernels::matmul::{Acts, Tiles, matmul_rows};
 use crate::kernels::norm::rmsnorm;
+use crate::kernels::quant::WeightType;
 
 /// Bytes of weights in a chunk: small enough that workers finish together, large enough that
 /// taking one costs nothing.
@@ -51,7 +52,17 @@ pub(super) struct Rounded {
     bytes: Vec<u8>,
     /// One row behind its norm.
     row: Vec<f32>,
-    pub(super) of: Option<RoundedFor>,
+    of: Option<RoundedFor>,
+    /// The rows of `tiles_of`, if there are many.
+    tiles: Tiles,
+    tiles_of: Option<RoundedFor>,
+}
+
+impl Rounded {
+    /// Forgets what belongs to an earlier step.
+    pub(super) fn next_step(&mut self) {
+        (self.of, self.tiles_of) = (None, None);
+    }
 }
 
 impl Activations {
@@ -74,6 +85,21 @@ impl Activations {
         }
     }
 
+    /// All rows as weights of this type take them.
+    pub(super) fn acts<'r>(&self, run: &Run<'r>, ty: WeightType, own: &'r mut Rounded) -> Acts<'r> {
+        let tokens = self.rows(run);
+        if !Tiles::pay(ty, tokens) {
+            return Acts::Rows(self.rounded(run, ty.activation(), own));
+        }
+        let of = Some(self.key(ty.activation()));
+        if own.tiles_of != of || !own.tiles.are_for(ty) {
+            let mut tiles = std::mem::take(&mut own.tiles);
+            tiles.fill(ty, tokens, self.rounded(run, ty.activation(), own));
+            (own.tiles, own.tiles_of) = (tiles, of);
+        }
+        Acts::Tiles(&own.tiles)
+    }
+
     /// All rows in the format `ty`, one after another.
     pub(super) fn rounded<'r>(
         &self,
@@ -85,7 +111,7 @@ impl Activations {
             // SAFETY: `x` is an operand.
             return unsafe { run.read_bytes(&self.x) };
         }
-        let Rounded { bytes, row, of } = own;
+        let Rounded { bytes, row, of, .. } = own;
         if *of == Some(self.key(ty)) {
             return bytes;
         }
@@ -143,7 +169,7 @@ impl Kernel for Project {
             let n_out = weight.dims[0];
             let first = chunk * self.rows(weight);
             let rows = first..n_out.min(first + self.rows(weight));
-            let acts = (self.x).rounded(run, weight.ty.activation(), &mut scratch.rounded);
+            let acts = (self.x).acts(run, weight.ty, &mut scratch.rounded);
             // SAFETY: the chunk owns columns `rows` of this result.
             let mut out = unsafe {
                 let offset = y.offset + rows.start * size_of::<f32>();
@@ -187,7 +213,7 @@ impl Kernel for ProjectSwiglu {
         let count = columns.len();
         let [mut gate, mut up] = std::mem::take(&mut scratch.tiles);
         for (weight, tile) in [(&self.gate, &mut gate), (&self.up, &mut up)] {
-            let acts = (self.x).rounded(run, weight.ty.activation(), &mut scratch.rounded);
+            let acts = (self.x).acts(run, weight.ty, &mut scratch.rounded);
             tile.resize(tokens * count, 0.0);
             let mut tile = ColumnsMut::new(tile, count, count);
             matmul_rows(weight.matrix(), columns.clone(), acts, &mut tile);
@@ -234,7 +260,7 @@ impl Kernel for MatmulAdd {
         let first = chunk * self.rows();
         let rows = first..n_out.min(first + self.rows());
         let count = rows.len();
-        let acts = (self.x).rounded(run, self.weight.ty.activation(), &mut scratch.rounded);
+        let acts = (self.x).acts(run, self.weight.ty, &mut scratch.rounded);
         let [tile, _] = &mut scratch.tiles;
         tile.resize(tokens * count, 0.0);
         let mut product = ColumnsMut::new(tile, count, count);
