@@ -108,9 +108,16 @@ pub(super) struct InPlace<'a, F>(pub(super) Tile<'a>, pub(super) PhantomData<F>)
 impl<I: Isa, F: Format> Quants<I> for InPlace<'_, F> {
     #[inline(always)]
     fn quants(&self, g: usize, j: usize) -> I::B {
-        let (z, steps, lines) = (8 * g + j, F::LEN / 4, columns::<F>());
+        // In the order of the products, in rounds whose steps are known when this is compiled.
+        let steps = const { if F::SUMS == 8 || F::LEN == 32 { 8 } else { 16 } };
+        let lines = columns::<F>().div_ceil(F::LEN / 4 / steps);
+        let (round, z) = match F::SUMS {
+            1 => ((8 * g + j) / steps, (8 * g + j) % steps),
+            _ => (j, g),
+        };
         if z * lines / steps != (z + 1) * lines / steps {
-            prefetch(self.0.line(z * lines / steps).wrapping_add(AHEAD));
+            let line = round * lines + z * lines / steps;
+            prefetch(self.0.line(line).wrapping_add(AHEAD));
         }
         F::quants::<I>(&self.0, g, j)
     }
@@ -223,20 +230,24 @@ fn one_sum<I: Isa, F: Format, A: Tokens, const T: usize>(
 ) -> [I::I; T] {
     let mut total = [I::izero(); T];
     let per_scale = if F::SCALES == Scales::Of16 { 4 } else { 8 };
-    for g in 0..F::LEN / 32 {
-        for first in (0..8).step_by(per_scale) {
+    // Formats keep the quants of two groups in the same columns.
+    let groups = const { if F::LEN == 32 { 1 } else { 2 } };
+    for two in 0..F::LEN / 32 / groups {
+        for sub in 0..groups * 8 / per_scale {
+            let first = two * groups * 8 + sub * per_scale;
             let mut part = [I::izero(); T];
-            for j in first..first + per_scale {
-                let q = quants.quants(g, j);
+            for z in first..first + per_scale {
+                let q = quants.quants(z / 8, z % 8);
                 for t in 0..T {
-                    part[t] = add_dot::<I, F>(part[t], q, acts.quants::<F>(t, 8 * g + j));
+                    part[t] = add_dot::<I, F>(part[t], q, acts.quants::<F>(t, z));
                 }
             }
             for t in 0..T {
                 total[t] = if F::SCALES == Scales::None {
                     part[t]
                 } else {
-                    I::multiply_add(total[t], part[t], head.scale[scale_of::<F>(g, first)])
+                    let scale = head.scale[first / per_scale];
+                    I::multiply_add(total[t], part[t], scale)
                 };
             }
         }
@@ -270,17 +281,21 @@ fn sum_of_eight<I: Isa, F: Format, A: Tokens, const T: usize>(
         }
         return part;
     }
-    for g in 0..F::LEN / 32 {
-        let q = quants.quants(g, j);
-        for t in 0..T {
-            let a = acts.quants::<F>(t, 8 * g + j);
-            part[t] = if F::SCALES == Scales::None {
-                add_dot::<I, F>(part[t], q, a)
-            } else if F::SIGNED {
-                I::scaled_dot::<true>(part[t], q, a, head.scale[scale_of::<F>(g, j)])
-            } else {
-                I::scaled_dot::<false>(part[t], q, a, head.scale[scale_of::<F>(g, j)])
-            };
+    // Formats keep the quants of four groups in the same columns.
+    let groups = const { if F::LEN == 32 { 1 } else { 4 } };
+    for four in 0..F::LEN / 32 / groups {
+        for g in groups * four..groups * (four + 1) {
+            let q = quants.quants(g, j);
+            for t in 0..T {
+                let a = acts.quants::<F>(t, 8 * g + j);
+                part[t] = if F::SCALES == Scales::None {
+                    add_dot::<I, F>(part[t], q, a)
+                } else if F::SIGNED {
+                    I::scaled_dot::<true>(part[t], q, a, head.scale[scale_of::<F>(g, j)])
+                } else {
+                    I::scaled_dot::<false>(part[t], q, a, head.scale[scale_of::<F>(g, j)])
+                };
+            }
         }
     }
     part
