@@ -169,7 +169,7 @@ fn add_in_place<I: Isa, F: Format, const T: usize>(
     sums: &mut [I::F],
 ) -> usize {
     let acts = InRows::<T>::new::<F>(blocks, row_bytes);
-    add_block::<I, F, _, T>(InPlace::<F>(tile, PhantomData), head, acts, sums);
+    add_block::<I, F, _, T>(InPlace::<F, T>(tile, PhantomData), head, acts, sums);
     T
 }
 

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::tiles::mixed;
 use super::tokens::Tokens;
-use crate::kernels::isa::{Isa, prefetch};
+use crate::kernels::isa::{Isa, prefetch, prefetch_l2};
 use crate::kernels::panel::Tile;
 use crate::kernels::quant::{Block, Factor, Format, Offset, Scales, columns};
 
@@ -98,26 +98,36 @@ pub(super) trait Quants<I: Isa> {
 }
 
 /// How far ahead of its use a weight is asked for, in bytes: a few times what a core reads while
-/// it waits for one.
+/// it waits for one. With one or two tokens that is all the core does; with more its products need the
+/// list of misses to be short, so that weights come to L2 long before, to L1 shortly before.
 const AHEAD: usize = 8 << 10;
+const AHEAD_L1: usize = 4 << 10;
+const AHEAD_L2: usize = 32 << 10;
 
-/// As they lie in the block. On the way the memory is asked for those of a later block, line by
-/// line, spread evenly: as many at once as a block has would fill the core's list of misses.
-pub(super) struct InPlace<'a, F>(pub(super) Tile<'a>, pub(super) PhantomData<F>);
+/// As they lie in the block, for `T` tokens. On the way the memory is asked for those of a later
+/// block, line by line, spread evenly: as many at once as a block has would fill the core's list
+/// of misses.
+pub(super) struct InPlace<'a, F, const T: usize>(pub(super) Tile<'a>, pub(super) PhantomData<F>);
 
-impl<I: Isa, F: Format> Quants<I> for InPlace<'_, F> {
+impl<I: Isa, F: Format, const T: usize> Quants<I> for InPlace<'_, F, T> {
     #[inline(always)]
     fn quants(&self, g: usize, j: usize) -> I::B {
         // In the order of the products, in rounds whose steps are known when this is compiled.
         let steps = const { if F::SUMS == 8 || F::LEN == 32 { 8 } else { 16 } };
         let lines = columns::<F>().div_ceil(F::LEN / 4 / steps);
-        let (round, z) = match F::SUMS {
-            1 => ((8 * g + j) / steps, (8 * g + j) % steps),
-            _ => (j, g),
+        let (round, z) = match (F::SUMS, F::LEN) {
+            (8, 256) => (j, g),
+            _ => ((8 * g + j) / steps, (8 * g + j) % steps),
         };
         if z * lines / steps != (z + 1) * lines / steps {
             let line = round * lines + z * lines / steps;
-            prefetch(self.0.line(line).wrapping_add(AHEAD));
+            let line = self.0.line(line);
+            if T <= 2 {
+                prefetch(line.wrapping_add(AHEAD));
+            } else {
+                prefetch(line.wrapping_add(AHEAD_L1));
+                prefetch_l2(line.wrapping_add(AHEAD_L2));
+            }
         }
         F::quants::<I>(&self.0, g, j)
     }
