@@ -5,6 +5,7 @@ mod table;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Args;
@@ -21,6 +22,8 @@ use table::{Sample, Table};
 const FIRST: u32 = 300;
 /// Ids of a prompt before generation, where no text is given.
 const PROMPT: usize = 16;
+/// How long the threads of the engine before may spin on before they sleep.
+const REST: Duration = Duration::from_millis(200);
 /// Copies of the weights, counted in files, that all engines hold together.
 const COPIES: u64 = 3;
 
@@ -130,6 +133,7 @@ impl CompareArgs {
         )?);
         let mut one = |engine: &mut dyn Engine, kind: Kind, work: Work| -> Result<()> {
             bar.set_message(format!("{}: {work}", kind.name()));
+            std::thread::sleep(REST);
             let sample: Sample = engine.measure(work)?;
             table.add(kind, work, sample);
             bar.inc(1);
