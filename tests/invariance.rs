@@ -231,6 +231,7 @@ fn every_simd_level_gives_the_same_bits() {
         for (level, splits) in [
             (Level::Scalar, &all[1..2]),
             (Level::Avx2, all),
+            (Level::AvxVnni, all),
             (Level::Avx512, all),
         ] {
             for widths in splits {

@@ -11,7 +11,7 @@ use sharpi_compile::kernels::quant::{WeightType, dequantize_row};
 use sharpi_compile::kernels::simd::{Level, with_level};
 use sharpi_compile::kernels::{conv, elementwise, gdn, norm, rope};
 
-const LEVELS: [Level; 3] = [Level::Scalar, Level::Avx2, Level::Avx512];
+const LEVELS: [Level; 4] = [Level::Scalar, Level::Avx2, Level::AvxVnni, Level::Avx512];
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()

@@ -44,7 +44,7 @@ pub(super) fn int_dot() -> Loop {
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => x86::AVX512_DOT,
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 if is_x86_feature_detected!("avxvnni") => x86::AVX_VNNI_DOT,
+        Level::AvxVnni => x86::AVX_VNNI_DOT,
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => x86::AVX2_DOT,
         _ => Loop {
@@ -60,7 +60,7 @@ pub(super) fn f32_fma() -> Loop {
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => x86::AVX512_FMA,
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => x86::AVX2_FMA,
+        Level::Avx2 | Level::AvxVnni => x86::AVX2_FMA,
         _ => Loop {
             run: portable_fma,
             macs: SUMS * LANES,

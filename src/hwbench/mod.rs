@@ -227,6 +227,7 @@ fn simd() -> &'static str {
     match level() {
         Level::Scalar => "scalar",
         Level::Avx2 => "avx2",
+        Level::AvxVnni => "avxvnni",
         Level::Avx512 => "avx512",
     }
 }

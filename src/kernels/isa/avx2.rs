@@ -1,4 +1,4 @@
-//! AVX2, FMA and F16C: two 256-bit registers make one vector.
+//! AVX2, FMA and F16C, with AVX-VNNI or without: two 256-bit registers make one vector.
 
 use super::Isa;
 use crate::kernels::quant::Columns;
@@ -27,9 +27,9 @@ macro_rules! both {
 
 /// See the module.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2;
+pub(crate) struct Avx2<const VNNI: bool>;
 
-impl Columns for Avx2 {
+impl<const VNNI: bool> Columns for Avx2<VNNI> {
     type B = [__m256i; 2];
     type I = [__m256i; 2];
 
@@ -92,19 +92,38 @@ impl Columns for Avx2 {
     }
 }
 
+/// What the product of two bytes needs: an unsigned side and a signed one.
+#[inline(always)]
+fn factors<const SIGNED: bool>(q: [__m256i; 2], a: i32) -> [[__m256i; 2]; 2] {
+    let a = intrinsic!([_mm256_set1_epi32(a); 2]);
+    if SIGNED {
+        return [both!(_mm256_abs_epi8(q)), both!(_mm256_sign_epi8(a, q))];
+    }
+    [q, a]
+}
+
 /// Products of bytes, `q` of either sign, summed by two.
 #[inline(always)]
 fn pair_products<const SIGNED: bool>(q: [__m256i; 2], a: i32) -> [__m256i; 2] {
-    let a = intrinsic!([_mm256_set1_epi32(a); 2]);
-    if SIGNED {
-        let a = both!(_mm256_sign_epi8(a, q));
-        let q = both!(_mm256_abs_epi8(q));
-        return both!(_mm256_maddubs_epi16(q, a));
-    }
+    let [q, a] = factors::<SIGNED>(q, a);
     both!(_mm256_maddubs_epi16(q, a))
 }
 
-impl Isa for Avx2 {
+/// `acc` and products of 16-bit integers, summed by two.
+#[inline(always)]
+fn add_pairs<const VNNI: bool>(
+    acc: [__m256i; 2],
+    x: [__m256i; 2],
+    y: [__m256i; 2],
+) -> [__m256i; 2] {
+    if VNNI {
+        return both!(_mm256_dpwssd_avx_epi32(acc, x, y));
+    }
+    let products = both!(_mm256_madd_epi16(x, y));
+    both!(_mm256_add_epi32(acc, products))
+}
+
+impl<const VNNI: bool> Isa for Avx2<VNNI> {
     type F = [__m256; 2];
     const WIDE: usize = 4;
     const FLOAT_TILE: usize = 2;
@@ -201,8 +220,7 @@ impl Isa for Avx2 {
     }
     #[inline(always)]
     fn add_pair(acc: Self::I, x: Self::I, y: i32) -> Self::I {
-        let products = both!(_mm256_madd_epi16(x; _mm256_set1_epi32(y)));
-        both!(_mm256_add_epi32(acc, products))
+        add_pairs::<VNNI>(acc, x, intrinsic!([_mm256_set1_epi32(y); 2]))
     }
 
     #[inline(always)]
@@ -212,15 +230,16 @@ impl Isa for Avx2 {
     }
     #[inline(always)]
     fn dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32) -> Self::I {
-        let pairs = pair_products::<SIGNED>(q, a);
-        let products = both!(_mm256_madd_epi16(pairs; _mm256_set1_epi16(1)));
-        both!(_mm256_add_epi32(acc, products))
+        if VNNI {
+            let [q, a] = factors::<SIGNED>(q, a);
+            return both!(_mm256_dpbusd_avx_epi32(acc, q, a));
+        }
+        let ones = intrinsic!([_mm256_set1_epi16(1); 2]);
+        add_pairs::<false>(acc, pair_products::<SIGNED>(q, a), ones)
     }
     #[inline(always)]
     fn scaled_dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32, scale: Self::I) -> Self::I {
-        let pairs = pair_products::<SIGNED>(q, a);
-        let products = both!(_mm256_madd_epi16(pairs, scale));
-        both!(_mm256_add_epi32(acc, products))
+        add_pairs::<VNNI>(acc, pair_products::<SIGNED>(q, a), scale)
     }
     #[inline(always)]
     fn mixed(a: Self::B, b: Self::B) -> (Self::B, Self::B) {
@@ -231,8 +250,6 @@ impl Isa for Avx2 {
     #[inline(always)]
     fn mixed_dot(acc: Self::I, a: Self::B, x: i32, b: Self::B, y: i32, scales: Self::I) -> Self::I {
         let (a, b) = (pair_products::<false>(a, x), pair_products::<false>(b, y));
-        let sums = both!(_mm256_add_epi16(a, b));
-        let products = both!(_mm256_madd_epi16(sums, scales));
-        both!(_mm256_add_epi32(acc, products))
+        add_pairs::<VNNI>(acc, both!(_mm256_add_epi16(a, b)), scales)
     }
 }

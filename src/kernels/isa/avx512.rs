@@ -139,7 +139,7 @@ impl Isa for Avx512 {
     }
     #[inline(always)]
     fn f16(bits: u16) -> f32 {
-        Avx2::f16(bits)
+        Avx2::<false>::f16(bits)
     }
 
     #[inline(always)]

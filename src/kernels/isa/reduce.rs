@@ -46,7 +46,7 @@ mod x86 {
     use super::super::{Avx2, Avx512};
     use super::Reduce;
 
-    impl Reduce for Avx2 {
+    impl<const VNNI: bool> Reduce for Avx2<VNNI> {
         const MANY_REGISTERS: bool = false;
 
         #[inline(always)]
@@ -127,7 +127,7 @@ mod tests {
             std::array::from_fn(|j| ((16 * i + j) as f32 * 0.77).sin() * 1e3f32.powi(j as i32 % 3))
         });
         let want = with_level(Level::Scalar, || sums(&x));
-        for level in [Level::Avx2, Level::Avx512] {
+        for level in [Level::Avx2, Level::AvxVnni, Level::Avx512] {
             assert_eq!(with_level(level, || sums(&x)), want, "{level:?}");
         }
     }
