@@ -2,7 +2,7 @@
 
 use super::columns::ColumnsMut;
 use super::isa::reduce::Reduce;
-use super::isa::{Isa, prefetch};
+use super::isa::{Cache, Isa, prefetch};
 use super::math;
 use super::simd::multiversion;
 
@@ -128,7 +128,7 @@ impl Ahead {
     #[inline(always)]
     fn bring(&mut self, columns: usize) {
         for _ in 0..columns * self.lines {
-            prefetch(self.line);
+            prefetch(self.line, Cache::L1);
             self.line = self.line.wrapping_add(64);
         }
     }

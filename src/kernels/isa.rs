@@ -13,30 +13,28 @@ pub(crate) use {avx2::Avx2, avx512::Avx512};
 
 use super::quant::Columns;
 
+/// A cache of a core.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cache {
+    L1,
+    /// For what is needed later.
+    L2,
+}
+
 /// Asks for the cache line at `at`; any address will do.
 #[inline(always)]
-pub(crate) fn prefetch(at: *const u8) {
+pub(crate) fn prefetch(at: *const u8, into: Cache) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 has SSE, and a prefetch does not access memory.
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+        match into {
+            Cache::L1 => _mm_prefetch::<_MM_HINT_T0>(at.cast()),
+            Cache::L2 => _mm_prefetch::<_MM_HINT_T1>(at.cast()),
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
-}
-
-/// Asks for the cache line at `at`, into L2: for what is needed later.
-#[inline(always)]
-pub(crate) fn prefetch_l2(at: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: as above.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T1>(at.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
+    let _ = (at, into);
 }
 
 /// The vector operations of one level.

@@ -4,8 +4,8 @@ use half::f16;
 
 use super::softmax::Steps;
 use super::{CacheRows, TILE};
-use crate::kernels::isa::prefetch;
 use crate::kernels::isa::reduce::Reduce;
+use crate::kernels::isa::{Cache, prefetch};
 use crate::kernels::quant::Element;
 use crate::kernels::simd::multiversion;
 
@@ -108,7 +108,7 @@ fn take<I: Reduce, E: Element, const HALF: bool, const H: usize, const N: usize>
         if steps.ahead {
             let next = row.as_ptr().wrapping_add(TILE * v.stride);
             for line in 0..row.len().div_ceil(64) {
-                prefetch(next.wrapping_add(64 * line));
+                prefetch(next.wrapping_add(64 * line), Cache::L1);
             }
         }
         let keep: &[f32; H] = factors(steps.keep, p * steps.stride);

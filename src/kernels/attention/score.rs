@@ -5,8 +5,8 @@
 //! added, a remainder fills the first lanes once more, and the lanes are added.
 
 use super::CacheRows;
-use crate::kernels::isa::prefetch;
 use crate::kernels::isa::reduce::Reduce;
+use crate::kernels::isa::{Cache, prefetch};
 use crate::kernels::quant::Element;
 use crate::kernels::simd::multiversion;
 
@@ -46,7 +46,7 @@ fn body<I: Reduce, E: Element>(
                 // A share of the row's lines for each pair of queries.
                 let next = row.as_ptr().wrapping_add(positions * k.stride);
                 for line in (r / 2..row.len().div_ceil(64)).step_by(queries.div_ceil(2)) {
-                    prefetch(next.wrapping_add(64 * line));
+                    prefetch(next.wrapping_add(64 * line), Cache::L1);
                 }
             }
             let dots = dots_of_pairs::<I, E>(pair, rows);

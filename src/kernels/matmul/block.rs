@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::tiles::mixed;
 use super::tokens::Tokens;
-use crate::kernels::isa::{Isa, prefetch, prefetch_l2};
+use crate::kernels::isa::{Cache, Isa, prefetch};
 use crate::kernels::panel::Tile;
 use crate::kernels::quant::{Block, Factor, Format, Offset, Scales, columns};
 
@@ -98,11 +98,14 @@ pub(super) trait Quants<I: Isa> {
 }
 
 /// How far ahead of its use a weight is asked for, in bytes: a few times what a core reads while
-/// it waits for one. With one or two tokens that is all the core does; with more its products need the
-/// list of misses to be short, so that weights come to L2 long before, to L1 shortly before.
+/// it waits for one.
 const AHEAD: usize = 8 << 10;
-const AHEAD_L1: usize = 4 << 10;
+/// The same where there are products enough to do while weights come: the core's list of misses
+/// then has to be short, so that they come into L2 long before and into L1 shortly before.
 const AHEAD_L2: usize = 32 << 10;
+const AHEAD_L1: usize = 4 << 10;
+/// Up to this many tokens there are not.
+const WAITING: usize = 2;
 
 /// As they lie in the block, for `T` tokens. On the way the memory is asked for those of a later
 /// block, line by line, spread evenly: as many at once as a block has would fill the core's list
@@ -120,13 +123,12 @@ impl<I: Isa, F: Format, const T: usize> Quants<I> for InPlace<'_, F, T> {
             _ => ((8 * g + j) / steps, (8 * g + j) % steps),
         };
         if z * lines / steps != (z + 1) * lines / steps {
-            let line = round * lines + z * lines / steps;
-            let line = self.0.line(line);
-            if T <= 2 {
-                prefetch(line.wrapping_add(AHEAD));
+            let line = self.0.line(round * lines + z * lines / steps);
+            if T <= WAITING {
+                prefetch(line.wrapping_add(AHEAD), Cache::L1);
             } else {
-                prefetch(line.wrapping_add(AHEAD_L1));
-                prefetch_l2(line.wrapping_add(AHEAD_L2));
+                prefetch(line.wrapping_add(AHEAD_L1), Cache::L1);
+                prefetch(line.wrapping_add(AHEAD_L2), Cache::L2);
             }
         }
         F::quants::<I>(&self.0, g, j)
@@ -240,7 +242,8 @@ fn one_sum<I: Isa, F: Format, A: Tokens, const T: usize>(
 ) -> [I::I; T] {
     let mut total = [I::izero(); T];
     let per_scale = if F::SCALES == Scales::Of16 { 4 } else { 8 };
-    // Formats keep the quants of two groups in the same columns.
+    // Two groups in one loop body: formats keep them in the same columns. Counted loops, as the
+    // compiler unrolls no others.
     let groups = const { if F::LEN == 32 { 1 } else { 2 } };
     for two in 0..F::LEN / 32 / groups {
         for sub in 0..groups * 8 / per_scale {
@@ -291,7 +294,7 @@ fn sum_of_eight<I: Isa, F: Format, A: Tokens, const T: usize>(
         }
         return part;
     }
-    // Formats keep the quants of four groups in the same columns.
+    // Four groups in one loop body, as in `one_sum`.
     let groups = const { if F::LEN == 32 { 1 } else { 4 } };
     for four in 0..F::LEN / 32 / groups {
         for g in groups * four..groups * (four + 1) {

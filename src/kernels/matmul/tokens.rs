@@ -27,7 +27,12 @@ impl<'a, const T: usize> InRows<'a, T> {
     #[inline(always)]
     pub(super) fn new<F: Format>(blocks: &'a [u8], row_bytes: usize) -> InRows<'a, T> {
         let (bytes, _) = Layout::of::<F>().row;
-        InRows(std::array::from_fn(|t| &blocks[t * row_bytes..][..bytes]))
+        // Not `from_fn`: with callers enough the compiler makes that a call, for every block.
+        let mut tokens = [blocks; T];
+        for (t, block) in tokens.iter_mut().enumerate() {
+            *block = &blocks[t * row_bytes..][..bytes];
+        }
+        InRows(tokens)
     }
 
     /// Four bytes from `at` on. A check of bounds in the innermost loop would cost as much as
