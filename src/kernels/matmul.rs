@@ -21,6 +21,7 @@
 //! Float rows are dot products of 16 lanes (see `dot`).
 
 mod block;
+mod many;
 mod matrix;
 #[cfg(test)]
 mod tests;
@@ -37,16 +38,13 @@ use super::isa::Isa;
 use super::panel::{Panel, ROWS, Tile, TileRoom};
 use super::quant::{Bf16, F16, F32, Format, with_format};
 use super::simd::multiversion;
-use block::{Head, InPlace, Unpacked, add_block, sums_of, total, unpack};
+use block::{Head, InPlace, add_blocks, sums_of, total};
+use many::many_tokens;
 use std::marker::PhantomData;
 use std::ops::Range;
-use tiles::{FEW, Layout, TOKENS};
-use tokens::{InRows, InTile};
+use tiles::{FEW, Layout};
+use tokens::InRows;
 
-/// Bytes of activations that a block of tokens may take, so that they stay in L2.
-const TOKEN_BLOCK_BYTES: usize = 640 << 10;
-/// Blocks that are unpacked at a time: their quants should stay in L1.
-const BLOCKS: usize = 4;
 /// Most sums that a token has.
 const MOST_SUMS: usize = 9;
 
@@ -123,9 +121,10 @@ fn few<I: Isa, F: Format>(
     let m = out.rows();
     let mut sums = [I::splat(0.0); MOST_SUMS * FEW];
     let sums = &mut sums[..m * sums_of::<F>()];
+    let mut room = TileRoom::new();
     for p in panels(&rows) {
         sums.fill(I::splat(0.0));
-        in_place::<I, F>(&weights.panel(p), acts, acts.len() / m, sums);
+        in_place::<I, F>(&weights.panel(p), &mut room, acts, acts.len() / m, sums);
         store::<I, F>(sums, p, &rows, 0..m, out);
     }
 }
@@ -134,15 +133,17 @@ fn few<I: Isa, F: Format>(
 #[inline(always)]
 fn in_place<I: Isa, F: Format>(
     panel: &Panel<'_>,
+    room: &mut TileRoom,
     acts: &[u8],
     row_bytes: usize,
     sums: &mut [I::F],
 ) {
     let m = sums.len() / sums_of::<F>();
-    let mut room = TileRoom::new();
     for b in 0..panel.blocks::<F>() {
-        let tile = panel.tile::<F>(b, &mut room);
-        let head = &Head::<I>::new::<F, InRows<'_, 1>>(tile);
+        let tile = panel.tile::<F>(b, room);
+        let mut head = Head::none();
+        head.set::<F, InRows<'_, 1>>(tile);
+        let head = &head;
         let blocks = &acts[b * Layout::of::<F>().row.0..];
         let mut t = 0;
         while t < m {
@@ -169,97 +170,9 @@ fn add_in_place<I: Isa, F: Format, const T: usize>(
     sums: &mut [I::F],
 ) -> usize {
     let acts = InRows::<T>::new::<F>(blocks, row_bytes);
-    add_block::<I, F, _, T>(InPlace::<F, T>(tile, PhantomData), head, acts, sums);
+    let quants = InPlace::<F, T>(tile, PhantomData);
+    add_blocks::<I, F, _, T, 1>([quants], [head], [acts], sums);
     T
-}
-
-multiversion! {
-    /// [`matmul_rows`] for any number of tokens.
-    fn many_tokens<F: Format>(
-        weights: Matrix<'_>, rows: Range<usize>, acts: &Tiles, out: &mut ColumnsMut<'_>,
-    ) = many;
-}
-
-#[inline(always)]
-fn many<I: Isa, F: Format>(
-    weights: Matrix<'_>,
-    rows: Range<usize>,
-    acts: &Tiles,
-    out: &mut ColumnsMut<'_>,
-) {
-    let tile_bytes = acts.blocks * Layout::of::<F>().slots() * TOKENS * size_of::<u32>();
-    let most = (TOKEN_BLOCK_BYTES / tile_bytes.max(1)).max(2);
-    let tiles = acts.tokens.div_ceil(TOKENS);
-    let mut sums = vec![I::splat(0.0); tiles.min(most) * TOKENS * sums_of::<F>()];
-    for first in (0..tiles).step_by(most) {
-        let tiles = first..tiles.min(first + most);
-        let tokens = tiles.start * TOKENS..acts.tokens.min(tiles.end * TOKENS);
-        for p in panels(&rows) {
-            sums.fill(I::splat(0.0));
-            unpacked::<I, F>(&weights.panel(p), acts, tiles.clone(), &mut sums);
-            store::<I, F>(&sums, p, &rows, tokens.clone(), out);
-        }
-    }
-}
-
-/// Adds all blocks of a panel to the sums of some tiles; quants are unpacked once for all.
-#[inline(always)]
-fn unpacked<I: Isa, F: Format>(
-    panel: &Panel<'_>,
-    acts: &Tiles,
-    tiles: Range<usize>,
-    sums: &mut [I::F],
-) {
-    let mut room = TileRoom::new();
-    let mut quants = [[I::column(&[0; 64]); 64]; BLOCKS];
-    let mut heads = [None; BLOCKS];
-    for first in (0..acts.blocks).step_by(BLOCKS) {
-        let count = BLOCKS.min(acts.blocks - first);
-        for b in 0..count {
-            let tile = panel.tile::<F>(first + b, &mut room);
-            heads[b] = Some(Head::<I>::new::<F, InTile<'_>>(tile));
-            unpack::<I, F>(tile, &mut quants[b]);
-        }
-        let all = sums.chunks_exact_mut(TOKENS * sums_of::<F>());
-        for (i, sums) in tiles.clone().zip(all) {
-            let tokens = TOKENS.min(acts.tokens - i * TOKENS);
-            for (b, head) in heads[..count].iter().flatten().enumerate() {
-                let block = acts.block::<F>(i, first + b);
-                add_tile::<I, F>(&quants[b], head, block, tokens, sums);
-            }
-        }
-    }
-}
-
-/// Adds a block to the sums of the first tokens of a tile, and perhaps of some more.
-#[inline(always)]
-fn add_tile<I: Isa, F: Format>(
-    quants: &[I::B; 64],
-    head: &Head<I>,
-    block: &[u32],
-    tokens: usize,
-    sums: &mut [I::F],
-) {
-    if I::WIDE == TOKENS && tokens > TOKENS - 4 {
-        let acts = InTile::new::<F>(block, 0, TOKENS);
-        return add_block::<I, F, _, TOKENS>(Unpacked::<I>(quants), head, acts, sums);
-    }
-    let mut t = 0;
-    while t < tokens {
-        let sums = &mut sums[t * sums_of::<F>()..];
-        t += match I::WIDE {
-            1 => {
-                let acts = InTile::new::<F>(block, t, 1);
-                add_block::<I, F, _, 1>(Unpacked::<I>(quants), head, acts, sums);
-                1
-            }
-            _ => {
-                let acts = InTile::new::<F>(block, t, 4);
-                add_block::<I, F, _, 4>(Unpacked::<I>(quants), head, acts, sums);
-                4
-            }
-        };
-    }
 }
 
 /// The panels that have some of these rows.
@@ -278,8 +191,15 @@ fn store<I: Isa, F: Format>(
 ) {
     let (lanes, columns) = lanes(p, rows);
     for (t, sums) in tokens.zip(sums.chunks_exact(sums_of::<F>())) {
-        let total = total::<I, F>(sums);
-        out.row_mut(t)[columns.clone()].copy_from_slice(&total[lanes.clone()]);
+        let to = &mut out.row_mut(t)[columns.clone()];
+        match to.first_chunk_mut() {
+            Some(to) => I::store(total::<I, F>(sums), to),
+            None => {
+                let mut all = [0.0; ROWS];
+                I::store(total::<I, F>(sums), &mut all);
+                to.copy_from_slice(&all[lanes.clone()]);
+            }
+        }
     }
 }
 

@@ -150,6 +150,16 @@ impl Panel<'_> {
         }
     }
 
+    /// Where block `b` lies, or would lie after the last one. Before they are interleaved, that of
+    /// the first row.
+    #[inline(always)]
+    pub(super) fn block_at<F: Format>(&self, b: usize) -> *const u8 {
+        match self {
+            Panel::Packed(panel) => panel.as_ptr().wrapping_add(b * columns::<F>() * COLUMN),
+            Panel::Rows(rows, _) => rows.as_ptr().wrapping_add(b * F::BYTES),
+        }
+    }
+
     /// Block `b`, interleaved here and now if it is not yet.
     #[inline(always)]
     pub(super) fn tile<'t, F: Format>(&'t self, b: usize, room: &'t mut TileRoom) -> Tile<'t> {

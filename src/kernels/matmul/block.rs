@@ -24,16 +24,24 @@ pub(super) struct Head<I: Isa> {
 }
 
 impl<I: Isa> Head<I> {
-    /// For activations in tiles, or in rows.
+    /// Of no block.
     #[inline(always)]
-    pub(super) fn new<F: Format, A: Tokens>(tile: Tile<'_>) -> Head<I> {
-        let mut head = Head {
-            d: factor::<I>(tile, F::D),
-            dmin: factor::<I>(tile, F::DMIN),
+    pub(super) fn none() -> Head<I> {
+        Head {
+            d: I::splat(0.0),
+            dmin: I::splat(0.0),
             scale: [I::izero(); 16],
             min: [I::izero(); 8],
             bias: [I::izero(); 8],
-        };
+        }
+    }
+
+    /// Takes those of a block, for activations in tiles or in rows.
+    #[inline(always)]
+    pub(super) fn set<F: Format, A: Tokens>(&mut self, tile: Tile<'_>) {
+        let head = self;
+        head.d = factor::<I>(tile, F::D);
+        head.dmin = factor::<I>(tile, F::DMIN);
         if F::OFFSET == Offset::Added {
             head.dmin = I::mul(head.dmin, I::splat(-1.0));
         }
@@ -69,7 +77,6 @@ impl<I: Isa> Head<I> {
                 head.scale[s] = I::paired(head.scale[s], head.scale[s + apart]);
             }
         }
-        head
     }
 }
 
@@ -136,6 +143,7 @@ impl<I: Isa, F: Format, const T: usize> Quants<I> for InPlace<'_, F, T> {
 }
 
 /// Unpacked before by [`unpack`].
+#[derive(Clone, Copy)]
 pub(super) struct Unpacked<'a, I: Isa>(pub(super) &'a [I::B; 64]);
 
 /// The quants of a block as activations in tiles meet them.
@@ -185,52 +193,73 @@ pub(super) const fn sums_of<F: Format>() -> usize {
     F::SUMS + 1
 }
 
-/// Adds a block of sixteen rows to the sums of `T` tokens, which has [`sums_of`] for one token
-/// after another.
+/// Adds `B` blocks of sixteen rows, one after another, to the sums of `T` tokens, which has
+/// [`sums_of`] for one token after another. A sum stays in a register for all blocks where there
+/// are registers enough.
 #[inline(always)]
-pub(super) fn add_block<I: Isa, F: Format, A: Tokens, const T: usize>(
-    quants: impl Quants<I>,
-    head: &Head<I>,
-    acts: A,
+pub(super) fn add_blocks<I: Isa, F: Format, A: Tokens, const T: usize, const B: usize>(
+    quants: [impl Quants<I>; B],
+    heads: [&Head<I>; B],
+    acts: [A; B],
     sums: &mut [I::F],
 ) {
     let stride = sums_of::<F>();
     let sums = &mut sums[..T * stride];
-    let mut da = [I::splat(0.0); T];
-    let mut d = [I::splat(0.0); T];
-    for t in 0..T {
-        da[t] = I::splat(acts.d::<I, F>(t));
-        d[t] = I::mul(head.d, da[t]);
-    }
     if F::SUMS == 1 {
-        let total = one_sum::<I, F, A, T>(&quants, head, acts);
-        for t in 0..T {
-            let sum = &mut sums[t * stride];
-            *sum = I::fma(I::to_f32(total[t]), d[t], *sum);
+        for b in 0..B {
+            let total = one_sum::<I, F, A, T>(&quants[b], heads[b], acts[b]);
+            for t in 0..T {
+                let d = I::mul(heads[b].d, I::splat(acts[b].d::<I, F>(t)));
+                let sum = &mut sums[t * stride];
+                *sum = I::fma(I::to_f32(total[t]), d, *sum);
+            }
         }
     } else {
-        for j in 0..8 {
-            let part = sum_of_eight::<I, F, A, T>(&quants, head, acts, j);
+        let mut d = [[I::splat(0.0); T]; B];
+        for b in 0..B {
             for t in 0..T {
-                let sum = &mut sums[t * stride + j];
-                *sum = I::fma(I::to_f32(part[t]), d[t], *sum);
+                d[b][t] = I::mul(heads[b].d, I::splat(acts[b].d::<I, F>(t)));
             }
         }
-    }
-    for t in 0..T {
-        let sum = &mut sums[t * stride + F::SUMS];
-        match F::OFFSET {
-            Offset::None => {}
-            Offset::Mins => {
-                let mut mins = I::izero();
-                for s in 0..min_pairs::<F>(A::TILES) {
-                    mins = I::add_pair(mins, head.min[s], acts.sums::<F>(t, s));
+        for j in 0..8 {
+            let mut acc = [I::splat(0.0); T];
+            for t in 0..T {
+                acc[t] = sums[t * stride + j];
+            }
+            for b in 0..B {
+                let part = sum_of_eight::<I, F, A, T>(&quants[b], heads[b], acts[b], j);
+                for t in 0..T {
+                    acc[t] = I::fma(I::to_f32(part[t]), d[b][t], acc[t]);
                 }
-                *sum = I::fma(I::to_f32(mins), I::mul(head.dmin, da[t]), *sum);
             }
-            Offset::Added => *sum = I::fma(head.dmin, I::splat(acts.offset::<I, F>(t)), *sum),
+            for t in 0..T {
+                sums[t * stride + j] = acc[t];
+            }
         }
     }
+    if F::OFFSET != Offset::None {
+        for t in 0..T {
+            let mut acc = sums[t * stride + F::SUMS];
+            for b in 0..B {
+                acc = add_offset::<I, F, A>(heads[b], acts[b], t, acc);
+            }
+            sums[t * stride + F::SUMS] = acc;
+        }
+    }
+}
+
+/// Adds what a block's minimums or its offset make for token `t`.
+#[inline(always)]
+fn add_offset<I: Isa, F: Format, A: Tokens>(head: &Head<I>, acts: A, t: usize, acc: I::F) -> I::F {
+    if F::OFFSET == Offset::Added {
+        return I::fma(head.dmin, I::splat(acts.offset::<I, F>(t)), acc);
+    }
+    let mut mins = I::izero();
+    for s in 0..min_pairs::<F>(A::TILES) {
+        mins = I::add_pair(mins, head.min[s], acts.sums::<F>(t, s));
+    }
+    let d = I::mul(head.dmin, I::splat(acts.d::<I, F>(t)));
+    I::fma(I::to_f32(mins), d, acc)
 }
 
 /// The integer sum of a block.
@@ -242,9 +271,9 @@ fn one_sum<I: Isa, F: Format, A: Tokens, const T: usize>(
 ) -> [I::I; T] {
     let mut total = [I::izero(); T];
     let per_scale = if F::SCALES == Scales::Of16 { 4 } else { 8 };
-    // Two groups in one loop body: formats keep them in the same columns. Counted loops, as the
-    // compiler unrolls no others.
-    let groups = const { if F::LEN == 32 { 1 } else { 2 } };
+    // Two groups in one loop body where they are unpacked: formats keep them in the same columns.
+    // Counted loops, as the compiler unrolls no others.
+    let groups = const { if F::LEN == 32 || A::TILES { 1 } else { 2 } };
     for two in 0..F::LEN / 32 / groups {
         for sub in 0..groups * 8 / per_scale {
             let first = two * groups * 8 + sub * per_scale;
@@ -325,7 +354,7 @@ fn add_dot<I: Isa, F: Format>(acc: I::I, q: I::B, a: i32) -> I::I {
 
 /// The result of a token from its sums.
 #[inline(always)]
-pub(super) fn total<I: Isa, F: Format>(sums: &[I::F]) -> [f32; 16] {
+pub(super) fn total<I: Isa, F: Format>(sums: &[I::F]) -> I::F {
     let acc = if F::SUMS == 1 {
         sums[0]
     } else {
@@ -333,7 +362,5 @@ pub(super) fn total<I: Isa, F: Format>(sums: &[I::F]) -> [f32; 16] {
         let odd = I::add(I::add(sums[1], sums[5]), I::add(sums[3], sums[7]));
         I::add(even, odd)
     };
-    let mut out = [0.0; 16];
-    I::store(I::sub(acc, sums[F::SUMS]), &mut out);
-    out
+    I::sub(acc, sums[F::SUMS])
 }

@@ -1,6 +1,7 @@
 //! Activations of many tokens in the order in which the products read them.
 //!
-//! A tile is twelve tokens. It has their blocks one after another, and of a block one slot after
+//! A tile is twelve tokens. A block of all tiles comes after the block before it, so that who goes
+//! from tile to tile with some weights reads on. Of a block of a tile one slot comes after
 //! another: a slot is the same four bytes of each token, so that a product finds those of all
 //! twelve behind a single address. The last tile is filled up with zeros.
 
@@ -160,15 +161,15 @@ impl Tiles {
         assert!(rows.len() == tokens * row_bytes && row_bytes.is_multiple_of(bytes));
         self.layout = Some(layout);
         (self.tokens, self.blocks) = (tokens, row_bytes / bytes);
-        let tile = self.blocks * layout.slots() * TOKENS;
-        self.slots.resize(tokens.div_ceil(TOKENS) * tile, 0);
-        let tiles = self.slots.chunks_exact_mut(tile.max(1));
-        for (tile, rows) in tiles.zip(rows.chunks(TOKENS * row_bytes.max(1))) {
-            if rows.len() < TOKENS * row_bytes {
-                tile.fill(0);
-            }
-            let blocks = tile.chunks_exact_mut(layout.slots() * TOKENS);
-            for (b, slots) in blocks.enumerate() {
+        let (tiles, len) = (tokens.div_ceil(TOKENS), layout.slots() * TOKENS);
+        self.slots.resize(self.blocks * tiles * len, 0);
+        let blocks = self.slots.chunks_exact_mut((tiles * len).max(1));
+        for (b, tiles) in blocks.enumerate() {
+            let tiles = tiles.chunks_exact_mut(len);
+            for (slots, rows) in tiles.zip(rows.chunks(TOKENS * row_bytes)) {
+                if rows.len() < TOKENS * row_bytes {
+                    slots.fill(0);
+                }
                 for (t, row) in rows.chunks_exact(row_bytes).enumerate() {
                     arrange(layout, &row[b * bytes..(b + 1) * bytes], &mut slots[t..]);
                 }
@@ -176,12 +177,19 @@ impl Tiles {
         }
     }
 
-    /// Block `b` of tile `i`, as the layout of the weights says.
+    /// `B` blocks of tile `i` from block `first` on, as the layout of the weights says.
     #[inline(always)]
-    pub(super) fn block<F: Format>(&self, i: usize, b: usize) -> &[u32] {
+    pub(super) fn run<F: Format, const B: usize>(&self, i: usize, first: usize) -> [&[u32]; B] {
         debug_assert_eq!(self.layout, Some(Layout::of::<F>()));
-        let len = Layout::of::<F>().slots() * TOKENS;
-        &self.slots[(i * self.blocks + b) * len..][..len]
+        let (tiles, len) = (
+            self.tokens.div_ceil(TOKENS),
+            Layout::of::<F>().slots() * TOKENS,
+        );
+        let mut blocks = [&self.slots[..]; B];
+        for (b, block) in blocks.iter_mut().enumerate() {
+            *block = &self.slots[((first + b) * tiles + i) * len..][..len];
+        }
+        blocks
     }
 }
 
