@@ -6,7 +6,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sharpi_compile::kernels::columns::ColumnsMut;
-use sharpi_compile::kernels::gdn::{Tokens, Updates, gdn_scan};
+use sharpi_compile::kernels::gdn::{Room, Tokens, Updates, gdn_scan};
 
 const HEADS: usize = 48;
 const D: usize = 128;
@@ -63,7 +63,7 @@ impl Inputs {
 
 fn bench(c: &mut Criterion) {
     let mut states = vec![0.01; LAYERS * LAYER];
-    let mut copy = Vec::new();
+    let mut room = Room::default();
     let mut group = c.benchmark_group("delta rule");
     group.sample_size(10);
     for tokens in [1, 2, 3, 4, 8, 512] {
@@ -78,13 +78,14 @@ fn bench(c: &mut Criterion) {
                     layer = (layer + 1) % LAYERS;
                     let state = &mut states[layer * LAYER..][..LAYER];
                     for head in state.chunks_exact_mut(D * D) {
-                        let (updates, copy) = match tentative {
-                            true => (inputs.updates(), Some(&mut copy)),
-                            false => (Updates::default(), None),
+                        let updates = match tentative {
+                            true => inputs.updates(),
+                            false => Updates::default(),
                         };
                         let out = &mut ColumnsMut::new(&mut out, D, D);
                         let deltas = &mut ColumnsMut::new(&mut deltas, D, D);
-                        gdn_scan(updates, inputs.tokens(), D, head, copy, out, deltas);
+                        let (room, tokens) = (&mut room, inputs.tokens());
+                        gdn_scan(updates, tokens, head, tentative, room, out, deltas);
                     }
                 });
             });

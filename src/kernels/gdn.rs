@@ -1,10 +1,16 @@
 //! The gated delta rule: a matrix state per head, decayed and corrected token by token.
+//!
+//! Sixteen value columns of a state lie side by side, `[D, 16]`, and meet a token in the lanes of
+//! a vector: none of their sums goes across lanes, and a correction is one vector. What is left
+//! of a head behind the last sixteen columns has the same shape, but is narrower.
+
+mod pass;
 
 use super::columns::ColumnsMut;
 use super::isa::reduce::Reduce;
-use super::isa::{Cache, Isa, prefetch};
 use super::math;
 use super::simd::multiversion;
+use pass::{Ahead, LANES, Row, add_update, load, pass, store};
 
 /// What one head gets from T tokens.
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +48,19 @@ pub struct Updates<'a> {
     pub g_stride: usize,
 }
 
+/// Room that scans use.
+#[derive(Debug, Default)]
+pub struct Room {
+    copy: Vec<f32>,
+    /// Of the updates, then of the tokens.
+    decays: Vec<f32>,
+}
+
 multiversion! {
     /// Takes updates into some value columns of one v-head, then runs tokens over them, in order.
     ///
-    /// `state` is `[columns, D]`: for each value column j its D elements over k, contiguous;
-    /// `out` is `[T, columns]`. Per token, for each column:
+    /// `state` has groups of up to sixteen columns one after another, `[D, columns]` each; `out` is
+    /// `[T, columns]`. Per token, for each column j of the state S:
     ///
     /// ```text
     /// S[j] = S[j] · e^g;  δ = (v[j] − S[j]·k) · β
@@ -55,297 +69,203 @@ multiversion! {
     ///
     /// Dot products are in ggml's order for single vectors, as attention's are, the rank-1 update
     /// is fused: ggml's `gated_delta_net` to the bit. Columns do not meet, so threads may split
-    /// them. They are taken in blocks that stay in L1 over all updates and tokens, so the state is
-    /// read and written once.
+    /// them between groups. They are taken in blocks that stay in L1 over all updates and tokens,
+    /// so the state is read and written once.
     ///
-    /// `deltas: [tokens, columns]` has the δ of the updates. With a `copy`, which is scratch, the
-    /// state does not take in the tokens, and their δ replace those of the updates: with them they
-    /// are the updates of a later scan.
+    /// `deltas: [tokens, columns]` has the δ of the updates. If `tentative`, the state does not
+    /// take in the tokens, and their δ replace those of the updates: with them they are the
+    /// updates of a later scan.
     ///
     /// # Panics
     /// If a slice is too short or the shapes do not agree.
     pub fn gdn_scan(
-        updates: Updates<'_>, tokens: Tokens<'_>, d: usize, state: &mut [f32],
-        copy: Option<&mut Vec<f32>>, out: &mut ColumnsMut<'_>, deltas: &mut ColumnsMut<'_>,
-    ) = body;
+        updates: Updates<'_>, tokens: Tokens<'_>, state: &mut [f32], tentative: bool,
+        room: &mut Room, out: &mut ColumnsMut<'_>, deltas: &mut ColumnsMut<'_>,
+    ) = scan;
 }
 
-/// Columns of a block: with a head of 128 its part of the state is 16 KB.
-const BLOCK: usize = 32;
+/// The size of most models' heads: its loops have ends that are known when this is compiled.
+const USUAL: usize = 128;
 
 #[inline(always)]
-fn body<I: Reduce>(
+fn scan<I: Reduce>(
     updates: Updates<'_>,
     tokens: Tokens<'_>,
-    d: usize,
     state: &mut [f32],
-    mut copy: Option<&mut Vec<f32>>,
+    tentative: bool,
+    room: &mut Room,
     out: &mut ColumnsMut<'_>,
     deltas: &mut ColumnsMut<'_>,
 ) {
-    assert_eq!(state.len(), out.cols() * d, "a state row for every column");
-    let (kept, taken) = (deltas.rows(), out.rows());
-    for first in (0..out.cols()).step_by(BLOCK) {
-        let columns = first..out.cols().min(first + BLOCK);
-        let state = &mut state[first * d..columns.end * d];
-        let out = &mut out.part(0..taken, columns.clone());
-        let deltas = &mut deltas.part(0..kept, columns);
-        let v = tokens.v.get(first..).unwrap_or_default();
-        let tokens = Tokens { v, ..tokens };
-        let next = Ahead::new(state, taken + 1);
-        commit(updates, deltas, d, state);
-        match &mut copy {
-            None => {
-                block::<I>(tokens, d, state, next, out, |_, _| ());
-            }
-            Some(copy) => {
-                copy.clear();
-                copy.extend_from_slice(state);
-                block::<I>(tokens, d, copy, next, out, |t, delta| {
-                    deltas.row_mut(t).copy_from_slice(delta);
-                });
-            }
-        }
-    }
-}
-
-/// Asks for the memory behind a block, a little at a time.
-struct Ahead {
-    line: *const u8,
-    /// Lines for a column in each of the passes over the block.
-    lines: usize,
-}
-
-impl Ahead {
-    fn new(state: &[f32], passes: usize) -> Ahead {
-        let bytes = size_of_val(state);
-        Ahead {
-            line: state.as_ptr_range().end.cast(),
-            lines: bytes.div_ceil(64 * BLOCK).div_ceil(passes),
-        }
-    }
-
-    #[inline(always)]
-    fn bring(&mut self, columns: usize) {
-        for _ in 0..columns * self.lines {
-            prefetch(self.line, Cache::L1);
-            self.line = self.line.wrapping_add(64);
-        }
-    }
-}
-
-/// Brings updates into some columns.
-#[inline(always)]
-fn commit(updates: Updates<'_>, deltas: &mut ColumnsMut<'_>, d: usize, state: &mut [f32]) {
-    for t in 0..updates.tokens {
-        let k = &updates.k[t * updates.k_stride..][..d];
-        let decay = math::exp(updates.g[t * updates.g_stride]);
-        for (row, delta) in state.chunks_exact_mut(d).zip(deltas.row_mut(t)) {
-            for (s, k) in row.iter_mut().zip(k) {
-                *s = k.mul_add(*delta, *s * decay);
-            }
-        }
-    }
-}
-
-/// A block over all tokens: a pass over it at the start, one between each token and the next, and
-/// one at the end. `log` gets each token's δ.
-#[inline(always)]
-fn block<I: Reduce>(
-    tokens: Tokens<'_>,
-    d: usize,
-    state: &mut [f32],
-    mut next: Ahead,
-    out: &mut ColumnsMut<'_>,
-    mut log: impl FnMut(usize, &[f32]),
-) {
-    let (count, columns) = (out.rows(), out.cols());
-    let scale = 1.0 / (d as f32).sqrt();
-    let (mut seen, mut delta) = ([0.0; BLOCK], [0.0; BLOCK]);
-    let (seen, delta) = (&mut seen[..columns], &mut delta[..columns]);
-    for t in 0..count {
-        let begun = tokens.row(t, d);
-        if t == 0 {
-            pass::<I, false, true>(state, [begun; 2], delta, &mut next, &mut [], seen);
-        } else {
-            let (rows, out) = ([tokens.row(t - 1, d), begun], out.row_mut(t - 1));
-            pass::<I, true, true>(state, rows, delta, &mut next, out, seen);
-        }
-        let beta = tokens.beta[t * tokens.gate_stride];
-        let v = &tokens.v[t * tokens.v_stride..][..columns];
-        for ((delta, v), seen) in delta.iter_mut().zip(v).zip(&*seen) {
-            *delta = (v - seen) * beta;
-        }
-        log(t, delta);
-    }
-    if count > 0 {
-        let ended = tokens.row(count - 1, d);
-        let out = out.row_mut(count - 1);
-        pass::<I, true, false>(state, [ended; 2], delta, &mut next, out, &mut []);
-    }
-    for t in 0..count {
-        out.row_mut(t).iter_mut().for_each(|out| *out *= scale);
-    }
-}
-
-/// What a pass takes of a token.
-#[derive(Clone, Copy)]
-struct Row<'a> {
-    q: &'a [f32],
-    k: &'a [f32],
-    decay: f32,
-}
-
-impl<'a> Tokens<'a> {
-    #[inline(always)]
-    fn row(&self, t: usize, d: usize) -> Row<'a> {
-        let at = t * self.qk_stride;
-        Row {
-            q: &self.q[at..at + d],
-            k: &self.k[at..at + d],
-            decay: math::exp(self.g[t * self.gate_stride]),
-        }
-    }
-}
-
-/// Goes over all columns once: `S = S + k · δ` and `out = S·q` for the token that `ENDS`, then
-/// `S = S · decay` and `seen = S·k` for the one that `BEGINS`.
-#[inline(always)]
-fn pass<I: Reduce, const ENDS: bool, const BEGINS: bool>(
-    state: &mut [f32],
-    rows: [Row<'_>; 2],
-    delta: &[f32],
-    next: &mut Ahead,
-    out: &mut [f32],
-    seen: &mut [f32],
-) {
-    let d = rows[0].k.len();
-    let mut j = 0;
-    while j < delta.len() {
-        // Two columns in registers; the last of an odd number alone.
-        let sums = if I::MANY_REGISTERS && j + 2 <= delta.len() {
-            let (a, b) = state[j * d..(j + 2) * d].split_at_mut(d);
-            columns::<I, 2, ENDS, BEGINS>([a, b], rows, [delta[j], delta[j + 1]])
-        } else {
-            let [sums] =
-                columns::<I, 1, ENDS, BEGINS>([&mut state[j * d..][..d]], rows, [delta[j]]);
-            [sums, [I::splat(0.0); 2]]
-        };
-        let [[q0, k0], [q1, k1]] = sums;
-        let [q0, k0, q1, k1] = I::lane_sums([q0, k0, q1, k1]);
-        let two = if I::MANY_REGISTERS { 2 } else { 1 };
-        next.bring(two);
-        if ENDS {
-            out[j..]
-                .iter_mut()
-                .zip([q0, q1])
-                .take(two)
-                .for_each(|(o, q)| *o = q);
-        }
-        if BEGINS {
-            seen[j..]
-                .iter_mut()
-                .zip([k0, k1])
-                .take(two)
-                .for_each(|(s, k)| *s = k);
-        }
-        j += two;
-    }
-}
-
-/// [`pass`] over `C` columns; the lanes of their products with `q` and with `k`.
-#[inline(always)]
-fn columns<I: Reduce, const C: usize, const ENDS: bool, const BEGINS: bool>(
-    mut state: [&mut [f32]; C],
-    [ended, begun]: [Row<'_>; 2],
-    delta: [f32; C],
-) -> [[I::F; 2]; C] {
-    let n = ended.k.len();
-    let rows = [ended, begun];
-    let mut wide = [I::splat(0.0); C];
-    for c in 0..C {
-        wide[c] = I::splat(delta[c]);
-    }
-    let factors = (wide, I::splat(begun.decay));
-    let mut acc = [[[I::splat(0.0); 4]; 2]; C];
+    let (kept, taken, count) = (deltas.rows(), out.rows(), out.cols());
+    let d = state.len() / count.max(1);
+    assert_eq!(state.len(), count * d, "D values for every column");
+    let Room { copy, decays } = room;
+    find_decays(&updates, &tokens, taken, decays);
     let mut first = 0;
-    while first + 64 <= n {
-        for g in 0..4 {
-            let (at, acc) = (first + 16 * g, &mut acc);
-            group::<I, C, ENDS, BEGINS>(&mut state, rows, factors, at, g, acc);
+    while first < count {
+        let left = count - first;
+        let columns = match (I::MANY_REGISTERS && d == USUAL, left) {
+            (true, 32..) => 2 * LANES,
+            _ => left.min(LANES),
+        };
+        let mut part = Part {
+            updates,
+            tokens: Tokens {
+                v: tokens.v.get(first..).unwrap_or_default(),
+                ..tokens
+            },
+            decays: &*decays,
+            d,
+            tentative,
+            copy: &mut *copy,
+            out: out.part(0..taken, first..first + columns),
+            deltas: deltas.part(0..kept, first..first + columns),
+        };
+        let state = &mut state[first * d..(first + columns) * d];
+        match (columns / LANES, d) {
+            (2, _) => part.scan::<I, USUAL, 2>(state),
+            (1, USUAL) => part.scan::<I, USUAL, 1>(state),
+            (1, _) => part.scan::<I, 0, 1>(state),
+            _ => part.scan_narrow::<I>(state),
         }
-        first += 64;
-    }
-    for g in 0..(n - first) / 16 {
-        group::<I, C, ENDS, BEGINS>(&mut state, rows, factors, first + 16 * g, g, &mut acc);
-    }
-    let first = n / 16 * 16;
-    let mut lanes = [[I::splat(0.0); 2]; C];
-    for c in 0..C {
-        lanes[c] = [I::merged(acc[c][0]), I::merged(acc[c][1])];
-        if !n.is_multiple_of(16) {
-            let rest = &mut state[c][first..];
-            lanes[c] =
-                remainder::<I, ENDS, BEGINS>(rest, [ended, begun], first, delta[c], lanes[c]);
-        }
-    }
-    lanes
-}
-
-/// Sixteen elements from `at` on, which are those of group `g`.
-#[inline(always)]
-fn group<I: Isa, const C: usize, const ENDS: bool, const BEGINS: bool>(
-    state: &mut [&mut [f32]; C],
-    [ended, begun]: [Row<'_>; 2],
-    (delta, decay): ([I::F; C], I::F),
-    at: usize,
-    g: usize,
-    acc: &mut [[[I::F; 4]; 2]; C],
-) {
-    for c in 0..C {
-        let s = &mut state[c][at..at + 16];
-        let s: &mut [f32; 16] = s.try_into().expect("16 values");
-        let mut new = I::load(s);
-        if ENDS {
-            new = I::fma(sixteen::<I>(ended.k, at), delta[c], new);
-            acc[c][0][g] = I::fma(new, sixteen::<I>(ended.q, at), acc[c][0][g]);
-        }
-        if BEGINS {
-            new = I::mul(new, decay);
-            acc[c][1][g] = I::fma(new, sixteen::<I>(begun.k, at), acc[c][1][g]);
-        }
-        I::store(new, s);
+        first += columns;
     }
 }
 
 #[inline(always)]
-fn sixteen<I: Isa>(x: &[f32], at: usize) -> I::F {
-    I::load(x[at..at + 16].try_into().expect("16 values"))
+fn find_decays(updates: &Updates<'_>, tokens: &Tokens<'_>, count: usize, decays: &mut Vec<f32>) {
+    decays.clear();
+    decays.extend((0..updates.tokens).map(|t| updates.g[t * updates.g_stride]));
+    decays.extend((0..count).map(|t| tokens.g[t * tokens.gate_stride]));
+    let (sixteens, rest) = decays.as_chunks_mut::<16>();
+    for x in sixteens {
+        *x = math::exps(*x);
+    }
+    for x in rest {
+        *x = math::exp(*x);
+    }
 }
 
-/// The elements of a column behind the last whole sixteen.
-#[inline(always)]
-fn remainder<I: Isa, const ENDS: bool, const BEGINS: bool>(
-    state: &mut [f32],
-    [ended, begun]: [Row<'_>; 2],
-    at: usize,
-    delta: f32,
-    lanes: [I::F; 2],
-) -> [I::F; 2] {
-    let mut stored = [[0.0; 16]; 2];
-    I::store(lanes[0], &mut stored[0]);
-    I::store(lanes[1], &mut stored[1]);
-    for (j, s) in state.iter_mut().enumerate() {
-        if ENDS {
-            *s = ended.k[at + j].mul_add(delta, *s);
-            stored[0][j] = s.mul_add(ended.q[at + j], stored[0][j]);
-        }
-        if BEGINS {
-            *s *= begun.decay;
-            stored[1][j] = s.mul_add(begun.k[at + j], stored[1][j]);
+/// Some columns of a head, in groups of [`LANES`], and what they meet.
+struct Part<'a, 'b> {
+    updates: Updates<'a>,
+    tokens: Tokens<'a>,
+    /// Of the updates, then of the tokens.
+    decays: &'b [f32],
+    d: usize,
+    tentative: bool,
+    copy: &'b mut Vec<f32>,
+    out: ColumnsMut<'b>,
+    deltas: ColumnsMut<'b>,
+}
+
+impl Part<'_, '_> {
+    /// What token `t` brings.
+    #[inline(always)]
+    fn row(&self, t: usize) -> Row<'_> {
+        let at = t * self.tokens.qk_stride;
+        Row {
+            q: &self.tokens.q[at..at + self.d],
+            k: &self.tokens.k[at..at + self.d],
+            decay: self.decays[self.updates.tokens + t],
         }
     }
-    [I::load(&stored[0]), I::load(&stored[1])]
+
+    /// Scans `G` groups; `N` is D, or 0 if that is not known. There is a pass over the groups for
+    /// each update, one before the first token, one between a token and the next, and one after
+    /// the last.
+    #[inline(always)]
+    fn scan<I: Reduce, const N: usize, const G: usize>(&mut self, state: &mut [f32]) {
+        let count = self.out.rows();
+        let mut ahead = Ahead::new(state, count + 1);
+        for t in 0..self.updates.tokens {
+            let k = &self.updates.k[t * self.updates.k_stride..][..self.d];
+            let delta = load::<I, G>(self.deltas.row_mut(t));
+            add_update::<I, G>(state, k, self.decays[t], delta);
+        }
+        if count == 0 {
+            return;
+        }
+        let mut copy = std::mem::take(self.copy);
+        let (from, state) = if self.tentative {
+            copy.resize(state.len(), 0.0);
+            (Some(&*state), &mut copy[..])
+        } else {
+            (None, state)
+        };
+        let begun = [self.row(0); 2];
+        let mut seen = match from {
+            Some(from) => pass::<I, N, G, false, true, true>(
+                from,
+                state,
+                begun,
+                [I::splat(0.0); G],
+                &mut ahead,
+            ),
+            None => pass::<I, N, G, false, true, false>(
+                &[],
+                state,
+                begun,
+                [I::splat(0.0); G],
+                &mut ahead,
+            ),
+        };
+        for t in 0..count - 1 {
+            let delta = self.delta::<I, G>(t, seen);
+            let rows = [self.row(t), self.row(t + 1)];
+            seen = pass::<I, N, G, true, true, false>(&[], state, rows, delta, &mut ahead);
+            self.give_out::<I, G>(t, seen);
+        }
+        let delta = self.delta::<I, G>(count - 1, seen);
+        let ended = [self.row(count - 1); 2];
+        let sums = pass::<I, N, G, true, false, false>(&[], state, ended, delta, &mut ahead);
+        self.give_out::<I, G>(count - 1, sums);
+        *self.copy = copy;
+    }
+
+    /// The correction that token `t` makes.
+    #[inline(always)]
+    fn delta<I: Reduce, const G: usize>(&mut self, t: usize, seen: [[I::F; 2]; G]) -> [I::F; G] {
+        let columns = self.out.cols();
+        let beta = I::splat(self.tokens.beta[t * self.tokens.gate_stride]);
+        let mut delta = load::<I, G>(&self.tokens.v[t * self.tokens.v_stride..][..columns]);
+        for g in 0..G {
+            delta[g] = I::mul(I::sub(delta[g], seen[g][1]), beta);
+        }
+        if self.tentative {
+            store::<I, G>(delta, self.deltas.row_mut(t));
+        }
+        delta
+    }
+
+    #[inline(always)]
+    fn give_out<I: Reduce, const G: usize>(&mut self, t: usize, sums: [[I::F; 2]; G]) {
+        let scale = I::splat(1.0 / (self.d as f32).sqrt());
+        let mut out = [scale; G];
+        for g in 0..G {
+            out[g] = I::mul(sums[g][0], scale);
+        }
+        store::<I, G>(out, self.out.row_mut(t));
+    }
+
+    /// Scans less than a group, by way of a whole one.
+    #[inline(always)]
+    fn scan_narrow<I: Reduce>(&mut self, state: &mut [f32]) {
+        let columns = self.out.cols();
+        let mut wide = vec![0.0; self.d * LANES];
+        for (wide, row) in wide
+            .chunks_exact_mut(LANES)
+            .zip(state.chunks_exact(columns))
+        {
+            wide[..columns].copy_from_slice(row);
+        }
+        self.scan::<I, 0, 1>(&mut wide);
+        let wide = wide.chunks_exact(LANES);
+        for (wide, row) in wide.zip(state.chunks_exact_mut(columns)) {
+            row.copy_from_slice(&wide[..columns]);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -368,13 +288,13 @@ mod tests {
             gate_stride: 1,
         };
         let mut deltas = [0.0];
-        for copy in [Some(&mut Vec::new()), None] {
+        for tentative in [true, false] {
             gdn_scan(
                 Updates::default(),
                 tokens,
-                2,
                 &mut state,
-                copy,
+                tentative,
+                &mut Room::default(),
                 &mut ColumnsMut::new(&mut out, 1, 1),
                 &mut ColumnsMut::new(&mut deltas, 1, 1),
             );

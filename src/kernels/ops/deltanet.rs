@@ -11,13 +11,13 @@ use super::{Kernel, Recurrent, Run, Scratch, Slot, StateView, Weight};
 use crate::kernels::columns::ColumnsMut;
 use crate::kernels::conv::{advance, causal_conv, taps};
 use crate::kernels::elementwise::silu;
-use crate::kernels::gdn::{Tokens, Updates, gdn_scan};
+use crate::kernels::gdn::{Room, Tokens, Updates, gdn_scan};
 use crate::kernels::matmul::matmul_rows;
 
 /// Channels of a convolution chunk.
 const CHANNELS: usize = 256;
 
-/// Value columns of a scan chunk.
+/// Value columns of a scan chunk, whole groups of the state.
 const COLUMNS: usize = 32;
 
 pub(super) fn recurrent<'a>(run: &Run<'a>, state: usize) -> Recurrent<'a> {
@@ -277,7 +277,7 @@ impl Kernel for GdnScan {
             (tokens, y)
         };
         let state = recurrent(run, self.state);
-        part.scan(run, state, tokens, &mut y, &mut scratch.matrix);
+        part.scan(run, state, tokens, &mut y, &mut scratch.scan);
     }
 }
 
@@ -300,7 +300,7 @@ impl Part {
         state: Recurrent<'_>,
         tokens: Tokens<'_>,
         y: &mut ColumnsMut<'_>,
-        copy: &mut Vec<f32>,
+        room: &mut Room,
     ) {
         let &Part {
             heads,
@@ -330,15 +330,7 @@ impl Part {
             let matrix: &mut [f32] = state.values.slice_mut(at * d, columns * d);
             (updates, deltas, matrix)
         };
-        gdn_scan(
-            updates,
-            tokens,
-            d,
-            matrix,
-            run.tentative.then_some(copy),
-            y,
-            &mut deltas,
-        );
+        gdn_scan(updates, tokens, matrix, run.tentative, room, y, &mut deltas);
         if run.tentative && first == 0 {
             self.log_gates(run, state, &log, tokens);
         }

@@ -5,7 +5,7 @@ use super::{Kernel, Recurrent, Run, Scratch, Slot};
 use crate::kernels::activation::{ActivationType, quantize_row};
 use crate::kernels::columns::ColumnsMut;
 use crate::kernels::elementwise::{Rhs, add, mul, sigmoid, silu, softplus};
-use crate::kernels::gdn::Tokens;
+use crate::kernels::gdn::{Room, Tokens};
 use crate::kernels::norm::{l2norm, rmsnorm};
 
 /// Scan, norm and gate; a chunk is as many v-heads as make whole blocks of the format.
@@ -64,7 +64,7 @@ impl GatedDeltaNet {
         state: Recurrent<'_>,
         head: usize,
         rows: &mut HeadRows,
-        matrix: &mut Vec<f32>,
+        room: &mut Room,
     ) {
         let (heads, k_heads, d) = (self.heads(), self.k_heads(), self.head_dim());
         // SAFETY: operands.
@@ -117,7 +117,7 @@ impl GatedDeltaNet {
             gate_stride: 1,
         };
         let out = &mut ColumnsMut::new(&mut rows.out, d, d);
-        part.scan(run, state, tokens, out, matrix);
+        part.scan(run, state, tokens, out, room);
     }
 }
 
@@ -140,7 +140,7 @@ impl Kernel for GatedDeltaNet {
         scratch.row.resize(d, 0.0);
         for i in 0..group {
             let head = first + i;
-            self.scan(run, state, head, &mut scratch.head, &mut scratch.matrix);
+            self.scan(run, state, head, &mut scratch.head, &mut scratch.scan);
             let out = scratch.head.out.chunks_exact(d);
             for ((t, out), gated) in out.enumerate().zip(gated.chunks_exact_mut(group * d)) {
                 let gated = &mut gated[i * d..(i + 1) * d];

@@ -29,6 +29,7 @@ use sharpi_ir::DType;
 
 use super::activation::ActivationType;
 use super::attention::{CacheType, Work};
+use super::gdn::Room;
 use super::memory::Shared;
 use super::rope::angles;
 
@@ -197,8 +198,7 @@ pub struct Scratch {
     attention: Work,
     /// Weights of a token's experts.
     scores: Vec<f32>,
-    /// A part of a recurrent state that is not to be stored.
-    matrix: Vec<f32>,
+    scan: Room,
     /// What one head of a scan takes and gives.
     head: HeadRows,
     /// RoPE cosines and sines, and of which position, `n_rot` and base.
