@@ -123,10 +123,9 @@ fn scan<I: Reduce>(
             deltas: deltas.part(0..kept, first..first + columns),
         };
         let state = &mut state[first * d..(first + columns) * d];
-        match (columns / LANES, d) {
-            (2, _) => part.scan::<I, USUAL, 2>(state),
-            (1, USUAL) => part.scan::<I, USUAL, 1>(state),
-            (1, _) => part.scan::<I, 0, 1>(state),
+        match columns / LANES {
+            2 => part.scan::<I, USUAL, 2>(state),
+            1 => part.scan::<I, 0, 1>(state),
             _ => part.scan_narrow::<I>(state),
         }
         first += columns;

@@ -35,18 +35,20 @@ use super::activation::ActivationType;
 use super::columns::ColumnsMut;
 use super::dot::matmul_floats;
 use super::isa::Isa;
-use super::panel::{Panel, ROWS, Tile, TileRoom};
+use super::panel::{Panel, ROWS, TileRoom};
 use super::quant::{Bf16, F16, F32, Format, with_format};
 use super::simd::multiversion;
 use block::{Head, InPlace, add_blocks, sums_of, total};
 use many::many_tokens;
 use std::marker::PhantomData;
 use std::ops::Range;
-use tiles::{FEW, Layout};
+use tiles::Layout;
 use tokens::InRows;
 
 /// Most sums that a token has.
 const MOST_SUMS: usize = 9;
+/// Of a few tokens so many meet a panel at once.
+const AT_ONCE: usize = 4;
 
 /// `out[t][r] = weights[rows.start + r] · acts[t]`.
 ///
@@ -105,7 +107,7 @@ pub fn matmul_rows<'a>(
 }
 
 multiversion! {
-    /// [`matmul_rows`] for up to [`FEW`] tokens.
+    /// [`matmul_rows`] for few tokens.
     fn few_tokens<F: Format>(
         weights: Matrix<'_>, rows: Range<usize>, acts: &[u8], out: &mut ColumnsMut<'_>,
     ) = few;
@@ -119,59 +121,45 @@ fn few<I: Isa, F: Format>(
     out: &mut ColumnsMut<'_>,
 ) {
     let m = out.rows();
-    let mut sums = [I::splat(0.0); MOST_SUMS * FEW];
-    let sums = &mut sums[..m * sums_of::<F>()];
     let mut room = TileRoom::new();
     for p in panels(&rows) {
-        sums.fill(I::splat(0.0));
-        in_place::<I, F>(&weights.panel(p), &mut room, acts, acts.len() / m, sums);
-        store::<I, F>(sums, p, &rows, 0..m, out);
-    }
-}
-
-/// Adds all blocks of a panel to the sums of some tokens; quants are unpacked for each few.
-#[inline(always)]
-fn in_place<I: Isa, F: Format>(
-    panel: &Panel<'_>,
-    room: &mut TileRoom,
-    acts: &[u8],
-    row_bytes: usize,
-    sums: &mut [I::F],
-) {
-    let m = sums.len() / sums_of::<F>();
-    for b in 0..panel.blocks::<F>() {
-        let tile = panel.tile::<F>(b, room);
-        let mut head = Head::none();
-        head.set::<F, InRows<'_, 1>>(tile);
-        let head = &head;
-        let blocks = &acts[b * Layout::of::<F>().row.0..];
+        let panel = weights.panel(p);
         let mut t = 0;
         while t < m {
-            let rows = (&blocks[t * row_bytes..], row_bytes);
-            let sums = &mut sums[t * sums_of::<F>()..];
+            let (room, acts) = (&mut room, (acts, acts.len() / m, t));
             // Portable code gains nothing by several at once.
             t += match if I::WIDE == 1 { 1 } else { m - t } {
-                1 => add_in_place::<I, F, 1>(tile, head, rows, sums),
-                2 => add_in_place::<I, F, 2>(tile, head, rows, sums),
-                3 => add_in_place::<I, F, 3>(tile, head, rows, sums),
-                _ => add_in_place::<I, F, 4>(tile, head, rows, sums),
+                1 => in_place::<I, F, 1>(&panel, room, acts, (p, &rows), out),
+                2 => in_place::<I, F, 2>(&panel, room, acts, (p, &rows), out),
+                3 => in_place::<I, F, 3>(&panel, room, acts, (p, &rows), out),
+                _ => in_place::<I, F, AT_ONCE>(&panel, room, acts, (p, &rows), out),
             };
         }
     }
 }
 
-/// Adds a block to the sums of `T` tokens, whose number it returns. Their blocks begin in `blocks`
-/// every `row_bytes`.
+/// A panel times the `T` tokens from `first` on, whose number it returns; quants are unpacked for
+/// them on the way.
 #[inline(always)]
-fn add_in_place<I: Isa, F: Format, const T: usize>(
-    tile: Tile<'_>,
-    head: &Head<I>,
-    (blocks, row_bytes): (&[u8], usize),
-    sums: &mut [I::F],
+fn in_place<I: Isa, F: Format, const T: usize>(
+    panel: &Panel<'_>,
+    room: &mut TileRoom,
+    (acts, row_bytes, first): (&[u8], usize, usize),
+    (p, rows): (usize, &Range<usize>),
+    out: &mut ColumnsMut<'_>,
 ) -> usize {
-    let acts = InRows::<T>::new::<F>(blocks, row_bytes);
-    let quants = InPlace::<F, T>(tile, PhantomData);
-    add_blocks::<I, F, _, T, 1>([quants], [head], [acts], sums);
+    let acts = &acts[first * row_bytes..];
+    // Here, not with the caller, so that few sums can stay in registers.
+    let mut sums = [I::splat(0.0); MOST_SUMS * AT_ONCE];
+    let sums = &mut sums[..T * sums_of::<F>()];
+    for b in 0..panel.blocks::<F>() {
+        let tile = panel.tile::<F>(b, room);
+        let head = &Head::<I>::new::<F, InRows<'_, 1>>(tile);
+        let acts = InRows::<T>::new::<F>(&acts[b * Layout::of::<F>().row.0..], row_bytes);
+        let quants = InPlace::<F, T>(tile, PhantomData);
+        add_blocks::<I, F, _, T, 1>([quants], [head], [acts], sums);
+    }
+    store::<I, F>(sums, p, rows, first..first + T, out);
     T
 }
 

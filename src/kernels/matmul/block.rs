@@ -36,12 +36,18 @@ impl<I: Isa> Head<I> {
         }
     }
 
-    /// Takes those of a block, for activations in tiles or in rows.
+    /// Those of a block, for activations in tiles or in rows. Returned, not written: with few
+    /// tokens most of it then stays in registers.
     #[inline(always)]
-    pub(super) fn set<F: Format, A: Tokens>(&mut self, tile: Tile<'_>) {
-        let head = self;
-        head.d = factor::<I>(tile, F::D);
-        head.dmin = factor::<I>(tile, F::DMIN);
+    pub(super) fn new<F: Format, A: Tokens>(tile: Tile<'_>) -> Head<I> {
+        // Not from `none`: the compiler would then clear all of it each time.
+        let mut head = Head {
+            d: factor::<I>(tile, F::D),
+            dmin: factor::<I>(tile, F::DMIN),
+            scale: [I::izero(); 16],
+            min: [I::izero(); 8],
+            bias: [I::izero(); 8],
+        };
         if F::OFFSET == Offset::Added {
             head.dmin = I::mul(head.dmin, I::splat(-1.0));
         }
@@ -77,6 +83,7 @@ impl<I: Isa> Head<I> {
                 head.scale[s] = I::paired(head.scale[s], head.scale[s + apart]);
             }
         }
+        head
     }
 }
 

@@ -91,7 +91,7 @@ impl<I: Isa> Few<I> {
     fn unpack<F: Format>(&mut self, panel: &Panel<'_>, blocks: Range<usize>) {
         for (i, b) in blocks.enumerate() {
             let tile = panel.tile::<F>(b, &mut self.room);
-            self.heads[i].set::<F, InTile<'_>>(tile);
+            self.heads[i] = Head::new::<F, InTile<'_>>(tile);
             unpack::<I, F>(tile, &mut self.quants[i]);
         }
     }
