@@ -125,14 +125,23 @@ pub(super) fn pass<
         delta,
         decay: I::splat(begun.decay),
     };
+    // Loops, not calls one after another: portable code, where each operation is itself a loop,
+    // would take the compiler minutes.
     let mut quarters = [[[I::splat(0.0); 2]; G]; 4];
     for (l, quarter) in quarters.iter_mut().enumerate() {
-        let low = together::<I, G>(over.leaf(l), over.leaf(l + 8));
-        let high = together::<I, G>(over.leaf(l + 4), over.leaf(l + 12));
-        *quarter = together::<I, G>(low, high);
+        let mut leaves = [[[I::splat(0.0); 2]; G]; 4];
+        for (i, leaf) in leaves.iter_mut().enumerate() {
+            *leaf = over.leaf(l + 4 * i);
+        }
+        *quarter = apart::<I, G>(leaves);
         ahead.bring();
     }
-    let [a, b, c, d] = quarters;
+    apart::<I, G>(quarters)
+}
+
+/// The sum of four: the first and the third, the second and the fourth, then both.
+#[inline(always)]
+fn apart<I: Isa, const G: usize>([a, b, c, d]: [[[I::F; 2]; G]; 4]) -> [[I::F; 2]; G] {
     together::<I, G>(together::<I, G>(a, c), together::<I, G>(b, d))
 }
 
@@ -163,11 +172,11 @@ impl<I: Reduce, const G: usize, const ENDS: bool, const BEGINS: bool, const FROM
 {
     #[inline(always)]
     fn leaf(&mut self, l: usize) -> [[I::F; 2]; G] {
-        // In the order in which they come together, to keep few of them.
-        let (first, third) = (self.sum(l), self.sum(l + 32));
-        let even = together::<I, G>(first, third);
-        let (second, fourth) = (self.sum(l + 16), self.sum(l + 48));
-        let mut leaf = together::<I, G>(even, together::<I, G>(second, fourth));
+        let mut sums = [[[I::splat(0.0); 2]; G]; 4];
+        for (c, sum) in sums.iter_mut().enumerate() {
+            *sum = self.sum(l + 16 * c);
+        }
+        let mut leaf = apart::<I, G>(sums);
         let i = self.n / 16 * 16 + l;
         if i < self.n {
             self.step::<1>(i, &mut leaf);
