@@ -118,15 +118,14 @@ fn scan<I: Reduce>(
             decays: &*decays,
             d,
             tentative,
-            copy: &mut *copy,
             out: out.part(0..taken, first..first + columns),
             deltas: deltas.part(0..kept, first..first + columns),
         };
         let state = &mut state[first * d..(first + columns) * d];
         match columns / LANES {
-            2 => part.scan::<I, USUAL, 2>(state),
-            1 => part.scan::<I, 0, 1>(state),
-            _ => part.scan_narrow::<I>(state),
+            2 => part.scan::<I, USUAL, 2>(state, copy),
+            1 => part.scan::<I, 0, 1>(state, copy),
+            _ => part.scan_narrow::<I>(state, copy),
         }
         first += columns;
     }
@@ -154,7 +153,6 @@ struct Part<'a, 'b> {
     decays: &'b [f32],
     d: usize,
     tentative: bool,
-    copy: &'b mut Vec<f32>,
     out: ColumnsMut<'b>,
     deltas: ColumnsMut<'b>,
 }
@@ -175,7 +173,11 @@ impl Part<'_, '_> {
     /// each update, one before the first token, one between a token and the next, and one after
     /// the last.
     #[inline(always)]
-    fn scan<I: Reduce, const N: usize, const G: usize>(&mut self, state: &mut [f32]) {
+    fn scan<I: Reduce, const N: usize, const G: usize>(
+        &mut self,
+        state: &mut [f32],
+        copy: &mut Vec<f32>,
+    ) {
         let count = self.out.rows();
         let mut ahead = Ahead::new(state, count + 1);
         for t in 0..self.updates.tokens {
@@ -186,7 +188,6 @@ impl Part<'_, '_> {
         if count == 0 {
             return;
         }
-        let mut copy = std::mem::take(self.copy);
         let (from, state) = if self.tentative {
             copy.resize(state.len(), 0.0);
             (Some(&*state), &mut copy[..])
@@ -220,7 +221,6 @@ impl Part<'_, '_> {
         let ended = [self.row(count - 1); 2];
         let sums = pass::<I, N, G, true, false, false>(&[], state, ended, delta, &mut ahead);
         self.give_out::<I, G>(count - 1, sums);
-        *self.copy = copy;
     }
 
     /// The correction that token `t` makes.
@@ -250,7 +250,7 @@ impl Part<'_, '_> {
 
     /// Scans less than a group, by way of a whole one.
     #[inline(always)]
-    fn scan_narrow<I: Reduce>(&mut self, state: &mut [f32]) {
+    fn scan_narrow<I: Reduce>(&mut self, state: &mut [f32], copy: &mut Vec<f32>) {
         let columns = self.out.cols();
         let mut wide = vec![0.0; self.d * LANES];
         for (wide, row) in wide
@@ -259,7 +259,7 @@ impl Part<'_, '_> {
         {
             wide[..columns].copy_from_slice(row);
         }
-        self.scan::<I, 0, 1>(&mut wide);
+        self.scan::<I, 0, 1>(&mut wide, copy);
         let wide = wide.chunks_exact(LANES);
         for (wide, row) in wide.zip(state.chunks_exact_mut(columns)) {
             row.copy_from_slice(&wide[..columns]);

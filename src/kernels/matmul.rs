@@ -35,7 +35,7 @@ use super::activation::ActivationType;
 use super::columns::ColumnsMut;
 use super::dot::matmul_floats;
 use super::isa::Isa;
-use super::panel::{Panel, ROWS, TileRoom};
+use super::panel::{Panel, ROWS, TileRoom, has_panels};
 use super::quant::{Bf16, F16, F32, Format, with_format};
 use super::simd::multiversion;
 use block::{Head, InPlace, add_blocks, sums_of, total};
@@ -90,7 +90,9 @@ pub fn matmul_rows<'a>(
     if out.rows() == 0 {
         return;
     }
-    if Tiles::pay(weights.ty, out.rows()) {
+    // What is as in the file is interleaved on the way: once for all tokens, by way of tiles.
+    let once = has_panels(weights.ty) && !weights.packed && out.rows() > AT_ONCE;
+    if once || Tiles::pay(weights.ty, out.rows()) {
         let mut tiles = Tiles::default();
         tiles.fill(weights.ty, out.rows(), acts);
         return matmul_rows(weights, rows, &tiles, out);

@@ -133,15 +133,15 @@ pub(super) fn pass<
         for (i, leaf) in leaves.iter_mut().enumerate() {
             *leaf = over.leaf(l + 4 * i);
         }
-        *quarter = apart::<I, G>(leaves);
+        *quarter = sum_of_four::<I, G>(leaves);
         ahead.bring();
     }
-    apart::<I, G>(quarters)
+    sum_of_four::<I, G>(quarters)
 }
 
 /// The sum of four: the first and the third, the second and the fourth, then both.
 #[inline(always)]
-fn apart<I: Isa, const G: usize>([a, b, c, d]: [[[I::F; 2]; G]; 4]) -> [[I::F; 2]; G] {
+fn sum_of_four<I: Isa, const G: usize>([a, b, c, d]: [[[I::F; 2]; G]; 4]) -> [[I::F; 2]; G] {
     together::<I, G>(together::<I, G>(a, c), together::<I, G>(b, d))
 }
 
@@ -176,7 +176,7 @@ impl<I: Reduce, const G: usize, const ENDS: bool, const BEGINS: bool, const FROM
         for (c, sum) in sums.iter_mut().enumerate() {
             *sum = self.sum(l + 16 * c);
         }
-        let mut leaf = apart::<I, G>(sums);
+        let mut leaf = sum_of_four::<I, G>(sums);
         let i = self.n / 16 * 16 + l;
         if i < self.n {
             self.step::<1>(i, &mut leaf);

@@ -35,7 +35,7 @@ fn many<I: Isa, F: Format>(
     // So many that each time there are about as many.
     let some = tiles.div_ceil(tiles.div_ceil(MOST_TILES).max(1)).max(1);
     let mut sums = vec![I::splat(0.0); some * TOKENS * sums_of::<F>()];
-    let mut few = Few::<I>::new();
+    let mut group = Group::<I>::new();
     for first in (0..tiles).step_by(some) {
         let tiles = first..tiles.min(first + some);
         for p in panels(&rows) {
@@ -43,7 +43,7 @@ fn many<I: Isa, F: Format>(
             let mut b = 0;
             while b < acts.blocks {
                 let count = if acts.blocks - b < BLOCKS { 1 } else { BLOCKS };
-                few.unpack::<F>(&panel, b..b + count);
+                group.unpack::<F>(&panel, b..b + count);
                 let next = panel.block_at::<F>(b + count);
                 let lines = (BLOCKS * quant::columns::<F>()).div_ceil(tiles.len());
                 let all = sums.chunks_exact_mut(TOKENS * sums_of::<F>());
@@ -57,8 +57,8 @@ fn many<I: Isa, F: Format>(
                         sums.fill(I::splat(0.0));
                     }
                     match count {
-                        1 => few.add::<F, 1>(acts, (i, b), tokens.len(), sums),
-                        _ => few.add::<F, BLOCKS>(acts, (i, b), tokens.len(), sums),
+                        1 => group.add::<F, 1>(acts, (i, b), tokens.len(), sums),
+                        _ => group.add::<F, BLOCKS>(acts, (i, b), tokens.len(), sums),
                     }
                     if b + count == acts.blocks {
                         store::<I, F>(sums, p, &rows, tokens, out);
@@ -70,17 +70,17 @@ fn many<I: Isa, F: Format>(
     }
 }
 
-/// A few blocks of a panel.
-struct Few<I: Isa> {
+/// A few blocks of a panel, unpacked.
+struct Group<I: Isa> {
     quants: [[I::B; 64]; BLOCKS],
     heads: [Head<I>; BLOCKS],
     room: TileRoom,
 }
 
-impl<I: Isa> Few<I> {
+impl<I: Isa> Group<I> {
     #[inline(always)]
-    fn new() -> Few<I> {
-        Few {
+    fn new() -> Group<I> {
+        Group {
             quants: [[I::column(&[0; 64]); 64]; BLOCKS],
             heads: [Head::none(); BLOCKS],
             room: TileRoom::new(),

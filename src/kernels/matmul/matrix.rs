@@ -13,7 +13,7 @@ pub struct Matrix<'a> {
     /// Rows.
     pub rows: usize,
     pub(super) bytes: &'a [u8],
-    packed: bool,
+    pub(super) packed: bool,
 }
 
 impl<'a> Matrix<'a> {
