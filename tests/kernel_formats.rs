@@ -186,12 +186,127 @@ fn iq4_xs_has_six_bit_scales_in_two_places_and_nibbles_by_sub_block() {
 }
 
 #[test]
+fn mxfp4_is_an_exponent_and_nibbles_of_e2m1() {
+    // 2^(130 − 128), and values twice those of E2M1.
+    let out = block(WeightType::MXFP4, &[(0, 130), (1, 0xf7), (16, 0x19)]);
+    assert_values(&out, 0.0, &[(0, 48.0), (16, -48.0), (15, -4.0), (31, 4.0)]);
+    for (exponent, d) in [
+        (0, 2f32.powi(-128)),
+        (1, 2f32.powi(-127)),
+        (2, 2f32.powi(-126)),
+    ] {
+        let out = block(WeightType::MXFP4, &[(0, exponent), (1, 1)]);
+        assert_values(&out, 0.0, &[(0, d)]);
+    }
+}
+
+/// Eight weights from `at` on, a hexadecimal byte each, the last one foremost, as ggml's tables
+/// have their magnitudes.
+fn assert_point(out: &[f32], at: usize, unit: f32, magnitudes: u64, negative: u8) {
+    for (i, byte) in magnitudes.to_le_bytes().into_iter().enumerate() {
+        let sign = if negative >> i & 1 == 1 { -1.0 } else { 1.0 };
+        assert_eq!(
+            out[at + i],
+            sign * unit * f32::from(byte),
+            "weight {}",
+            at + i
+        );
+    }
+}
+
+#[test]
+fn iq2_xxs_has_four_indices_signs_by_seven_and_a_scale_for_each_32_weights() {
+    // Sub-block 2: indices 255, 128, 100, 0; the signs of the second and fourth eight, of which
+    // one is made even; scale 9.
+    let signs = (0b101_0011u32 << 7 | 0b000_0001 << 21 | 9 << 28).to_le_bytes();
+    let quants = [(18, 255), (19, 128), (20, 100)];
+    let signs: Vec<_> = (22..).zip(signs).collect();
+    let out = block(
+        WeightType::IQ2_XXS,
+        &[&[(1, ONE)], &quants[..], &signs].concat(),
+    );
+    let unit = 19.0 / 8.0;
+    assert_point(&out, 64, unit, 0x2b2b_2b19_0808_1908, 0);
+    assert_point(&out, 72, unit, 0x082b_2b08_0808_2b08, 0b0101_0011);
+    assert_point(&out, 80, unit, 0x0819_2b08_0808_1908, 0);
+    assert_point(&out, 88, unit, 0x0808_0808_0808_0808, 0b1000_0001);
+    assert_eq!((out[63], out[96]), (1.0, 1.0));
+}
+
+#[test]
+fn iq2_xs_has_nine_bits_of_index_and_seven_of_signs_and_scales_for_each_16_weights() {
+    // Weights 248.. and 136..: indices 511 and 300; scales 15 and 8.
+    let word = |index: u16, signs: u16| (index | signs << 9).to_le_bytes();
+    let ([a, b], [c, d]) = (word(511, 0b000_0111), word(300, 0));
+    let quants = [(64, a), (65, b), (36, c), (37, d)];
+    let scales = [(66 + 7, 0x40), (66 + 4, 0x0b)];
+    let out = block(
+        WeightType::IQ2_XS,
+        &[&[(1, ONE)], &quants[..], &scales].concat(),
+    );
+    assert_point(&out, 248, 9.0 / 8.0, 0x2b2b_2b2b_2b2b_2b2b, 0b1000_0111);
+    assert_point(&out, 136, 23.0 / 8.0, 0x1908_1908_0819_1908, 0);
+    assert_eq!((out[0], out[239], out[144]), (1.0, 1.0, 1.0));
+}
+
+#[test]
+fn iq2_s_has_two_more_bits_of_each_index_and_whole_bytes_of_signs() {
+    // Weights 232..: the upper two bits of index 512, its signs, scale 3 of that sub-block.
+    let bytes = [
+        (1, ONE),
+        (34 + 29, 0b0110_0001),
+        (66 + 7, 0b10 << 2),
+        (74 + 7, 3),
+    ];
+    let out = block(WeightType::IQ2_S, &bytes);
+    assert_point(&out, 232, 7.0 / 8.0, 0x1908_0819_082b_1919, 0b0110_0001);
+    assert_eq!((out[224], out[240]), (7.0, 1.0));
+}
+
+#[test]
+fn iq3_xxs_has_indices_of_four_weights_and_signs_by_seven() {
+    // Sub-block 7: its third and fourth indices are 255 and 100, the signs between them odd in
+    // number; scale 4.
+    let signs = (0b010_0101u32 << 7 | 4 << 28).to_le_bytes();
+    let signs: Vec<_> = (66 + 28..).zip(signs).collect();
+    let bytes = [&[(1, TWO), (2 + 58, 255), (2 + 59, 100)], &signs[..]].concat();
+    let out = block(WeightType::IQ3_XXS, &bytes);
+    assert_point(
+        &out,
+        232,
+        2.0 * 9.0 / 4.0,
+        0x1404_0c1c_3e34_1c04,
+        0b1010_0101,
+    );
+    assert_eq!((out[0], out[240]), (2.0, 18.0));
+}
+
+#[test]
+fn iq3_s_has_the_ninth_bits_of_indices_and_whole_bytes_of_signs() {
+    // Sub-block 3: its second index is 256 + 255, its third 256 + 44; scale 6.
+    let bytes = [
+        (1, ONE),
+        (2 + 25, 0xff),
+        (2 + 26, 44),
+        (66 + 3, 0b0110),
+        (74 + 12, 0b1100_0000),
+        (74 + 13, 0b0000_0001),
+        (106 + 1, 0x60),
+    ];
+    let out = block(WeightType::IQ3_S, &bytes);
+    assert_point(&out, 96, 13.0, 0x0f0f_0101_0101_0101, 0b1100_0000);
+    assert_point(&out, 104, 13.0, 0x0101_0101_0703_0503, 0b0000_0001);
+    assert_eq!((out[95], out[128]), (1.0, 1.0));
+}
+
+#[test]
 fn row_sizes_are_those_of_the_file_format() {
     let sizes = WeightType::ALL.map(|ty| ty.row_bytes(256));
     assert_eq!(
         sizes,
         [
-            1024, 512, 512, 272, 144, 160, 176, 192, 84, 110, 144, 176, 210, 144, 136
+            1024, 512, 512, 272, 144, 160, 176, 192, 84, 110, 144, 176, 210, 144, 136, 136, 66, 74,
+            82, 98, 110
         ]
     );
 }

@@ -89,6 +89,13 @@ fn random_weights(
             WeightType::BF16 => {
                 block.copy_from_slice(&half::bf16::from_f32(seed.unit()).to_le_bytes());
             }
+            WeightType::MXFP4 => {
+                block[0] = match (extreme, seed.next() % 4) {
+                    (true, 0) => (seed.next() % 3) as u8,
+                    (true, 1) => 255,
+                    _ => 112 + (seed.next() % 16) as u8,
+                }
+            }
             _ => {
                 for at in factors(ty) {
                     block[*at..at + 2].copy_from_slice(&factor(seed).to_le_bytes());

@@ -26,6 +26,12 @@ pub enum DType {
     Q8_K,
     IQ4_NL,
     IQ4_XS,
+    MXFP4,
+    IQ2_XXS,
+    IQ2_XS,
+    IQ2_S,
+    IQ3_XXS,
+    IQ3_S,
 }
 
 /// One row of the type table: name, elements a block, bytes a block, and the type to which
@@ -39,7 +45,7 @@ struct Layout {
 
 impl DType {
     /// Every type, in the order of the enum.
-    pub const ALL: [DType; 18] = [
+    pub const ALL: [DType; 24] = [
         DType::F32,
         DType::F16,
         DType::BF16,
@@ -58,6 +64,12 @@ impl DType {
         DType::Q8_K,
         DType::IQ4_NL,
         DType::IQ4_XS,
+        DType::MXFP4,
+        DType::IQ2_XXS,
+        DType::IQ2_XS,
+        DType::IQ2_S,
+        DType::IQ3_XXS,
+        DType::IQ3_S,
     ];
 
     fn layout(self) -> Layout {
@@ -87,6 +99,12 @@ impl DType {
             Q8_K => row("q8_k", 256, 292, None),
             IQ4_NL => row("iq4_nl", 32, 18, Some(Q8_0)),
             IQ4_XS => row("iq4_xs", 256, 136, Some(Q8_K)),
+            MXFP4 => row("mxfp4", 32, 17, Some(Q8_0)),
+            IQ2_XXS => row("iq2_xxs", 256, 66, Some(Q8_K)),
+            IQ2_XS => row("iq2_xs", 256, 74, Some(Q8_K)),
+            IQ2_S => row("iq2_s", 256, 82, Some(Q8_K)),
+            IQ3_XXS => row("iq3_xxs", 256, 98, Some(Q8_K)),
+            IQ3_S => row("iq3_s", 256, 110, Some(Q8_K)),
         }
     }
 

@@ -11,7 +11,7 @@ pub(crate) mod reduce;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use {avx2::Avx2, avx512::Avx512};
 
-use super::quant::Columns;
+use super::quant::{Columns, exponent};
 
 /// A cache of a core.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(crate) trait Isa: Columns {
     fn load(x: &[f32; 16]) -> Self::F;
     /// Sixteen consecutive half-precision values, little endian.
     fn load_f16(x: &[u8; 32]) -> Self::F;
+    /// `2^(x - 128)` of sixteen bytes; below 2^-126 that is subnormal.
+    fn exponents(x: &[u8; 16]) -> Self::F;
     /// The lanes in order.
     fn store(x: Self::F, to: &mut [f32; 16]);
     /// `a · b + c` with one rounding.
@@ -132,6 +134,18 @@ impl Columns for Scalar {
         index.map(|i| table[usize::from(i & 15)] as u8)
     }
     #[inline(always)]
+    fn negate(x: Self::B, which: Self::B) -> Self::B {
+        std::array::from_fn(|i| (x[i] ^ which[i].wrapping_neg()).wrapping_add(which[i]))
+    }
+    #[inline(always)]
+    fn gather<const N: usize>(table: &'static [u32; N], index: Self::I) -> Self::B {
+        let mut four = [0; 64];
+        for (four, index) in four.as_chunks_mut().0.iter_mut().zip(index) {
+            *four = table[index as usize % N].to_le_bytes();
+        }
+        four
+    }
+    #[inline(always)]
     fn spread(x: Self::I, shift: i32) -> Self::B {
         std::array::from_fn(|i| (x[i / 4] >> (shift + i as i32 % 4) & 1) as u8)
     }
@@ -150,6 +164,10 @@ impl Columns for Scalar {
     #[inline(always)]
     fn plus_raised(a: Self::I, b: Self::I, shift: i32) -> Self::I {
         std::array::from_fn(|j| a[j] + (b[j] << shift))
+    }
+    #[inline(always)]
+    fn xor(a: Self::I, b: Self::I) -> Self::I {
+        std::array::from_fn(|j| a[j] ^ b[j])
     }
     #[inline(always)]
     fn plus_int(x: Self::I, y: i32) -> Self::I {
@@ -185,6 +203,10 @@ impl Isa for Scalar {
     #[inline(always)]
     fn load_f16(x: &[u8; 32]) -> Self::F {
         std::array::from_fn(|j| Self::f16(u16::from_le_bytes([x[2 * j], x[2 * j + 1]])))
+    }
+    #[inline(always)]
+    fn exponents(x: &[u8; 16]) -> Self::F {
+        x.map(exponent)
     }
     #[inline(always)]
     fn store(x: Self::F, to: &mut [f32; 16]) {

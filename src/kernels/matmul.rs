@@ -6,7 +6,7 @@
 //! `accm = fma(imin, dmin·d_a, accm)`; with a block offset `m` (Q4_1, Q5_1),
 //! `accm = fma(−m, s_a, accm)`. The result is `acc − accm`.
 //!
-//! Formats which ggml repacks on x86 (Q4_0, IQ4_NL, Q2_K, Q4_K) have one such `acc`. The
+//! Formats which ggml repacks on x86 (Q4_0, IQ4_NL, MXFP4, Q2_K, Q4_K) have one such `acc`. The
 //! others follow its `vec_dot`: `acc[j]` for `j < 8`, made of elements `4j .. 4j + 4` of each
 //! 32, and added at the end: `j` with `j + 4`, then `j + 2`, then `j + 1`. Q6_K's quants count
 //! from 0 there, and what that is too much, `32 · Σ scale·a` over sub-blocks `2j` and `2j + 1`,

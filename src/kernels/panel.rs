@@ -1,20 +1,24 @@
 //! Panels: sixteen weight rows, interleaved so that a vector holds the same four bytes of each.
 //!
 //! Of a panel's blocks come first the columns, block by block: column `i` is bytes
-//! `4i .. 4i + 4` of the sixteen rows' blocks, row after row. Where two bytes of a block stand
+//! `4i .. 4i + 4` of the sixteen rows' blocks, row after row. Where a byte or two of a block stand
 //! apart (`Format::WORD`), those follow, again block by block. A panel takes the bytes of its
 //! rows, rounded up to a cache line; rows that a last panel lacks are zeros.
 
 use super::isa::Isa;
-use super::quant::{Block, Format, WeightType, column_at, columns, with_format};
+use super::quant::{Block, Format, WeightType, column_at, columns, with_format, word_bytes};
 
 /// Rows of a panel.
 pub const ROWS: usize = 16;
 
 /// Bytes of one column of a panel.
 const COLUMN: usize = 4 * ROWS;
-/// Bytes of a block's two that stand apart.
-const WORDS: usize = 2 * ROWS;
+/// The most bytes of a panel's block that stand apart.
+const MOST_WORDS: usize = 2 * ROWS;
+/// Bytes of a panel's block that stand apart.
+const fn words_of<F: Format>() -> usize {
+    ROWS * word_bytes::<F>()
+}
 /// The most columns that a format's block has (Q6_K's).
 const MOST_COLUMNS: usize = 52;
 
@@ -61,8 +65,8 @@ fn pack_blocks<F: Format>(rows: &[u8], row_bytes: usize, to: &mut [u8]) {
     let (tiles, words) = to.split_at_mut(blocks * columns::<F>() * COLUMN);
     for b in 0..blocks {
         let tile = &mut tiles[b * columns::<F>() * COLUMN..][..columns::<F>() * COLUMN];
-        let words = words.get_mut(b * WORDS..(b + 1) * WORDS);
-        interleave::<F>(rows, row_bytes, b, tile, words.unwrap_or_default());
+        let words = &mut words[b * words_of::<F>()..(b + 1) * words_of::<F>()];
+        interleave::<F>(rows, row_bytes, b, tile, words);
     }
 }
 
@@ -86,7 +90,8 @@ fn interleave<F: Format>(
             tile[i * COLUMN + 4 * r..][..4].copy_from_slice(&block[at..at + 4]);
         }
         if let Some(at) = F::WORD {
-            words[2 * r..2 * r + 2].copy_from_slice(&block[at..at + 2]);
+            let bytes = word_bytes::<F>();
+            words[bytes * r..][..bytes].copy_from_slice(&block[at..at + bytes]);
         }
     }
 }
@@ -95,7 +100,7 @@ fn interleave<F: Format>(
 #[derive(Clone, Copy)]
 pub(super) struct Tile<'a> {
     columns: &'a [u8],
-    word: &'a [u8; WORDS],
+    words: &'a [u8],
 }
 
 impl<I: Isa> Block<I> for Tile<'_> {
@@ -115,10 +120,13 @@ impl<'a> Tile<'a> {
         self.columns.as_ptr().wrapping_add(i * COLUMN)
     }
 
-    /// The two bytes that stand apart.
+    /// What stands apart: `16 · W` bytes, `W` for each row.
+    ///
+    /// # Panics
+    /// If there are fewer.
     #[inline(always)]
-    pub(super) fn word(&self) -> &'a [u8; WORDS] {
-        self.word
+    pub(super) fn words<const N: usize>(&self) -> &'a [u8; N] {
+        self.words.first_chunk().expect("as many as a format has")
     }
 }
 
@@ -132,11 +140,11 @@ pub(super) enum Panel<'a> {
 
 /// Room for one block of sixteen rows.
 #[repr(align(64))]
-pub(super) struct TileRoom([u8; COLUMN * MOST_COLUMNS], [u8; WORDS]);
+pub(super) struct TileRoom([u8; COLUMN * MOST_COLUMNS], [u8; MOST_WORDS]);
 
 impl TileRoom {
     pub(super) fn new() -> TileRoom {
-        TileRoom([0; COLUMN * MOST_COLUMNS], [0; WORDS])
+        TileRoom([0; COLUMN * MOST_COLUMNS], [0; MOST_WORDS])
     }
 }
 
@@ -166,21 +174,19 @@ impl Panel<'_> {
         let bytes = columns::<F>() * COLUMN;
         match self {
             Panel::Packed(panel) => {
-                let words = match F::WORD {
-                    Some(_) => panel[self.blocks::<F>() * bytes + b * WORDS..].first_chunk(),
-                    None => None,
-                };
+                let words = self.blocks::<F>() * bytes + b * words_of::<F>();
                 Tile {
                     columns: &panel[b * bytes..(b + 1) * bytes],
-                    word: words.unwrap_or(&[0; WORDS]),
+                    words: &panel[words..words + words_of::<F>()],
                 }
             }
             Panel::Rows(rows, row_bytes) => {
                 let TileRoom(tile, words) = room;
+                let words = &mut words[..words_of::<F>()];
                 interleave::<F>(rows, *row_bytes, b, &mut tile[..bytes], words);
                 Tile {
                     columns: &tile[..bytes],
-                    word: words,
+                    words,
                 }
             }
         }

@@ -61,6 +61,24 @@ impl<const VNNI: bool> Columns for Avx2<VNNI> {
         })
     }
     #[inline(always)]
+    fn negate(x: Self::B, which: Self::B) -> Self::B {
+        let zero = intrinsic!([_mm256_setzero_si256(); 2]);
+        let minus = both!(_mm256_sub_epi8(zero, which));
+        let complement = both!(_mm256_xor_si256(x, minus));
+        both!(_mm256_sub_epi8(complement, minus))
+    }
+    #[inline(always)]
+    fn gather<const N: usize>(table: &'static [u32; N], index: Self::I) -> Self::B {
+        const { assert!(N.is_power_of_two()) }
+        // Masked, an index is within the table.
+        let index = both!(_mm256_and_si256(index; _mm256_set1_epi32(N as i32 - 1)));
+        let table = table.as_ptr().cast();
+        intrinsic!([
+            _mm256_i32gather_epi32::<4>(table, index[0]),
+            _mm256_i32gather_epi32::<4>(table, index[1]),
+        ])
+    }
+    #[inline(always)]
     fn spread(x: Self::I, shift: i32) -> Self::B {
         // Multiplied, bit i of four comes to lie at bit 8i too.
         let four = Self::bits(x, shift, 15);
@@ -85,6 +103,10 @@ impl<const VNNI: bool> Columns for Avx2<VNNI> {
     fn plus_raised(a: Self::I, b: Self::I, shift: i32) -> Self::I {
         let b = both!(_mm256_sll_epi32(b; _mm_cvtsi32_si128(shift)));
         both!(_mm256_add_epi32(a, b))
+    }
+    #[inline(always)]
+    fn xor(a: Self::I, b: Self::I) -> Self::I {
+        both!(_mm256_xor_si256(a, b))
     }
     #[inline(always)]
     fn plus_int(x: Self::I, y: i32) -> Self::I {
@@ -144,6 +166,24 @@ impl<const VNNI: bool> Isa for Avx2<VNNI> {
             _mm256_cvtph_ps(_mm_loadu_si128(p)),
             _mm256_cvtph_ps(_mm_loadu_si128(p.add(1))),
         ])
+    }
+    #[inline(always)]
+    fn exponents(x: &[u8; 16]) -> Self::F {
+        let x = intrinsic!({
+            let x = _mm_loadu_si128(x.as_ptr().cast());
+            [
+                _mm256_cvtepu8_epi32(x),
+                _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(x)),
+            ]
+        });
+        let below = both!(_mm256_sub_epi32(x; _mm256_set1_epi32(1)));
+        let normal = both!(_mm256_sll_epi32(below; _mm_cvtsi32_si128(23)));
+        let least = intrinsic!([_mm256_set1_epi32(0x0020_0000); 2]);
+        let subnormal = both!(_mm256_sllv_epi32(least, x));
+        let two = intrinsic!([_mm256_set1_epi32(2); 2]);
+        let small = both!(_mm256_cmpgt_epi32(two, x));
+        let bits = both!(_mm256_blendv_epi8(normal, subnormal, small));
+        both!(_mm256_castsi256_ps(bits))
     }
     #[inline(always)]
     fn store(x: Self::F, to: &mut [f32; 16]) {

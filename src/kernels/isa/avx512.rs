@@ -40,6 +40,22 @@ impl Columns for Avx512 {
         })
     }
     #[inline(always)]
+    fn negate(x: Self::B, which: Self::B) -> Self::B {
+        intrinsic!({
+            let which = _mm512_test_epi8_mask(which, which);
+            _mm512_mask_sub_epi8(x, which, _mm512_setzero_si512(), x)
+        })
+    }
+    #[inline(always)]
+    fn gather<const N: usize>(table: &'static [u32; N], index: Self::I) -> Self::B {
+        const { assert!(N.is_power_of_two()) }
+        // Masked, an index is within the table.
+        intrinsic!({
+            let index = _mm512_and_si512(index, _mm512_set1_epi32(N as i32 - 1));
+            _mm512_i32gather_epi32::<4>(index, table.as_ptr().cast())
+        })
+    }
+    #[inline(always)]
     fn spread(x: Self::I, shift: i32) -> Self::B {
         // Multiplied, bit i of four comes to lie at bit 8i too.
         let four = Self::bits(x, shift, 15);
@@ -72,6 +88,10 @@ impl Columns for Avx512 {
             a,
             _mm512_sll_epi32(b, _mm_cvtsi32_si128(shift))
         ))
+    }
+    #[inline(always)]
+    fn xor(a: Self::I, b: Self::I) -> Self::I {
+        intrinsic!(_mm512_xor_si512(a, b))
     }
     #[inline(always)]
     fn plus_int(x: Self::I, y: i32) -> Self::I {
@@ -110,6 +130,16 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn load_f16(x: &[u8; 32]) -> Self::F {
         intrinsic!(_mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())))
+    }
+    #[inline(always)]
+    fn exponents(x: &[u8; 16]) -> Self::F {
+        intrinsic!({
+            let x = _mm512_cvtepu8_epi32(_mm_loadu_si128(x.as_ptr().cast()));
+            let normal = _mm512_slli_epi32::<23>(_mm512_sub_epi32(x, _mm512_set1_epi32(1)));
+            let subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x0020_0000), x);
+            let small = _mm512_cmplt_epu32_mask(x, _mm512_set1_epi32(2));
+            _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, small, subnormal))
+        })
     }
     #[inline(always)]
     fn store(x: Self::F, to: &mut [f32; 16]) {

@@ -42,7 +42,7 @@ impl<I: Isa> Head<I> {
     pub(super) fn new<F: Format, A: Tokens>(tile: Tile<'_>) -> Head<I> {
         // Not from `none`: the compiler would then clear all of it each time.
         let mut head = Head {
-            d: factor::<I>(tile, F::D),
+            d: unit::<I, F>(factor::<I>(tile, F::D)),
             dmin: factor::<I>(tile, F::DMIN),
             scale: [I::izero(); 16],
             min: [I::izero(); 8],
@@ -95,11 +95,21 @@ const fn min_pairs<F: Format>(tiles: bool) -> usize {
     }
 }
 
+/// The factor of the quants from what is written of it.
+#[inline(always)]
+fn unit<I: Isa, F: Format>(d: I::F) -> I::F {
+    if F::UNIT == 1.0 {
+        return d;
+    }
+    I::mul(d, I::splat(F::UNIT))
+}
+
 #[inline(always)]
 fn factor<I: Isa>(tile: Tile<'_>, factor: Factor) -> I::F {
     match factor {
         Factor::None => I::splat(0.0),
-        Factor::Word => I::load_f16(tile.word()),
+        Factor::Word => I::load_f16(tile.words()),
+        Factor::Exponent => I::exponents(tile.words()),
         Factor::Low(i) => I::low_halves(I::ints(Block::<I>::column(&tile, i))),
         Factor::High(i) => I::high_halves(I::ints(Block::<I>::column(&tile, i))),
     }

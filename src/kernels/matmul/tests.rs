@@ -15,7 +15,7 @@ fn by_definition<F: Format>(ty: ActivationType, weights: &[u8], acts: &[u8]) -> 
         .zip(acts.chunks_exact(ty.block_bytes()))
     {
         let block = RowBlock::<F>::new(w);
-        let (d_w, dmin) = (block.factor(F::D), block.factor(F::DMIN));
+        let (d_w, dmin) = (block.d(), block.dmin());
         let (d, q) = match ty {
             ActivationType::Q8_0 => (f16(a), &a[2..]),
             ActivationType::Q8_1 => (f16(a), &a[4..]),

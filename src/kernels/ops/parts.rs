@@ -57,6 +57,12 @@ pub(super) fn weight_type(dtype: DType) -> Option<WeightType> {
         DType::Q6_K => WeightType::Q6_K,
         DType::IQ4_NL => WeightType::IQ4_NL,
         DType::IQ4_XS => WeightType::IQ4_XS,
+        DType::MXFP4 => WeightType::MXFP4,
+        DType::IQ2_XXS => WeightType::IQ2_XXS,
+        DType::IQ2_XS => WeightType::IQ2_XS,
+        DType::IQ2_S => WeightType::IQ2_S,
+        DType::IQ3_XXS => WeightType::IQ3_XXS,
+        DType::IQ3_S => WeightType::IQ3_S,
         DType::I32 | DType::Q8_1 | DType::Q8_K => return None,
     })
 }
@@ -72,7 +78,9 @@ pub(super) fn activation_type(dtype: DType) -> Option<ActivationType> {
         DType::Q8_K => ActivationType::Q8_K,
         DType::I32 | DType::Q4_0 | DType::Q4_1 | DType::Q5_0 | DType::Q5_1 => return None,
         DType::Q2_K | DType::Q3_K | DType::Q4_K | DType::Q5_K | DType::Q6_K => return None,
-        DType::IQ4_NL | DType::IQ4_XS => return None,
+        DType::IQ4_NL | DType::IQ4_XS | DType::MXFP4 => return None,
+        DType::IQ2_XXS | DType::IQ2_XS | DType::IQ2_S => return None,
+        DType::IQ3_XXS | DType::IQ3_S => return None,
     })
 }
 

@@ -26,6 +26,11 @@ pub(crate) trait Columns: Copy {
     fn plus(x: Self::B, y: i8) -> Self::B;
     /// `table[index]` for each index, which must be below 16.
     fn lookup(table: &[i8; 16], index: Self::B) -> Self::B;
+    /// `-x` for each byte of which `which` is 1, `x` where it is 0.
+    fn negate(x: Self::B, which: Self::B) -> Self::B;
+    /// `table[index]` of each row, little endian; `N` is a power of two, and of the index no bits
+    /// above that count.
+    fn gather<const N: usize>(table: &'static [u32; N], index: Self::I) -> Self::B;
     /// Bits `shift .. shift + 4` of each row's integer, one a byte, as 0 or 1.
     fn spread(x: Self::I, shift: i32) -> Self::B;
     /// The four bytes as one integer, little endian.
@@ -36,6 +41,8 @@ pub(crate) trait Columns: Copy {
     fn signed_byte(x: Self::I, i: i32) -> Self::I;
     /// `a + (b << shift)`.
     fn plus_raised(a: Self::I, b: Self::I, shift: i32) -> Self::I;
+    /// `a ^ b`.
+    fn xor(a: Self::I, b: Self::I) -> Self::I;
     /// `x + y`.
     fn plus_int(x: Self::I, y: i32) -> Self::I;
 }
@@ -55,6 +62,8 @@ pub(crate) enum Factor {
     None,
     /// The two bytes that stand apart ([`Format::WORD`]).
     Word,
+    /// Not half precision: `2^(x - 128)`, where `x` is the one byte that stands apart.
+    Exponent,
     /// The lower half of a column.
     Low(usize),
     /// The upper half of a column.
@@ -89,10 +98,13 @@ pub(crate) trait Format {
     const LEN: usize;
     /// Bytes in a block.
     const BYTES: usize;
-    /// The byte at which two bytes stand apart, first or last; all others make up columns.
+    /// The byte at which a factor stands apart, of two bytes or one, first or last; all others make
+    /// up columns.
     const WORD: Option<usize> = None;
     /// The factor of the quants.
     const D: Factor;
+    /// What that factor counts in, a power of two.
+    const UNIT: f32 = 1.0;
     /// The factor of the minimums ([`Offset::Mins`]), or the offset ([`Offset::Added`]).
     const DMIN: Factor = Factor::None;
     /// Whether quants are signed bytes; else they are below 128.
@@ -129,9 +141,14 @@ pub(crate) const fn columns<F: Format>() -> usize {
 /// The byte of a block at which column `i` starts.
 pub(crate) const fn column_at<F: Format>(i: usize) -> usize {
     match F::WORD {
-        Some(0) => 2 + 4 * i,
+        Some(0) => word_bytes::<F>() + 4 * i,
         _ => 4 * i,
     }
+}
+
+/// Bytes of a block that stand apart.
+pub(crate) const fn word_bytes<F: Format>() -> usize {
+    F::BYTES % 4
 }
 
 /// The columns of one row.
@@ -157,6 +174,18 @@ impl Columns for OneRow {
     fn lookup(table: &[i8; 16], index: [u8; 4]) -> [u8; 4] {
         index.map(|i| table[usize::from(i & 15)] as u8)
     }
+    fn negate(x: [u8; 4], which: [u8; 4]) -> [u8; 4] {
+        std::array::from_fn(|i| {
+            if which[i] == 1 {
+                x[i].wrapping_neg()
+            } else {
+                x[i]
+            }
+        })
+    }
+    fn gather<const N: usize>(table: &'static [u32; N], index: i32) -> [u8; 4] {
+        table[index as usize % N].to_le_bytes()
+    }
     fn spread(x: i32, shift: i32) -> [u8; 4] {
         std::array::from_fn(|i| (x >> (shift + i as i32) & 1) as u8)
     }
@@ -171,6 +200,9 @@ impl Columns for OneRow {
     }
     fn plus_raised(a: i32, b: i32, shift: i32) -> i32 {
         a + (b << shift)
+    }
+    fn xor(a: i32, b: i32) -> i32 {
+        a ^ b
     }
     fn plus_int(x: i32, y: i32) -> i32 {
         x + y
@@ -201,10 +233,22 @@ impl<'a, F: Format> RowBlock<'a, F> {
         bytes.try_into().expect("the range has N bytes")
     }
 
-    pub(crate) fn factor(&self, factor: Factor) -> f32 {
+    /// The factor of the quants.
+    pub(crate) fn d(&self) -> f32 {
+        self.factor(F::D) * F::UNIT
+    }
+
+    /// The factor of the minimums, or the offset.
+    pub(crate) fn dmin(&self) -> f32 {
+        self.factor(F::DMIN)
+    }
+
+    fn factor(&self, factor: Factor) -> f32 {
+        let apart = F::WORD.unwrap_or_default();
         let at = match factor {
             Factor::None => return 0.0,
-            Factor::Word => F::WORD.unwrap_or_default(),
+            Factor::Exponent => return exponent(self.bytes[apart]),
+            Factor::Word => apart,
             Factor::Low(i) => column_at::<F>(i),
             Factor::High(i) => column_at::<F>(i) + 2,
         };
@@ -240,11 +284,19 @@ impl<'a, F: Format> RowBlock<'a, F> {
     }
 }
 
+/// `2^(x - 128)` ([`Factor::Exponent`]), for which the least two have to be subnormal.
+pub(crate) fn exponent(x: u8) -> f32 {
+    f32::from_bits(match x {
+        0..2 => 0x0020_0000 << x,
+        _ => (u32::from(x) - 1) << 23,
+    })
+}
+
 /// A row in f32. The product `d · scale` is rounded before it meets the quant, as in ggml.
 pub(super) fn dequantize<F: Format>(row: &[u8], out: &mut [f32]) {
     for (bytes, out) in row.chunks_exact(F::BYTES).zip(out.chunks_exact_mut(F::LEN)) {
         let block = RowBlock::<F>::new(bytes);
-        let (d, dmin) = (block.factor(F::D), block.factor(F::DMIN));
+        let (d, dmin) = (block.d(), block.dmin());
         for (sub, out) in out.chunks_exact_mut(16).enumerate() {
             let scale = d * block.scale(16 * sub) as f32;
             let min = dmin * block.min(16 * sub) as f32;

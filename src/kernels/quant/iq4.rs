@@ -1,4 +1,4 @@
-//! Formats whose nibbles index a table of unevenly spaced values: IQ4_NL and IQ4_XS.
+//! Formats whose nibbles index a table of unevenly spaced values: IQ4_NL, IQ4_XS and MXFP4.
 
 use super::block::{Block, Columns, Factor, Format, Scales};
 use super::legacy::nibbles;
@@ -7,6 +7,9 @@ use super::legacy::nibbles;
 const VALUES: [i8; 16] = [
     -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113,
 ];
+
+/// Twice the values of the float format E2M1 (`kvalues_fp4` in ggml).
+const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
 /// `d: f16, nibbles: [u8; 16]`.
 pub(crate) struct Iq4Nl;
@@ -23,6 +26,24 @@ impl Format for Iq4Nl {
     #[inline(always)]
     fn quants<C: Columns>(block: &impl Block<C>, _: usize, j: usize) -> C::B {
         C::lookup(&VALUES, nibbles::<C>(block, 0, j))
+    }
+}
+
+/// `exponent: u8, nibbles: [u8; 16]`; OCP Microscaling Formats 1.0, MXFP4.
+pub(crate) struct MxFp4;
+
+impl Format for MxFp4 {
+    const LEN: usize = 32;
+    const BYTES: usize = 17;
+    const WORD: Option<usize> = Some(0);
+    const D: Factor = Factor::Exponent;
+    const SIGNED: bool = true;
+    const SCALES: Scales = Scales::None;
+    const SUMS: usize = 1;
+
+    #[inline(always)]
+    fn quants<C: Columns>(block: &impl Block<C>, _: usize, j: usize) -> C::B {
+        C::lookup(&E2M1, nibbles::<C>(block, 0, j))
     }
 }
 

@@ -6,15 +6,20 @@
 
 mod block;
 mod float;
+mod grid;
+mod iq23;
 mod iq4;
 mod k;
 mod legacy;
 
 #[cfg(test)]
 pub(crate) use block::RowBlock;
-pub(crate) use block::{Block, Columns, Factor, Format, Offset, Scales, column_at, columns};
+pub(crate) use block::{
+    Block, Columns, Factor, Format, Offset, Scales, column_at, columns, exponent, word_bytes,
+};
 pub(crate) use float::{Bf16, Element, F16, F32};
-pub(crate) use iq4::{Iq4Nl, Iq4Xs};
+pub(crate) use iq4::{Iq4Nl, Iq4Xs, MxFp4};
+pub(crate) use iq23::{Iq2S, Iq2Xs, Iq2Xxs, Iq3S, Iq3Xxs};
 pub(crate) use k::{Q2K, Q3K, Q4K, Q5K, Q6K};
 pub(crate) use legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 
@@ -55,6 +60,18 @@ pub enum WeightType {
     IQ4_NL,
     /// 4-bit indices into a table, blocks of 256.
     IQ4_XS,
+    /// 4-bit floats with a common exponent, blocks of 32.
+    MXFP4,
+    /// Points of a grid, 2.1 bits a weight, blocks of 256.
+    IQ2_XXS,
+    /// Points of a grid, 2.3 bits a weight, blocks of 256.
+    IQ2_XS,
+    /// Points of a grid, 2.6 bits a weight, blocks of 256.
+    IQ2_S,
+    /// Points of a grid, 3.1 bits a weight, blocks of 256.
+    IQ3_XXS,
+    /// Points of a grid, 3.4 bits a weight, blocks of 256.
+    IQ3_S,
 }
 
 /// Runs `$go` with `$f` naming the block format of `$ty`, or `$other` for a float type.
@@ -111,6 +128,30 @@ macro_rules! with_format {
                 type $f = quant::Iq4Xs;
                 $go
             }
+            WeightType::MXFP4 => {
+                type $f = quant::MxFp4;
+                $go
+            }
+            WeightType::IQ2_XXS => {
+                type $f = quant::Iq2Xxs;
+                $go
+            }
+            WeightType::IQ2_XS => {
+                type $f = quant::Iq2Xs;
+                $go
+            }
+            WeightType::IQ2_S => {
+                type $f = quant::Iq2S;
+                $go
+            }
+            WeightType::IQ3_XXS => {
+                type $f = quant::Iq3Xxs;
+                $go
+            }
+            WeightType::IQ3_S => {
+                type $f = quant::Iq3S;
+                $go
+            }
         }
     }};
 }
@@ -118,7 +159,7 @@ pub(crate) use with_format;
 
 impl WeightType {
     /// Every format.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 21] = [
         Self::F32,
         Self::F16,
         Self::BF16,
@@ -134,6 +175,12 @@ impl WeightType {
         Self::Q6_K,
         Self::IQ4_NL,
         Self::IQ4_XS,
+        Self::MXFP4,
+        Self::IQ2_XXS,
+        Self::IQ2_XS,
+        Self::IQ2_S,
+        Self::IQ3_XXS,
+        Self::IQ3_S,
     ];
 
     /// The name as GGUF tools write it.
@@ -154,6 +201,12 @@ impl WeightType {
             Self::Q6_K => "Q6_K",
             Self::IQ4_NL => "IQ4_NL",
             Self::IQ4_XS => "IQ4_XS",
+            Self::MXFP4 => "MXFP4",
+            Self::IQ2_XXS => "IQ2_XXS",
+            Self::IQ2_XS => "IQ2_XS",
+            Self::IQ2_S => "IQ2_S",
+            Self::IQ3_XXS => "IQ3_XXS",
+            Self::IQ3_S => "IQ3_S",
         }
     }
 
@@ -187,11 +240,13 @@ impl WeightType {
             Self::F32 => ActivationType::F32,
             Self::F16 => ActivationType::F16,
             Self::BF16 => ActivationType::BF16,
-            Self::Q8_0 | Self::Q4_0 | Self::Q5_0 | Self::IQ4_NL => ActivationType::Q8_0,
-            Self::Q4_1 | Self::Q5_1 => ActivationType::Q8_1,
-            Self::Q2_K | Self::Q3_K | Self::Q4_K | Self::Q5_K | Self::Q6_K | Self::IQ4_XS => {
-                ActivationType::Q8_K
+            Self::Q8_0 | Self::Q4_0 | Self::Q5_0 | Self::IQ4_NL | Self::MXFP4 => {
+                ActivationType::Q8_0
             }
+            Self::Q4_1 | Self::Q5_1 => ActivationType::Q8_1,
+            Self::Q2_K | Self::Q3_K | Self::Q4_K | Self::Q5_K | Self::Q6_K => ActivationType::Q8_K,
+            Self::IQ4_XS | Self::IQ2_XXS | Self::IQ2_XS => ActivationType::Q8_K,
+            Self::IQ2_S | Self::IQ3_XXS | Self::IQ3_S => ActivationType::Q8_K,
         }
     }
 }

@@ -6,6 +6,7 @@ mod compare;
 mod generate;
 mod llama;
 mod plot;
+mod quantize;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -35,6 +36,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Draw what `compare --json` has measured
     Plot(plot::PlotArgs),
+    /// Quantise a model of f32, each matrix to the next of some types
+    Quantize(quantize::QuantizeArgs),
 }
 
 #[derive(Args)]
@@ -81,6 +84,7 @@ fn main() -> Result<()> {
         Command::Capture(args) => args.run(),
         Command::Compare(args) => args.run(),
         Command::Plot(args) => args.run(),
+        Command::Quantize(args) => args.run(),
     }
 }
 
