@@ -1,6 +1,7 @@
 //! One block of sixteen rows times the blocks of some tokens.
 
 use std::marker::PhantomData;
+use std::sync::atomic::{Ordering, compiler_fence};
 
 use super::tiles::mixed;
 use super::tokens::Tokens;
@@ -124,12 +125,16 @@ pub(super) trait Quants<I: Isa> {
 /// How far ahead of its use a weight is asked for, in bytes: a few times what a core reads while
 /// it waits for one.
 const AHEAD: usize = 8 << 10;
-/// The same where there are products enough to do while weights come: the core's list of misses
-/// then has to be short, so that they come into L2 long before and into L1 shortly before.
+/// The same where there is enough to do while weights come: the core's list of misses then has to
+/// be short, so that they come into L2 long before and into L1 shortly before.
 const AHEAD_L2: usize = 32 << 10;
 const AHEAD_L1: usize = 4 << 10;
-/// Up to this many tokens there are not.
-const WAITING: usize = 2;
+
+/// Whether products of so many tokens take less time than the weights. Small blocks have more to do
+/// for each byte.
+const fn waits<F: Format>(tokens: usize) -> bool {
+    tokens <= 2 && (F::LEN == 256 || columns::<F>() == 8)
+}
 
 /// As they lie in the block, for `T` tokens. On the way the memory is asked for those of a later
 /// block, line by line, spread evenly: as many at once as a block has would fill the core's list
@@ -148,7 +153,7 @@ impl<I: Isa, F: Format, const T: usize> Quants<I> for InPlace<'_, F, T> {
         };
         if z * lines / steps != (z + 1) * lines / steps {
             let line = self.0.line(round * lines + z * lines / steps);
-            if T <= WAITING {
+            if waits::<F>(T) {
                 prefetch(line.wrapping_add(AHEAD), Cache::L1);
             } else {
                 prefetch(line.wrapping_add(AHEAD_L1), Cache::L1);
@@ -279,6 +284,14 @@ fn add_offset<I: Isa, F: Format, A: Tokens>(head: &Head<I>, acts: A, t: usize, a
     I::fma(I::to_f32(mins), d, acc)
 }
 
+/// What asks for memory stays before or after this. Of one token a whole block is unrolled, and the
+/// compiler would move all that it asks for behind the products: a core drops what its list of
+/// misses has no room for.
+#[inline(always)]
+fn keep_order() {
+    compiler_fence(Ordering::SeqCst);
+}
+
 /// The integer sum of a block.
 #[inline(always)]
 fn one_sum<I: Isa, F: Format, A: Tokens, const T: usize>(
@@ -300,6 +313,9 @@ fn one_sum<I: Isa, F: Format, A: Tokens, const T: usize>(
                 for t in 0..T {
                     part[t] = add_dot::<I, F>(part[t], q, acts.quants::<F>(t, z));
                 }
+            }
+            if !A::TILES && T == 1 {
+                keep_order();
             }
             for t in 0..T {
                 total[t] = if F::SCALES == Scales::None {
