@@ -4,38 +4,36 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-/// Element type of a tensor. Block-quantised types name ggml's block layouts.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
-#[allow(non_camel_case_types, missing_docs)]
-pub enum DType {
-    F32,
-    F16,
-    BF16,
-    I32,
-    Q8_0,
-    Q8_1,
-    Q4_0,
-    Q4_1,
-    Q5_0,
-    Q5_1,
-    Q2_K,
-    Q3_K,
-    Q4_K,
-    Q5_K,
-    Q6_K,
-    Q8_K,
-    IQ4_NL,
-    IQ4_XS,
-    MXFP4,
-    IQ2_XXS,
-    IQ2_XS,
-    IQ2_S,
-    IQ3_XXS,
-    IQ3_S,
+/// Defines the element types once: name, name in the textual form, elements and bytes of a block,
+/// and the type to which activations are rounded before they meet a weight of this type.
+macro_rules! dtypes {
+    ($($name:ident $text:literal $len:literal $bytes:literal $activation:expr;)*) => {
+        /// Element type of a tensor. Block-quantised types name ggml's block layouts.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+        #[allow(non_camel_case_types, missing_docs)]
+        pub enum DType {
+            $($name,)*
+        }
+
+        impl DType {
+            /// Every type, in the order of the enum.
+            pub const ALL: [DType; [$(DType::$name),*].len()] = [$(DType::$name),*];
+
+            fn layout(self) -> Layout {
+                use DType::*;
+                match self {
+                    $($name => Layout {
+                        name: $text,
+                        block_len: $len,
+                        block_bytes: $bytes,
+                        activation: $activation,
+                    },)*
+                }
+            }
+        }
+    };
 }
 
-/// One row of the type table: name, elements a block, bytes a block, and the type to which
-/// activations are rounded before they meet a weight of this type.
 struct Layout {
     name: &'static str,
     block_len: usize,
@@ -43,71 +41,34 @@ struct Layout {
     activation: Option<DType>,
 }
 
+dtypes! {
+    F32 "f32" 1 4 Some(F32);
+    F16 "f16" 1 2 Some(F16);
+    BF16 "bf16" 1 2 Some(BF16);
+    I32 "i32" 1 4 None;
+    Q8_0 "q8_0" 32 34 Some(Q8_0);
+    Q8_1 "q8_1" 32 36 None;
+    Q4_0 "q4_0" 32 18 Some(Q8_0);
+    Q4_1 "q4_1" 32 20 Some(Q8_1);
+    Q5_0 "q5_0" 32 22 Some(Q8_0);
+    Q5_1 "q5_1" 32 24 Some(Q8_1);
+    Q2_K "q2_k" 256 84 Some(Q8_K);
+    Q3_K "q3_k" 256 110 Some(Q8_K);
+    Q4_K "q4_k" 256 144 Some(Q8_K);
+    Q5_K "q5_k" 256 176 Some(Q8_K);
+    Q6_K "q6_k" 256 210 Some(Q8_K);
+    Q8_K "q8_k" 256 292 None;
+    IQ4_NL "iq4_nl" 32 18 Some(Q8_0);
+    IQ4_XS "iq4_xs" 256 136 Some(Q8_K);
+    MXFP4 "mxfp4" 32 17 Some(Q8_0);
+    IQ2_XXS "iq2_xxs" 256 66 Some(Q8_K);
+    IQ2_XS "iq2_xs" 256 74 Some(Q8_K);
+    IQ2_S "iq2_s" 256 82 Some(Q8_K);
+    IQ3_XXS "iq3_xxs" 256 98 Some(Q8_K);
+    IQ3_S "iq3_s" 256 110 Some(Q8_K);
+}
+
 impl DType {
-    /// Every type, in the order of the enum.
-    pub const ALL: [DType; 24] = [
-        DType::F32,
-        DType::F16,
-        DType::BF16,
-        DType::I32,
-        DType::Q8_0,
-        DType::Q8_1,
-        DType::Q4_0,
-        DType::Q4_1,
-        DType::Q5_0,
-        DType::Q5_1,
-        DType::Q2_K,
-        DType::Q3_K,
-        DType::Q4_K,
-        DType::Q5_K,
-        DType::Q6_K,
-        DType::Q8_K,
-        DType::IQ4_NL,
-        DType::IQ4_XS,
-        DType::MXFP4,
-        DType::IQ2_XXS,
-        DType::IQ2_XS,
-        DType::IQ2_S,
-        DType::IQ3_XXS,
-        DType::IQ3_S,
-    ];
-
-    fn layout(self) -> Layout {
-        let row = |name, block_len, block_bytes, activation| Layout {
-            name,
-            block_len,
-            block_bytes,
-            activation,
-        };
-        use DType::*;
-        match self {
-            F32 => row("f32", 1, 4, Some(F32)),
-            F16 => row("f16", 1, 2, Some(F16)),
-            BF16 => row("bf16", 1, 2, Some(BF16)),
-            I32 => row("i32", 1, 4, None),
-            Q8_0 => row("q8_0", 32, 34, Some(Q8_0)),
-            Q8_1 => row("q8_1", 32, 36, None),
-            Q4_0 => row("q4_0", 32, 18, Some(Q8_0)),
-            Q4_1 => row("q4_1", 32, 20, Some(Q8_1)),
-            Q5_0 => row("q5_0", 32, 22, Some(Q8_0)),
-            Q5_1 => row("q5_1", 32, 24, Some(Q8_1)),
-            Q2_K => row("q2_k", 256, 84, Some(Q8_K)),
-            Q3_K => row("q3_k", 256, 110, Some(Q8_K)),
-            Q4_K => row("q4_k", 256, 144, Some(Q8_K)),
-            Q5_K => row("q5_k", 256, 176, Some(Q8_K)),
-            Q6_K => row("q6_k", 256, 210, Some(Q8_K)),
-            Q8_K => row("q8_k", 256, 292, None),
-            IQ4_NL => row("iq4_nl", 32, 18, Some(Q8_0)),
-            IQ4_XS => row("iq4_xs", 256, 136, Some(Q8_K)),
-            MXFP4 => row("mxfp4", 32, 17, Some(Q8_0)),
-            IQ2_XXS => row("iq2_xxs", 256, 66, Some(Q8_K)),
-            IQ2_XS => row("iq2_xs", 256, 74, Some(Q8_K)),
-            IQ2_S => row("iq2_s", 256, 82, Some(Q8_K)),
-            IQ3_XXS => row("iq3_xxs", 256, 98, Some(Q8_K)),
-            IQ3_S => row("iq3_s", 256, 110, Some(Q8_K)),
-        }
-    }
-
     /// The name in the textual form, `q4_k`.
     pub fn name(self) -> &'static str {
         self.layout().name

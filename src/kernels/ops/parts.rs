@@ -40,31 +40,10 @@ pub enum Bound {
     State(State),
 }
 
+/// Format of weights of an element type; `None` where they have no kernel.
 pub(super) fn weight_type(dtype: DType) -> Option<WeightType> {
-    Some(match dtype {
-        DType::F32 => WeightType::F32,
-        DType::F16 => WeightType::F16,
-        DType::BF16 => WeightType::BF16,
-        DType::Q8_0 => WeightType::Q8_0,
-        DType::Q4_0 => WeightType::Q4_0,
-        DType::Q4_1 => WeightType::Q4_1,
-        DType::Q5_0 => WeightType::Q5_0,
-        DType::Q5_1 => WeightType::Q5_1,
-        DType::Q2_K => WeightType::Q2_K,
-        DType::Q3_K => WeightType::Q3_K,
-        DType::Q4_K => WeightType::Q4_K,
-        DType::Q5_K => WeightType::Q5_K,
-        DType::Q6_K => WeightType::Q6_K,
-        DType::IQ4_NL => WeightType::IQ4_NL,
-        DType::IQ4_XS => WeightType::IQ4_XS,
-        DType::MXFP4 => WeightType::MXFP4,
-        DType::IQ2_XXS => WeightType::IQ2_XXS,
-        DType::IQ2_XS => WeightType::IQ2_XS,
-        DType::IQ2_S => WeightType::IQ2_S,
-        DType::IQ3_XXS => WeightType::IQ3_XXS,
-        DType::IQ3_S => WeightType::IQ3_S,
-        DType::I32 | DType::Q8_1 | DType::Q8_K => return None,
-    })
+    let same_name = |ty: &WeightType| ty.name().eq_ignore_ascii_case(dtype.name());
+    WeightType::ALL.into_iter().find(same_name)
 }
 
 /// Activation format of an element type; `None` where rows in it meet no weights.
@@ -76,11 +55,7 @@ pub(super) fn activation_type(dtype: DType) -> Option<ActivationType> {
         DType::Q8_0 => ActivationType::Q8_0,
         DType::Q8_1 => ActivationType::Q8_1,
         DType::Q8_K => ActivationType::Q8_K,
-        DType::I32 | DType::Q4_0 | DType::Q4_1 | DType::Q5_0 | DType::Q5_1 => return None,
-        DType::Q2_K | DType::Q3_K | DType::Q4_K | DType::Q5_K | DType::Q6_K => return None,
-        DType::IQ4_NL | DType::IQ4_XS | DType::MXFP4 => return None,
-        DType::IQ2_XXS | DType::IQ2_XS | DType::IQ2_S => return None,
-        DType::IQ3_XXS | DType::IQ3_S => return None,
+        _ => return None,
     })
 }
 

@@ -26,190 +26,108 @@ pub(crate) use legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use super::activation::ActivationType;
 use super::isa::Scalar;
 
-/// A format in which weights are stored.
-#[allow(non_camel_case_types)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WeightType {
-    /// IEEE single precision.
-    F32,
-    /// IEEE half precision.
-    F16,
-    /// The upper half of a single-precision value.
-    BF16,
-    /// 8 bits, blocks of 32.
-    Q8_0,
-    /// 4 bits, blocks of 32.
-    Q4_0,
-    /// 4 bits with a minimum, blocks of 32.
-    Q4_1,
-    /// 5 bits, blocks of 32.
-    Q5_0,
-    /// 5 bits with a minimum, blocks of 32.
-    Q5_1,
-    /// 2 bits with minimums, blocks of 256.
-    Q2_K,
-    /// 3 bits, blocks of 256.
-    Q3_K,
-    /// 4 bits with minimums, blocks of 256.
-    Q4_K,
-    /// 5 bits with minimums, blocks of 256.
-    Q5_K,
-    /// 6 bits, blocks of 256.
-    Q6_K,
-    /// 4-bit indices into a table, blocks of 32.
-    IQ4_NL,
-    /// 4-bit indices into a table, blocks of 256.
-    IQ4_XS,
-    /// 4-bit floats with a common exponent, blocks of 32.
-    MXFP4,
-    /// Points of a grid, 2.1 bits a weight, blocks of 256.
-    IQ2_XXS,
-    /// Points of a grid, 2.3 bits a weight, blocks of 256.
-    IQ2_XS,
-    /// Points of a grid, 2.6 bits a weight, blocks of 256.
-    IQ2_S,
-    /// Points of a grid, 3.1 bits a weight, blocks of 256.
-    IQ3_XXS,
-    /// Points of a grid, 3.4 bits a weight, blocks of 256.
-    IQ3_S,
-}
+/// Defines the formats once: those of floats, and those of blocks with what describes a block and
+/// the activations that the weights meet.
+macro_rules! weight_types {
+    ($d:tt floats { $($(#[$float_doc:meta])* $float:ident;)* }
+     blocks { $($(#[$doc:meta])* $name:ident $format:ident $activation:ident;)* }) => {
+        /// A format in which weights are stored.
+        #[allow(non_camel_case_types)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum WeightType {
+            $($(#[$float_doc])* $float,)*
+            $($(#[$doc])* $name,)*
+        }
 
-/// Runs `$go` with `$f` naming the block format of `$ty`, or `$other` for a float type.
-macro_rules! with_format {
-    ($ty:expr, $f:ident => $go:expr, float => $other:expr) => {{
-        use $crate::kernels::quant::{self, WeightType};
-        match $ty {
-            WeightType::F32 | WeightType::F16 | WeightType::BF16 => $other,
-            WeightType::Q8_0 => {
-                type $f = quant::Q8_0;
-                $go
+        impl WeightType {
+            /// Every format.
+            pub const ALL: [Self; [$(Self::$float,)* $(Self::$name),*].len()] =
+                [$(Self::$float,)* $(Self::$name),*];
+
+            /// The name as GGUF tools write it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$float => stringify!($float),)*
+                    $(Self::$name => stringify!($name),)*
+                }
             }
-            WeightType::Q4_0 => {
-                type $f = quant::Q4_0;
-                $go
-            }
-            WeightType::Q4_1 => {
-                type $f = quant::Q4_1;
-                $go
-            }
-            WeightType::Q5_0 => {
-                type $f = quant::Q5_0;
-                $go
-            }
-            WeightType::Q5_1 => {
-                type $f = quant::Q5_1;
-                $go
-            }
-            WeightType::Q2_K => {
-                type $f = quant::Q2K;
-                $go
-            }
-            WeightType::Q3_K => {
-                type $f = quant::Q3K;
-                $go
-            }
-            WeightType::Q4_K => {
-                type $f = quant::Q4K;
-                $go
-            }
-            WeightType::Q5_K => {
-                type $f = quant::Q5K;
-                $go
-            }
-            WeightType::Q6_K => {
-                type $f = quant::Q6K;
-                $go
-            }
-            WeightType::IQ4_NL => {
-                type $f = quant::Iq4Nl;
-                $go
-            }
-            WeightType::IQ4_XS => {
-                type $f = quant::Iq4Xs;
-                $go
-            }
-            WeightType::MXFP4 => {
-                type $f = quant::MxFp4;
-                $go
-            }
-            WeightType::IQ2_XXS => {
-                type $f = quant::Iq2Xxs;
-                $go
-            }
-            WeightType::IQ2_XS => {
-                type $f = quant::Iq2Xs;
-                $go
-            }
-            WeightType::IQ2_S => {
-                type $f = quant::Iq2S;
-                $go
-            }
-            WeightType::IQ3_XXS => {
-                type $f = quant::Iq3Xxs;
-                $go
-            }
-            WeightType::IQ3_S => {
-                type $f = quant::Iq3S;
-                $go
+
+            /// The format to which activations are rounded before they meet these weights.
+            pub fn activation(self) -> ActivationType {
+                match self {
+                    $(Self::$float => ActivationType::$float,)*
+                    $(Self::$name => ActivationType::$activation,)*
+                }
             }
         }
-    }};
+
+        /// Runs `$go` with `$f` naming the block format of `$ty`, or `$other` for a float type.
+        macro_rules! with_format {
+            ($d ty:expr, $d f:ident => $d go:expr, float => $d other:expr) => {{
+                use $crate::kernels::quant::{self, WeightType};
+                match $d ty {
+                    $(WeightType::$float)|* => $d other,
+                    $(WeightType::$name => {
+                        type $d f = quant::$format;
+                        $d go
+                    })*
+                }
+            }};
+        }
+    };
+}
+
+weight_types! { $
+    floats {
+        /// IEEE single precision.
+        F32;
+        /// IEEE half precision.
+        F16;
+        /// The upper half of a single-precision value.
+        BF16;
+    }
+    blocks {
+        /// 8 bits, blocks of 32.
+        Q8_0 Q8_0 Q8_0;
+        /// 4 bits, blocks of 32.
+        Q4_0 Q4_0 Q8_0;
+        /// 4 bits with a minimum, blocks of 32.
+        Q4_1 Q4_1 Q8_1;
+        /// 5 bits, blocks of 32.
+        Q5_0 Q5_0 Q8_0;
+        /// 5 bits with a minimum, blocks of 32.
+        Q5_1 Q5_1 Q8_1;
+        /// 2 bits with minimums, blocks of 256.
+        Q2_K Q2K Q8_K;
+        /// 3 bits, blocks of 256.
+        Q3_K Q3K Q8_K;
+        /// 4 bits with minimums, blocks of 256.
+        Q4_K Q4K Q8_K;
+        /// 5 bits with minimums, blocks of 256.
+        Q5_K Q5K Q8_K;
+        /// 6 bits, blocks of 256.
+        Q6_K Q6K Q8_K;
+        /// 4-bit indices into a table, blocks of 32.
+        IQ4_NL Iq4Nl Q8_0;
+        /// 4-bit indices into a table, blocks of 256.
+        IQ4_XS Iq4Xs Q8_K;
+        /// 4-bit floats with a common exponent, blocks of 32.
+        MXFP4 MxFp4 Q8_0;
+        /// Points of a grid, 2.1 bits a weight, blocks of 256.
+        IQ2_XXS Iq2Xxs Q8_K;
+        /// Points of a grid, 2.3 bits a weight, blocks of 256.
+        IQ2_XS Iq2Xs Q8_K;
+        /// Points of a grid, 2.6 bits a weight, blocks of 256.
+        IQ2_S Iq2S Q8_K;
+        /// Points of a grid, 3.1 bits a weight, blocks of 256.
+        IQ3_XXS Iq3Xxs Q8_K;
+        /// Points of a grid, 3.4 bits a weight, blocks of 256.
+        IQ3_S Iq3S Q8_K;
+    }
 }
 pub(crate) use with_format;
 
 impl WeightType {
-    /// Every format.
-    pub const ALL: [Self; 21] = [
-        Self::F32,
-        Self::F16,
-        Self::BF16,
-        Self::Q8_0,
-        Self::Q4_0,
-        Self::Q4_1,
-        Self::Q5_0,
-        Self::Q5_1,
-        Self::Q2_K,
-        Self::Q3_K,
-        Self::Q4_K,
-        Self::Q5_K,
-        Self::Q6_K,
-        Self::IQ4_NL,
-        Self::IQ4_XS,
-        Self::MXFP4,
-        Self::IQ2_XXS,
-        Self::IQ2_XS,
-        Self::IQ2_S,
-        Self::IQ3_XXS,
-        Self::IQ3_S,
-    ];
-
-    /// The name as GGUF tools write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::BF16 => "BF16",
-            Self::Q8_0 => "Q8_0",
-            Self::Q4_0 => "Q4_0",
-            Self::Q4_1 => "Q4_1",
-            Self::Q5_0 => "Q5_0",
-            Self::Q5_1 => "Q5_1",
-            Self::Q2_K => "Q2_K",
-            Self::Q3_K => "Q3_K",
-            Self::Q4_K => "Q4_K",
-            Self::Q5_K => "Q5_K",
-            Self::Q6_K => "Q6_K",
-            Self::IQ4_NL => "IQ4_NL",
-            Self::IQ4_XS => "IQ4_XS",
-            Self::MXFP4 => "MXFP4",
-            Self::IQ2_XXS => "IQ2_XXS",
-            Self::IQ2_XS => "IQ2_XS",
-            Self::IQ2_S => "IQ2_S",
-            Self::IQ3_XXS => "IQ3_XXS",
-            Self::IQ3_S => "IQ3_S",
-        }
-    }
-
     /// Weights in a block.
     pub fn block_len(self) -> usize {
         with_format!(self, F => F::LEN, float => 1)
@@ -232,22 +150,6 @@ impl WeightType {
             self.name()
         );
         n / len * self.block_bytes()
-    }
-
-    /// The format to which activations are rounded before they meet these weights.
-    pub fn activation(self) -> ActivationType {
-        match self {
-            Self::F32 => ActivationType::F32,
-            Self::F16 => ActivationType::F16,
-            Self::BF16 => ActivationType::BF16,
-            Self::Q8_0 | Self::Q4_0 | Self::Q5_0 | Self::IQ4_NL | Self::MXFP4 => {
-                ActivationType::Q8_0
-            }
-            Self::Q4_1 | Self::Q5_1 => ActivationType::Q8_1,
-            Self::Q2_K | Self::Q3_K | Self::Q4_K | Self::Q5_K | Self::Q6_K => ActivationType::Q8_K,
-            Self::IQ4_XS | Self::IQ2_XXS | Self::IQ2_XS => ActivationType::Q8_K,
-            Self::IQ2_S | Self::IQ3_XXS | Self::IQ3_S => ActivationType::Q8_K,
-        }
     }
 }
 
