@@ -1,0 +1,134 @@
+//! The operands of an op as the shape rules ask for them.
+
+use super::{OperandType, Result};
+use crate::attr::Attr;
+use crate::op::{Op, OperandKind};
+use crate::types::{DType, Dim, StateType, TensorType};
+
+/// The operand list of one op, with errors that name the slot.
+pub(super) struct Args<'a> {
+    pub(super) op: &'a Op,
+    pub(super) types: &'a [OperandType<'a>],
+}
+
+impl<'a> Args<'a> {
+    fn name(&self, i: usize) -> &'static str {
+        self.op.signature().operand(i).map_or("", |o| o.name)
+    }
+
+    /// Number and kinds as the signature says.
+    pub(super) fn check_kinds(&self) -> Result<()> {
+        let signature = self.op.signature();
+        let (count, slots) = (self.types.len(), signature.operands.len());
+        if count < slots || signature.operand(count.saturating_sub(1)).is_none() {
+            fail!("operand count is {count}, expected {slots}");
+        }
+        let specs = (0..count).filter_map(|i| signature.operand(i));
+        for (i, (spec, ty)) in specs.zip(self.types).enumerate() {
+            let (fits, found) = match ty {
+                OperandType::Value(_) => (
+                    matches!(spec.kind, OperandKind::Value | OperandKind::ValueOrWeight),
+                    "a value",
+                ),
+                OperandType::Weight(_) => (
+                    matches!(
+                        spec.kind,
+                        OperandKind::Weight | OperandKind::Weights | OperandKind::ValueOrWeight
+                    ),
+                    "a weight",
+                ),
+                OperandType::State(_) => (spec.kind == OperandKind::State, "a state"),
+            };
+            if !fits {
+                let expected = match spec.kind {
+                    OperandKind::Value => "a value",
+                    OperandKind::Weight | OperandKind::Weights => "a weight",
+                    OperandKind::ValueOrWeight => "a value or a weight",
+                    OperandKind::State => "a state",
+                };
+                fail!(
+                    "operand {i} ({}) is {found}, expected {expected}",
+                    spec.name
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Infinities and NaNs have no textual form and no sense as constants.
+    pub(super) fn check_floats(&self) -> Result<()> {
+        for (name, attr) in self.op.attrs() {
+            if let Attr::Float(x) = attr
+                && !x.is_finite()
+            {
+                fail!("{name} is {x}, expected a finite number");
+            }
+        }
+        Ok(())
+    }
+
+    /// A value's or a weight's type.
+    pub(super) fn tensor(&self, i: usize) -> &'a TensorType {
+        match &self.types[i] {
+            OperandType::Value(t) | OperandType::Weight(t) => t,
+            OperandType::State(_) => unreachable!("check_kinds let a state into a tensor slot"),
+        }
+    }
+
+    /// A state's type.
+    pub(super) fn state(&self, i: usize) -> &'a StateType {
+        match &self.types[i] {
+            OperandType::State(s) => s,
+            OperandType::Value(_) | OperandType::Weight(_) => {
+                unreachable!("check_kinds let a tensor into a state slot")
+            }
+        }
+    }
+
+    /// The error that operand `i` is not as expected.
+    pub(super) fn mismatch<T>(&self, i: usize, expected: &str) -> Result<T> {
+        let ty = match &self.types[i] {
+            OperandType::Value(t) | OperandType::Weight(t) => t.to_string(),
+            OperandType::State(s) => s.to_string(),
+        };
+        fail!(
+            "operand {i} ({}) has type {ty}, expected {expected}",
+            self.name(i)
+        )
+    }
+
+    /// An f32 tensor of at least `rank` dimensions.
+    pub(super) fn f32(&self, i: usize, rank: usize) -> Result<&'a TensorType> {
+        let t = self.tensor(i);
+        if t.dtype != DType::F32 || t.rank() < rank {
+            return self.mismatch(i, &format!("f32 of {rank} or more dimensions"));
+        }
+        Ok(t)
+    }
+
+    /// Operand `i` has this very type.
+    pub(super) fn exactly(&self, i: usize, expected: &TensorType) -> Result<()> {
+        if self.tensor(i) != expected {
+            return self.mismatch(i, &expected.to_string());
+        }
+        Ok(())
+    }
+
+    /// `i32[N]`, the length returned.
+    pub(super) fn indices(&self, i: usize) -> Result<Dim> {
+        let t = self.tensor(i);
+        if t.dtype != DType::I32 || t.rank() != 1 {
+            return self.mismatch(i, "i32 of 1 dimension");
+        }
+        Ok(t.shape[0])
+    }
+
+    /// Head count and head size of `[T, H, D]`.
+    pub(super) fn heads(&self, i: usize) -> Result<(usize, usize)> {
+        let t = self.f32(i, 3)?;
+        match (t.rank(), t.shape[1].fixed(), t.shape[2].fixed()) {
+            (3, Some(h), Some(d)) => Ok((h, d)),
+            _ => self.mismatch(i, "f32[T, heads, head size]"),
+        }
+    }
+}
