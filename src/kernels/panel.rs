@@ -15,12 +15,13 @@ pub const ROWS: usize = 16;
 const COLUMN: usize = 4 * ROWS;
 /// The most bytes of a panel's block that stand apart.
 const MOST_WORDS: usize = 2 * ROWS;
+/// The most columns that a format's block has (Q6_K's).
+const MOST_COLUMNS: usize = 52;
+
 /// Bytes of a panel's block that stand apart.
 const fn words_of<F: Format>() -> usize {
     ROWS * word_bytes::<F>()
 }
-/// The most columns that a format's block has (Q6_K's).
-const MOST_COLUMNS: usize = 52;
 
 /// Bytes of a panel of rows of `n` weights; panels of floats do not exist, their rows stay as
 /// they are.
@@ -120,10 +121,10 @@ impl<'a> Tile<'a> {
         self.columns.as_ptr().wrapping_add(i * COLUMN)
     }
 
-    /// What stands apart: `16 · W` bytes, `W` for each row.
+    /// What stands apart, one byte or two of each row.
     ///
     /// # Panics
-    /// If there are fewer.
+    /// If that is fewer than `N` bytes.
     #[inline(always)]
     pub(super) fn words<const N: usize>(&self) -> &'a [u8; N] {
         self.words.first_chunk().expect("as many as a format has")

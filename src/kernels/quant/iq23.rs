@@ -5,6 +5,7 @@
 
 use super::block::{Block, Columns, Factor, Format, Scales};
 use super::grid;
+use super::k::byte;
 
 /// The scale that a nibble stands for.
 #[inline(always)]
@@ -15,15 +16,7 @@ fn odd<C: Columns>(nibble: C::I) -> C::I {
 /// Nibble `s` of the columns from `first` on.
 #[inline(always)]
 fn nibble<C: Columns>(block: &impl Block<C>, first: usize, s: usize) -> C::I {
-    let column = C::ints(block.column(first + s / 8));
-    C::bits(column, 4 * (s % 8) as i32, 15)
-}
-
-/// Byte `i` of the columns from `first` on.
-#[inline(always)]
-fn byte<C: Columns>(block: &impl Block<C>, first: usize, i: usize) -> C::I {
-    let column = C::ints(block.column(first + i / 4));
-    C::bits(column, 8 * (i % 4) as i32, 255)
+    byte::<C>(block.column(first + s / 8), s / 2, 4 * (s % 2) as i32, 15)
 }
 
 /// Four magnitudes with their signs, which are the bits of `signs` from `shift` on.
@@ -57,7 +50,7 @@ impl Format for Iq2Xxs {
 
     #[inline(always)]
     fn quants<C: Columns>(block: &impl Block<C>, g: usize, j: usize) -> C::B {
-        let index = byte::<C>(block, 2 * g, j / 2);
+        let index = byte::<C>(block.column(2 * g), j / 2, 0, 255);
         let signs = even::<C>(C::ints(block.column(2 * g + 1)), j / 2);
         signed::<C>(C::gather(&grid::IQ2_XXS[j % 2], index), signs, 4 * (j % 2))
     }
@@ -109,9 +102,9 @@ impl Format for Iq2S {
 
     #[inline(always)]
     fn quants<C: Columns>(block: &impl Block<C>, g: usize, j: usize) -> C::B {
-        let upper = C::ints(block.column(16 + g / 4));
-        let upper = C::bits(upper, (8 * (g % 4) + 2 * (j / 2)) as i32, 3);
-        let index = C::plus_raised(byte::<C>(block, g, j / 2), upper, 8);
+        let low = byte::<C>(block.column(g), j / 2, 0, 255);
+        let upper = byte::<C>(block.column(16 + g / 4), g, 2 * (j / 2) as i32, 3);
+        let index = C::plus_raised(low, upper, 8);
         let signs = C::ints(block.column(8 + g));
         signed::<C>(C::gather(&grid::IQ2_S[j % 2], index), signs, 4 * j)
     }
@@ -136,7 +129,7 @@ impl Format for Iq3Xxs {
 
     #[inline(always)]
     fn quants<C: Columns>(block: &impl Block<C>, g: usize, j: usize) -> C::B {
-        let index = byte::<C>(block, 0, 8 * g + j);
+        let index = byte::<C>(block.column(2 * g + j / 4), j, 0, 255);
         let signs = even::<C>(C::ints(block.column(16 + g)), j / 2);
         signed::<C>(C::gather(&grid::IQ3_XXS, index), signs, 4 * (j % 2))
     }
@@ -161,9 +154,9 @@ impl Format for Iq3S {
 
     #[inline(always)]
     fn quants<C: Columns>(block: &impl Block<C>, g: usize, j: usize) -> C::B {
-        let ninth = C::ints(block.column(16 + g / 4));
-        let ninth = C::bits(ninth, (8 * (g % 4) + j) as i32, 1);
-        let index = C::plus_raised(byte::<C>(block, 0, 8 * g + j), ninth, 8);
+        let low = byte::<C>(block.column(2 * g + j / 4), j, 0, 255);
+        let ninth = byte::<C>(block.column(16 + g / 4), g, j as i32, 1);
+        let index = C::plus_raised(low, ninth, 8);
         let signs = C::ints(block.column(18 + g));
         signed::<C>(C::gather(&grid::IQ3_S, index), signs, 4 * j)
     }

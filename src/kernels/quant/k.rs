@@ -4,7 +4,7 @@ use super::block::{Block, Columns, Factor, Format, Offset, Scales};
 
 /// Byte `i` of four in one integer, or some of its bits: `(x >> (8 · i + shift)) & mask`.
 #[inline(always)]
-fn byte<C: Columns>(x: C::B, i: usize, shift: i32, mask: i32) -> C::I {
+pub(super) fn byte<C: Columns>(x: C::B, i: usize, shift: i32, mask: i32) -> C::I {
     C::bits(C::ints(x), 8 * (i % 4) as i32 + shift, mask)
 }
 
