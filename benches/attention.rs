@@ -4,7 +4,7 @@
 //! 24 query heads, 4 kv heads, 256 elements; the cache is f16.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use sharpi_compile::kernels::attention::{CacheRows, CacheType, Queries, Work, attend, store_row};
+use sharpi_kernels::attention::{CacheRows, CacheType, Queries, Work, attend, store_row};
 
 const HEADS: usize = 24;
 const KV_HEADS: usize = 4;

@@ -5,8 +5,8 @@
 //! 48 heads of 128 × 128; the states of 16 layers take turns, so none is in a cache.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use sharpi_compile::kernels::columns::ColumnsMut;
-use sharpi_compile::kernels::gdn::{Room, Tokens, Updates, gdn_scan};
+use sharpi_kernels::columns::ColumnsMut;
+use sharpi_kernels::gdn::{Room, Tokens, Updates, gdn_scan};
 
 const HEADS: usize = 48;
 const D: usize = 128;

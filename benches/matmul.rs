@@ -6,31 +6,39 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use sharpi_compile::kernels::activation::quantize_row;
-use sharpi_compile::kernels::columns::ColumnsMut;
-use sharpi_compile::kernels::matmul::{Matrix, matmul_rows};
-use sharpi_compile::kernels::pages::Pages;
-use sharpi_compile::kernels::panel::{ROWS, has_panels, pack, panel_bytes};
-use sharpi_compile::kernels::quant::WeightType;
+use memmap2::MmapMut;
+use sharpi_kernels::activation::quantize_row;
+use sharpi_kernels::columns::ColumnsMut;
+use sharpi_kernels::matmul::{Matrix, matmul_rows};
+use sharpi_kernels::panel::{ROWS, has_panels, pack, panel_bytes};
+use sharpi_kernels::quant::WeightType;
 
 const N: usize = 4096;
 
+/// Memory in huge pages, as the weights of a model have it.
+fn huge(bytes: usize) -> MmapMut {
+    let map = MmapMut::map_anon(bytes).expect("memory");
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(memmap2::Advice::HugePage);
+    map
+}
+
 /// `rows` rows in the kernels' layout; what they hold does not change the speed.
-fn weights(ty: WeightType, rows: usize) -> Pages {
+fn weights(ty: WeightType, rows: usize) -> MmapMut {
     let row_bytes = ty.row_bytes(N);
     let row: Vec<u8> = (0..row_bytes).map(|i| (i * 37 % 64) as u8).collect();
     let sixteen = row.repeat(ROWS);
     if !has_panels(ty) {
-        let mut pages = Pages::new(rows * row_bytes).expect("memory");
-        for to in pages.bytes_mut().chunks_exact_mut(row_bytes) {
+        let mut pages = huge(rows * row_bytes);
+        for to in pages.chunks_exact_mut(row_bytes) {
             to.copy_from_slice(&row);
         }
         return pages;
     }
     let mut panel = vec![0; panel_bytes(ty, N)];
     pack(ty, N, &sixteen, &mut panel);
-    let mut pages = Pages::new(rows / ROWS * panel.len()).expect("memory");
-    for to in pages.bytes_mut().chunks_exact_mut(panel.len()) {
+    let mut pages = huge(rows / ROWS * panel.len());
+    for to in pages.chunks_exact_mut(panel.len()) {
         to.copy_from_slice(&panel);
     }
     pages
@@ -40,8 +48,8 @@ fn run(c: &mut Criterion, what: &str, widths: &[usize], rows: usize) {
     for ty in WeightType::ALL {
         let pages = weights(ty, rows);
         let matrix = match has_panels(ty) {
-            true => Matrix::of_panels(ty, N, rows, pages.bytes()),
-            false => Matrix::of_rows(ty, N, pages.bytes()),
+            true => Matrix::of_panels(ty, N, rows, &pages),
+            false => Matrix::of_rows(ty, N, &pages),
         };
         for &m in widths {
             let act = ty.activation();

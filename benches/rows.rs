@@ -3,9 +3,9 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use sharpi_compile::kernels::activation::{ActivationType, quantize_row};
-use sharpi_compile::kernels::columns::ColumnsMut;
-use sharpi_compile::kernels::{conv, elementwise, norm, rope};
+use sharpi_kernels::activation::{ActivationType, quantize_row};
+use sharpi_kernels::columns::ColumnsMut;
+use sharpi_kernels::{conv, elementwise, norm, rope};
 
 /// A function of a row, in place.
 type RowFn = fn(&mut [f32]);

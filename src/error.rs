@@ -2,9 +2,9 @@
 
 use sharpi_passes::CompileError;
 
+use crate::exec::ops::BindError;
 use crate::exec::{LoadError, RunError};
 use crate::gguf::GgufError;
-use crate::kernels::ops::BindError;
 use crate::lower::LowerError;
 use crate::tokenizer::TokenizerError;
 

@@ -10,7 +10,6 @@ pub mod exec;
 pub mod generate;
 pub mod gguf;
 pub mod hwbench;
-pub mod kernels;
 pub mod lower;
 mod model;
 pub mod parity;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use sharpi_compile::exec::LoadOptions;
 use sharpi_compile::ir::DType;
-use sharpi_compile::kernels::simd::{Level, with_level};
 use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::passes::{Options, passes_table};
 use sharpi_compile::{CompileOptions, Executable, Input, Model, Session};
+use sharpi_kernels::simd::{Level, with_level};
 use support::{model, requantise, session};
 
 const PROMPT: usize = 70;

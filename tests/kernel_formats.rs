@@ -1,6 +1,6 @@
 //! Each weight format's bit layout, on blocks worked out by hand.
 
-use sharpi_compile::kernels::quant::{WeightType, dequantize_row};
+use sharpi_kernels::quant::{WeightType, dequantize_row};
 
 /// A zeroed block with some bytes set, in f32.
 fn block(ty: WeightType, bytes: &[(usize, u8)]) -> Vec<f32> {

@@ -2,14 +2,14 @@
 
 use half::{bf16, f16};
 use proptest::prelude::*;
-use sharpi_compile::kernels::activation::{ActivationType, quantize_row};
-use sharpi_compile::kernels::attention::{CacheRows, CacheType, Queries, Work, attend, store_row};
-use sharpi_compile::kernels::columns::ColumnsMut;
-use sharpi_compile::kernels::matmul::{Matrix, matmul_rows};
-use sharpi_compile::kernels::panel::{ROWS, has_panels, pack, panel_bytes};
-use sharpi_compile::kernels::quant::{WeightType, dequantize_row};
-use sharpi_compile::kernels::simd::{Level, with_level};
-use sharpi_compile::kernels::{conv, elementwise, gdn, norm, rope};
+use sharpi_kernels::activation::{ActivationType, quantize_row};
+use sharpi_kernels::attention::{CacheRows, CacheType, Queries, Work, attend, store_row};
+use sharpi_kernels::columns::ColumnsMut;
+use sharpi_kernels::matmul::{Matrix, matmul_rows};
+use sharpi_kernels::panel::{ROWS, has_panels, pack, panel_bytes};
+use sharpi_kernels::quant::{WeightType, dequantize_row};
+use sharpi_kernels::simd::{Level, with_level};
+use sharpi_kernels::{conv, elementwise, gdn, norm, rope};
 
 const LEVELS: [Level; 4] = [Level::Scalar, Level::Avx2, Level::AvxVnni, Level::Avx512];
 

@@ -2,7 +2,7 @@
 
 use sharpi_ir::Symbol;
 
-use crate::kernels::ops::{Axis, Slot};
+use crate::exec::ops::{Axis, Slot};
 
 use super::error::RunError;
 use super::executable::BoundGraph;

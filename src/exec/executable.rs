@@ -15,8 +15,8 @@ use super::footprint::StateBytes;
 use super::load::{LoadOptions, LoadReport, Progress, load, packed_bytes};
 use super::session::SessionOptions;
 use crate::error::Error;
+use crate::exec::ops::{Axis, BindError, Bound, Kernel, Slot, State, Weight, bind};
 use crate::gguf::Gguf;
-use crate::kernels::ops::{Axis, BindError, Bound, Kernel, Slot, State, Weight, bind};
 
 /// Compiled graphs over a model's weights; sessions share it.
 pub struct Executable {

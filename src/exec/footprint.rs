@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sharpi_ir::{Dim, StateType};
 
-use crate::kernels::memory::whole_lines;
+use crate::exec::memory::whole_lines;
 
 use super::executable::Executable;
 use super::session::SessionOptions;

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use crate::exec::ops::Weight;
+use crate::exec::pages::Pages;
 use crate::gguf::Gguf;
-use crate::kernels::ops::Weight;
-use crate::kernels::pages::Pages;
-use crate::kernels::panel::{self, ROWS, has_panels, pack, panel_bytes};
+use sharpi_kernels::panel::{self, ROWS, has_panels, pack, panel_bytes};
 
 /// How weights are held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

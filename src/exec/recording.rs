@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
-use crate::kernels::ops::{Kernel, Run};
+use crate::exec::ops::{Kernel, Run};
 
 use super::call::Call;
 use super::region::{Probe, Workers};

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::kernels::ops::{Kernel, Run, Scratch};
+use crate::exec::ops::{Kernel, Run, Scratch};
 
 use super::barrier::Barrier;
 use super::error::RunError;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::kernels::memory::Arena;
-use crate::kernels::ops::{Axis, Run, Slot};
+use crate::exec::memory::Arena;
+use crate::exec::ops::{Axis, Run, Slot};
 
 use super::call::{Call, Input};
 use super::error::RunError;

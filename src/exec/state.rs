@@ -1,7 +1,7 @@
 //! What a session keeps between runs.
 
-use crate::kernels::memory::Arena;
-use crate::kernels::ops::{Recurrent, StateView};
+use crate::exec::memory::Arena;
+use crate::exec::ops::{Recurrent, StateView};
 
 use super::error::RunError;
 use super::footprint::StateBytes;

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha12Rng;
 
 use super::Proposal;
 use super::best::{Candidate, candidates, keep_best};
-use crate::kernels::math::argmax;
+use sharpi_kernels::math::argmax;
 
 /// How tokens are chosen; the names and defaults are llama.cpp's, but for the temperature.
 #[derive(Clone, Debug, PartialEq)]

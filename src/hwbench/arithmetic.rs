@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rayon::ThreadPool;
 
-use crate::kernels::simd::{Level, level};
+use sharpi_kernels::simd::{Level, level};
 
 use super::{Measured, PIECE, rate};
 

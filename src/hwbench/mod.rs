@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPool;
 
 use crate::cost::{Ceilings, Rates};
-use crate::kernels::simd::{Level, level};
+use sharpi_kernels::simd::{Level, level};
 
 pub use keep::{keep, kept};
 

@@ -6,17 +6,14 @@ use memmap2::MmapMut;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::kernels::isa::Isa;
-use crate::kernels::simd::multiversion;
+use sharpi_kernels::probe::{LINE, sum_words};
 
 use super::{HwbenchError, Measured, rate};
 
 /// Bytes of the buffer: many times any cache.
 const BYTES: usize = 1 << 30;
 /// Lines that a thread reads at once, a megabyte.
-const PIECE: usize = (1 << 20) / (8 * LANES);
-/// Sums that are taken side by side, so that reading does not wait for adding.
-const LANES: usize = 64;
+const PIECE: usize = (1 << 20) / LINE;
 /// Numbers that a thread writes at once while filling.
 const FILLED: usize = 1 << 18;
 
@@ -43,29 +40,13 @@ impl Buffer {
 
     /// Bytes a second of all threads of the pool together, each going round in a part of its own.
     pub(super) fn rate(&self, pool: &ThreadPool) -> Measured {
-        let (lines, _) = self.0.as_chunks::<{ 8 * LANES }>();
+        let (lines, _) = self.0.as_chunks::<LINE>();
         let pieces: Vec<_> = lines.chunks_exact(PIECE).collect();
         let part = (pieces.len() / pool.current_num_threads()).max(1);
         let per_second = rate(pool, |worker, done| {
             let piece = (worker * part + done % part) % pieces.len();
-            black_box(total(pieces[piece]));
+            black_box(sum_words(pieces[piece]));
         });
         per_second.times(size_of_val(pieces[0]))
     }
-}
-
-multiversion! {
-    fn total(lines: &[[u8; 8 * LANES]]) -> u64 = total_of;
-}
-
-#[inline(always)]
-fn total_of<I: Isa>(lines: &[[u8; 8 * LANES]]) -> u64 {
-    let mut sums = [0u64; LANES];
-    for line in lines {
-        let (words, _) = line.as_chunks::<8>();
-        for (sum, word) in sums.iter_mut().zip(words) {
-            *sum = sum.wrapping_add(u64::from_le_bytes(*word));
-        }
-    }
-    sums.iter().fold(0, |a, b| a.wrapping_add(*b))
 }

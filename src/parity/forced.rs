@@ -7,7 +7,7 @@ use super::error::ParityError;
 use super::free::gap;
 use super::outcome::{Compared, Difference};
 use super::trunk::feed;
-use crate::kernels::math::argmax;
+use sharpi_kernels::math::argmax;
 
 /// Feeds the captured ids and judges the choice at each step whose logits were captured.
 pub(super) fn compare(case: &Case<'_>, progress: Progress<'_>) -> Result<Compared, ParityError> {

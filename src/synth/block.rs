@@ -93,7 +93,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::kernels::quant::{WeightType, dequantize_row};
+    use sharpi_kernels::quant::{WeightType, dequantize_row};
 
     fn weights(ty: WeightType, bytes: &[u8]) -> Vec<f32> {
         let mut weights = vec![0.0; bytes.len() / ty.block_bytes() * ty.block_len()];

@@ -1,0 +1,363 @@
+//! Attention over a KV cache: storing a run's keys and values, and reading them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::project::{Activations, chunk_rows};
+use super::{Kernel, KvLayout, Run, Scratch, Slot, StateView, Weight};
+use crate::exec::memory::Shared;
+use sharpi_kernels::activation::{ActivationType, quantize_row};
+use sharpi_kernels::attention::{CacheRows, CacheType, Queries, attend, store_row};
+use sharpi_kernels::columns::ColumnsMut;
+use sharpi_kernels::elementwise::{Rhs, mul, sigmoid};
+use sharpi_kernels::matmul::matmul_rows;
+use sharpi_kernels::norm::rmsnorm;
+use sharpi_kernels::rope::rotate;
+
+/// Writes keys and values at their positions; a chunk is a token.
+pub(super) struct KvStore {
+    pub(super) k: Slot,
+    pub(super) v: Slot,
+    pub(super) pos: Slot,
+    pub(super) state: usize,
+    pub(super) layout: KvLayout,
+}
+
+impl Kernel for KvStore {
+    fn chunks(&self, run: &Run<'_>) -> usize {
+        run.tokens
+    }
+
+    fn run(&self, run: &Run<'_>, t: usize, _: &mut Scratch) {
+        let (k, v) = caches(run, self.state);
+        let width = self.layout.heads * self.layout.dim;
+        // SAFETY: operands.
+        let (keys, values, pos) = unsafe {
+            (
+                run.read(&self.k),
+                run.read(&self.v),
+                run.read_ids(&self.pos),
+            )
+        };
+        let store = |cache: Shared<'_>, ty: CacheType, rows: &[f32]| {
+            let bytes = width * ty.bytes();
+            // SAFETY: a position belongs to one token of the run, its row to this chunk.
+            let row = unsafe { cache.slice_mut(pos[t] as usize * bytes, bytes) };
+            store_row(ty, &rows[t * width..][..width], row);
+        };
+        store(k, self.layout.k, keys);
+        store(v, self.layout.v, values);
+    }
+}
+
+/// Queries of a chunk: so many that a tile of the cache is read once for many of them, so few that
+/// they and their results stay in L2.
+const QUERIES: usize = 48;
+
+/// How attention is cut into chunks: some tokens, and the query heads of one kv head. With fewer
+/// of these than workers the heads are cut further, and each part reads the cache for itself.
+struct Cut {
+    kv_heads: usize,
+    /// Query heads of a kv head.
+    group: usize,
+    /// Query heads of a chunk.
+    heads: usize,
+    /// Tokens of a chunk.
+    tokens: usize,
+    /// Chunks of a kv head.
+    pieces: usize,
+    chunks: usize,
+}
+
+/// What a chunk works on.
+struct Part {
+    tokens: Range<usize>,
+    kv_head: usize,
+    heads: Range<usize>,
+}
+
+impl Cut {
+    /// `whole` tells whether the results of that many heads may stand alone.
+    fn new(run: &Run<'_>, kv_heads: usize, group: usize, whole: impl Fn(usize) -> bool) -> Cut {
+        let tokens = (QUERIES / group).max(1);
+        let tiles = run.tokens.div_ceil(tokens);
+        let parts = (1..=group).filter(|n| group.is_multiple_of(*n) && whole(group / n));
+        let enough = |n: &usize| tiles * kv_heads * n >= run.workers;
+        let all: Vec<usize> = parts.collect();
+        let parts = all.iter().copied().find(enough).or(all.last().copied());
+        let parts = parts.unwrap_or(1);
+        Cut {
+            kv_heads,
+            group,
+            heads: group / parts,
+            tokens,
+            pieces: tiles * parts,
+            chunks: tiles * parts * kv_heads,
+        }
+    }
+
+    /// The last tokens, which see most, come first.
+    fn part(&self, run: &Run<'_>, chunk: usize) -> Part {
+        let (piece, kv_head) = (chunk / self.kv_heads, chunk % self.kv_heads);
+        let parts = self.group / self.heads;
+        let tile = (self.pieces - 1 - piece) / parts;
+        let first = kv_head * self.group + piece % parts * self.heads;
+        Part {
+            tokens: tile * self.tokens..run.tokens.min((tile + 1) * self.tokens),
+            kv_head,
+            heads: first..first + self.heads,
+        }
+    }
+}
+
+/// Softmax attention up to each token's position.
+pub(super) struct Attention {
+    pub(super) q: Slot,
+    pub(super) pos: Slot,
+    pub(super) state: usize,
+    pub(super) layout: KvLayout,
+    pub(super) scale: f32,
+    pub(super) y: Slot,
+}
+
+impl Attention {
+    fn cut(&self, run: &Run<'_>) -> Cut {
+        let kv_heads = self.layout.heads;
+        Cut::new(run, kv_heads, self.q.dims[0] / kv_heads, |_| true)
+    }
+}
+
+impl Kernel for Attention {
+    fn chunks(&self, run: &Run<'_>) -> usize {
+        self.cut(run).chunks
+    }
+
+    fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
+        let part = self.cut(run).part(run, chunk);
+        let (all, dim) = (self.q.dims[0], self.layout.dim);
+        let width = part.heads.len() * dim;
+        // SAFETY: operands.
+        let (q, pos) = unsafe { (run.read(&self.q), run.read_ids(&self.pos)) };
+        let cache = (self.state, &self.layout);
+        scratch.query.clear();
+        for t in part.tokens.clone() {
+            let at = (t * all + part.heads.start) * dim;
+            scratch.query.extend_from_slice(&q[at..at + width]);
+        }
+        attend_part(run, &part, pos, cache, self.scale, scratch);
+        for (t, row) in part.tokens.zip(scratch.row.chunks_exact(width)) {
+            let at = self.y.offset + (t * all + part.heads.start) * dim * size_of::<f32>();
+            // SAFETY: these heads of token `t` of the result belong to this chunk.
+            let y: &mut [f32] = unsafe { run.arena.slice_mut(at, width) };
+            y.copy_from_slice(row);
+        }
+    }
+}
+
+/// Attends from the queries in `scratch.query`; results go to `scratch.row`.
+fn attend_part(
+    run: &Run<'_>,
+    part: &Part,
+    pos: &[i32],
+    (state, layout): (usize, &KvLayout),
+    scale: f32,
+    scratch: &mut Scratch,
+) {
+    scratch.seen.clear();
+    let seen = pos[part.tokens.clone()].iter().map(|pos| *pos as usize + 1);
+    scratch.seen.extend(seen);
+    let last = scratch.seen.iter().copied().max().unwrap_or(0);
+    // SAFETY: the cache was stored in an earlier step and is not written in this one.
+    let caches = unsafe { head_rows(run, state, layout, part.kv_head, last) };
+    scratch.row.resize(scratch.query.len(), 0.0);
+    let queries = Queries {
+        values: &mut scratch.query,
+        heads: part.heads.len(),
+        seen: &scratch.seen,
+    };
+    let (work, out) = (&mut scratch.attention, &mut scratch.row[..]);
+    attend((layout.k, layout.v), queries, caches, scale, work, out);
+}
+
+/// Keys and values from a projection into the cache; a chunk is one key head, or a range of the
+/// values' columns, of all tokens.
+pub(super) struct ProjectKv {
+    pub(super) x: Activations,
+    pub(super) pos: Slot,
+    pub(super) k: Arc<Weight>,
+    pub(super) v: Arc<Weight>,
+    pub(super) heads: HeadNorm,
+    pub(super) state: usize,
+    pub(super) layout: KvLayout,
+}
+
+impl ProjectKv {
+    fn value_rows(&self) -> usize {
+        chunk_rows(self.v.ty.row_bytes(self.x.x.last()))
+    }
+
+    fn width(&self) -> usize {
+        self.layout.heads * self.layout.dim
+    }
+}
+
+impl Kernel for ProjectKv {
+    fn chunks(&self, run: &Run<'_>) -> usize {
+        match run.tokens {
+            0 => 0,
+            _ => self.layout.heads + self.width().div_ceil(self.value_rows()),
+        }
+    }
+
+    fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
+        let (k, v) = caches(run, self.state);
+        let KvLayout { heads, dim, .. } = self.layout;
+        let (weight, cache, ty, columns) = match chunk.checked_sub(heads) {
+            None => (&self.k, k, self.layout.k, chunk * dim..(chunk + 1) * dim),
+            Some(piece) => {
+                let first = piece * self.value_rows();
+                let end = self.width().min(first + self.value_rows());
+                (&self.v, v, self.layout.v, first..end)
+            }
+        };
+        // SAFETY: an operand.
+        let pos = unsafe { run.read_ids(&self.pos) };
+        let (first, count) = (columns.start, columns.len());
+        let acts = (self.x).acts(run, weight.ty, &mut scratch.rounded);
+        let [mut tile, mut row] = std::mem::take(&mut scratch.tiles);
+        tile.resize(run.tokens * count, 0.0);
+        let mut out = ColumnsMut::new(&mut tile, count, count);
+        matmul_rows(weight.matrix(), columns, acts, &mut out);
+        for (projected, &pos) in tile.chunks_exact(count).zip(pos) {
+            let values = if chunk < heads {
+                row.resize(dim, 0.0);
+                self.heads.turn(projected, pos, scratch, &mut row);
+                &row[..]
+            } else {
+                projected
+            };
+            let at = (pos as usize * self.width() + first) * ty.bytes();
+            // SAFETY: a position belongs to one token of the run, these columns to this chunk.
+            let stored = unsafe { cache.slice_mut(at, count * ty.bytes()) };
+            store_row(ty, values, stored);
+        }
+        scratch.tiles = [tile, row];
+    }
+}
+
+/// How heads are normed and rotated before they meet.
+pub(super) struct HeadNorm {
+    pub(super) weight: Vec<f32>,
+    pub(super) eps: f32,
+    pub(super) n_rot: usize,
+    pub(super) freq_base: f32,
+}
+
+impl HeadNorm {
+    /// One head at a position.
+    fn turn(&self, head: &[f32], pos: i32, scratch: &mut Scratch, out: &mut [f32]) {
+        rmsnorm(head, &self.weight, self.eps, out);
+        let (cos, sin) = scratch.angles_at(pos, self.n_rot, self.freq_base);
+        rotate(out, cos, sin);
+    }
+}
+
+/// Attention with a gate.
+pub(super) struct GatedAttention {
+    /// Query and gate by turns.
+    pub(super) q: Slot,
+    pub(super) pos: Slot,
+    pub(super) heads: HeadNorm,
+    pub(super) state: usize,
+    pub(super) layout: KvLayout,
+    pub(super) scale: f32,
+    pub(super) to: ActivationType,
+    pub(super) y: Slot,
+}
+
+impl GatedAttention {
+    fn all_heads(&self) -> usize {
+        self.q.width() / 2 / self.layout.dim
+    }
+
+    fn cut(&self, run: &Run<'_>) -> Cut {
+        let KvLayout { heads, dim, .. } = self.layout;
+        let whole = |n: usize| (n * dim).is_multiple_of(self.to.block_len());
+        Cut::new(run, heads, self.all_heads() / heads, whole)
+    }
+}
+
+impl Kernel for GatedAttention {
+    fn chunks(&self, run: &Run<'_>) -> usize {
+        self.cut(run).chunks
+    }
+
+    fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
+        let part = self.cut(run).part(run, chunk);
+        let (all, dim) = (self.all_heads(), self.layout.dim);
+        let count = part.heads.len();
+        // SAFETY: operands.
+        let (q, pos) = unsafe { (run.read(&self.q), run.read_ids(&self.pos)) };
+        let pairs = |t: usize| {
+            let at = (t * all + part.heads.start) * 2 * dim;
+            q[at..at + count * 2 * dim].chunks_exact(2 * dim)
+        };
+        let mut query = std::mem::take(&mut scratch.query);
+        query.resize(part.tokens.len() * count * dim, 0.0);
+        let mut turned = query.chunks_exact_mut(dim);
+        for t in part.tokens.clone() {
+            for (pair, turned) in pairs(t).zip(&mut turned) {
+                self.heads.turn(&pair[..dim], pos[t], scratch, turned);
+            }
+        }
+        scratch.query = query;
+        let cache = (self.state, &self.layout);
+        attend_part(run, &part, pos, cache, self.scale, scratch);
+        let (gate, out) = (&mut scratch.query, &mut scratch.row);
+        gate.clear();
+        for t in part.tokens.clone() {
+            pairs(t).for_each(|pair| gate.extend_from_slice(&pair[dim..]));
+        }
+        sigmoid(gate);
+        mul(out, Rhs::Row(gate));
+        for (t, out) in part.tokens.zip(out.chunks_exact(count * dim)) {
+            let bytes = |heads: usize| self.to.row_bytes(heads * dim);
+            let at = self.y.offset + bytes(t * all + part.heads.start);
+            // SAFETY: these heads of token `t` of the result belong to this chunk.
+            let y = unsafe { run.arena.slice_mut(at, bytes(count)) };
+            quantize_row(self.to, out, y);
+        }
+    }
+}
+
+/// The keys and the values that a state holds.
+fn caches<'a>(run: &Run<'a>, state: usize) -> (Shared<'a>, Shared<'a>) {
+    match run.states[state] {
+        StateView::Kv { k, v } => (k, v),
+        StateView::Recurrent(_) => unreachable!("bound to a KV cache"),
+    }
+}
+
+/// The keys and the values of one head at the first `positions`.
+///
+/// # Safety
+/// Nobody writes these positions of the cache until the next barrier.
+unsafe fn head_rows<'a>(
+    run: &Run<'a>,
+    state: usize,
+    layout: &KvLayout,
+    head: usize,
+    positions: usize,
+) -> (CacheRows<'a>, CacheRows<'a>) {
+    let (k, v) = caches(run, state);
+    let rows = |cache: Shared<'a>, ty: CacheType| {
+        let stride = layout.heads * layout.dim * ty.bytes();
+        // SAFETY: handed on.
+        let bytes: &[u8] = unsafe { cache.slice(0, positions * stride) };
+        CacheRows {
+            bytes: &bytes[head * layout.dim * ty.bytes()..],
+            stride,
+        }
+    };
+    (rows(k, layout.k), rows(v, layout.v))
+}

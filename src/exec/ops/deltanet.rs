@@ -1,0 +1,358 @@
+//! DeltaNet's two stateful ops. Both split channels or columns and walk the tokens in order.
+//!
+//! A run that may be taken back ([`Run::tentative`]) leaves the state as it was and logs what its
+//! tokens would do to it; the next run takes in as many of them as have been kept, and goes on
+//! from there. So going back costs nothing, and the state is read and written once a run.
+
+use std::sync::Arc;
+
+use super::project::{Activations, chunk_rows};
+use super::{Kernel, Recurrent, Run, Scratch, Slot, StateView, Weight};
+use sharpi_kernels::columns::ColumnsMut;
+use sharpi_kernels::conv::{advance, causal_conv, taps};
+use sharpi_kernels::elementwise::silu;
+use sharpi_kernels::gdn::{Room, Tokens, Updates, gdn_scan};
+use sharpi_kernels::matmul::matmul_rows;
+
+/// Channels of a convolution chunk.
+const CHANNELS: usize = 256;
+
+/// Value columns of a scan chunk, whole groups of the state.
+const COLUMNS: usize = 32;
+
+pub(super) fn recurrent<'a>(run: &Run<'a>, state: usize) -> Recurrent<'a> {
+    match run.states[state] {
+        StateView::Recurrent(state) => state,
+        StateView::Kv { .. } => unreachable!("bound to a recurrent state"),
+    }
+}
+
+/// Causal convolution over time. The log holds the inputs, `[capacity, C]`.
+pub(super) struct CausalConv {
+    pub(super) x: Slot,
+    /// `[K, C]`.
+    pub(super) taps: Vec<f32>,
+    pub(super) state: usize,
+    pub(super) y: Slot,
+}
+
+impl Kernel for CausalConv {
+    fn chunks(&self, run: &Run<'_>) -> usize {
+        match run.tokens {
+            0 => 0,
+            _ => self.x.width().div_ceil(CHANNELS),
+        }
+    }
+
+    fn run(&self, run: &Run<'_>, chunk: usize, _: &mut Scratch) {
+        let channels = self.x.width();
+        let first = chunk * CHANNELS;
+        let count = CHANNELS.min(channels - first);
+        let state = recurrent(run, self.state);
+        let at = self.y.offset + first * size_of::<f32>();
+        // SAFETY: `x` is an operand; these channels of the result belong to this chunk.
+        let (x, mut y) = unsafe {
+            let y = run.arena.columns(at, run.tokens, count, channels);
+            (run.read(&self.x), y)
+        };
+        let inputs = Inputs {
+            x,
+            taps: &self.taps,
+            stride: channels,
+            first,
+        };
+        convolve(run, state, inputs, first, channels, &mut y);
+    }
+}
+
+/// Inputs of a convolution and its taps, both in rows of `stride` channels, of which those from
+/// `first` on are meant.
+struct Inputs<'a> {
+    x: &'a [f32],
+    taps: &'a [f32],
+    stride: usize,
+    first: usize,
+}
+
+/// Convolves as many channels as `y` has, which are those from `first` on of the state's
+/// `channels`. They belong to the chunk that calls this, and effects keep other ops off the state.
+fn convolve(
+    run: &Run<'_>,
+    state: Recurrent<'_>,
+    inputs: Inputs<'_>,
+    first: usize,
+    channels: usize,
+    y: &mut ColumnsMut<'_>,
+) {
+    let Inputs {
+        x, taps, stride, ..
+    } = inputs;
+    let (count, kept) = (y.cols(), taps.len() / stride - 1);
+    let rows = if run.tentative { run.tokens } else { 0 }.max(state.pending);
+    let at = first * size_of::<f32>();
+    // SAFETY: these channels of the window and of the log are this chunk's alone.
+    let (mut window, mut log) = unsafe {
+        (
+            state.values.columns(at, kept, count, channels),
+            state.log.columns(at, rows, count, channels),
+        )
+    };
+    take_in(&mut window, &mut log, state.pending);
+    causal_conv(x, taps, stride, inputs.first, &mut window, y);
+    if run.tentative {
+        for t in 0..run.tokens {
+            let x = &x[t * stride + inputs.first..][..count];
+            log.row_mut(t).copy_from_slice(x);
+        }
+    } else {
+        advance(x, stride, inputs.first, &mut window);
+    }
+}
+
+/// A projection, its convolution and SiLU; a chunk is a range of channels. The log is that of
+/// [`CausalConv`].
+pub(super) struct ProjectConv {
+    x: Activations,
+    weight: Arc<Weight>,
+    /// Of each chunk's channels, `[K, channels]`.
+    taps: Vec<Vec<f32>>,
+    state: usize,
+    y: Slot,
+}
+
+impl ProjectConv {
+    /// `kernel` is `[C, K]`.
+    pub(super) fn new(
+        x: Activations,
+        weight: Arc<Weight>,
+        kernel: &Weight,
+        state: usize,
+        y: Slot,
+    ) -> ProjectConv {
+        let (k, rows) = (kernel.dims[1], rows_of_chunk(&x, &weight));
+        let kernel = kernel.floats();
+        let taps = kernel
+            .chunks(rows * k)
+            .map(|chunk| taps(chunk, k))
+            .collect();
+        ProjectConv {
+            x,
+            weight,
+            taps,
+            state,
+            y,
+        }
+    }
+
+    fn rows(&self) -> usize {
+        rows_of_chunk(&self.x, &self.weight)
+    }
+}
+
+fn rows_of_chunk(x: &Activations, weight: &Weight) -> usize {
+    chunk_rows(weight.ty.row_bytes(x.x.last()))
+}
+
+impl Kernel for ProjectConv {
+    fn chunks(&self, run: &Run<'_>) -> usize {
+        match run.tokens {
+            0 => 0,
+            _ => self.y.width().div_ceil(self.rows()),
+        }
+    }
+
+    fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
+        let channels = self.y.width();
+        let first = chunk * self.rows();
+        let rows = first..channels.min(first + self.rows());
+        let count = rows.len();
+        let acts = (self.x).acts(run, self.weight.ty, &mut scratch.rounded);
+        let [tile, _] = &mut scratch.tiles;
+        tile.resize(run.tokens * count, 0.0);
+        let mut projected = ColumnsMut::new(tile, count, count);
+        matmul_rows(self.weight.matrix(), rows, acts, &mut projected);
+        let at = self.y.offset + first * size_of::<f32>();
+        // SAFETY: these channels of the result belong to this chunk.
+        let mut y = unsafe { run.arena.columns(at, run.tokens, count, channels) };
+        let inputs = Inputs {
+            x: tile,
+            taps: &self.taps[chunk],
+            stride: count,
+            first: 0,
+        };
+        convolve(
+            run,
+            recurrent(run, self.state),
+            inputs,
+            first,
+            channels,
+            &mut y,
+        );
+        for t in 0..run.tokens {
+            silu(y.row_mut(t));
+        }
+    }
+}
+
+/// Moves the window on by `pending` logged inputs.
+fn take_in(window: &mut ColumnsMut<'_>, log: &mut ColumnsMut<'_>, pending: usize) {
+    if pending == 0 {
+        return;
+    }
+    let kept = window.rows();
+    for i in 0..kept {
+        match (i + pending).checked_sub(kept) {
+            None => window.copy_row(i + pending, i),
+            Some(from) => window.row_mut(i).copy_from_slice(log.row_mut(from)),
+        }
+    }
+}
+
+/// The gated delta rule. The log holds δ, and twice k and g, of which a run writes one side while
+/// it reads the other: [`ScanLog`].
+pub(super) struct GdnScan {
+    pub(super) q: Slot,
+    pub(super) k: Slot,
+    pub(super) v: Slot,
+    pub(super) g: Slot,
+    pub(super) beta: Slot,
+    pub(super) state: usize,
+    pub(super) y: Slot,
+}
+
+/// Where things lie in the log of a scan, in bytes: `δ: [capacity, Hv, D]`, then for each side
+/// `k: [capacity, Hk, D]` and `g: [capacity, Hv]`.
+struct ScanLog {
+    k: [usize; 2],
+    g: [usize; 2],
+}
+
+impl ScanLog {
+    fn new(capacity: usize, k_heads: usize, heads: usize, d: usize) -> ScanLog {
+        let delta = capacity * heads * d * size_of::<f32>();
+        let k = capacity * k_heads * d * size_of::<f32>();
+        let g = capacity * heads * size_of::<f32>();
+        ScanLog {
+            k: [delta, delta + k],
+            g: [delta + 2 * k, delta + 2 * k + g],
+        }
+    }
+}
+
+impl Kernel for GdnScan {
+    fn chunks(&self, run: &Run<'_>) -> usize {
+        match run.tokens {
+            0 => 0,
+            _ => self.v.dims[0] * self.v.last().div_ceil(COLUMNS),
+        }
+    }
+
+    fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
+        let (heads, d) = (self.v.dims[0], self.v.last());
+        let blocks = d.div_ceil(COLUMNS);
+        let part = Part {
+            heads,
+            k_heads: self.k.dims[0],
+            d,
+            head: chunk / blocks,
+            first: chunk % blocks * COLUMNS,
+            columns: COLUMNS.min(d - chunk % blocks * COLUMNS),
+        };
+        let (head, k_head) = (part.head, part.head % part.k_heads);
+        let place = head * d + part.first;
+        let at = self.y.offset + place * size_of::<f32>();
+        // SAFETY: operands; these columns of the result belong to this chunk.
+        let (tokens, mut y) = unsafe {
+            let tokens = Tokens {
+                q: &run.read(&self.q)[k_head * d..],
+                k: &run.read(&self.k)[k_head * d..],
+                qk_stride: self.k.width(),
+                v: &run.read(&self.v)[place..],
+                v_stride: heads * d,
+                g: &run.read(&self.g)[head..],
+                beta: &run.read(&self.beta)[head..],
+                gate_stride: heads,
+            };
+            let y = run.arena.columns(at, run.tokens, part.columns, heads * d);
+            (tokens, y)
+        };
+        let state = recurrent(run, self.state);
+        part.scan(run, state, tokens, &mut y, &mut scratch.scan);
+    }
+}
+
+/// Some value columns of one head.
+pub(super) struct Part {
+    pub(super) heads: usize,
+    pub(super) k_heads: usize,
+    pub(super) d: usize,
+    pub(super) head: usize,
+    pub(super) first: usize,
+    pub(super) columns: usize,
+}
+
+impl Part {
+    /// Scans these columns, which belong to the chunk that calls this, over all tokens of the run.
+    /// Effects keep other ops off the state.
+    pub(super) fn scan(
+        &self,
+        run: &Run<'_>,
+        state: Recurrent<'_>,
+        tokens: Tokens<'_>,
+        y: &mut ColumnsMut<'_>,
+        room: &mut Room,
+    ) {
+        let &Part {
+            heads,
+            k_heads,
+            d,
+            head,
+            first,
+            columns,
+        } = self;
+        let (k_head, pending) = (head % k_heads, state.pending);
+        let log = ScanLog::new(state.capacity, k_heads, heads, d);
+        let rows = if run.tentative { run.tokens } else { 0 }.max(pending);
+        let at = (head * d + first) * size_of::<f32>();
+        // SAFETY: these columns of the head's matrix and of the log's δ are this chunk's alone. Of
+        // k and g the side that is read here is the one that nobody writes in this run.
+        let (updates, mut deltas, matrix) = unsafe {
+            let k: &[f32] = (state.log).slice(log.k[state.side], pending * k_heads * d);
+            let g: &[f32] = (state.log).slice(log.g[state.side], pending * heads);
+            let updates = Updates {
+                tokens: pending,
+                k: k.get(k_head * d..).unwrap_or_default(),
+                k_stride: k_heads * d,
+                g: g.get(head..).unwrap_or_default(),
+                g_stride: heads,
+            };
+            let deltas = state.log.columns(at, rows, columns, heads * d);
+            let matrix: &mut [f32] = state.values.slice_mut(at * d, columns * d);
+            (updates, deltas, matrix)
+        };
+        gdn_scan(updates, tokens, matrix, run.tentative, room, y, &mut deltas);
+        if run.tentative && first == 0 {
+            self.log_gates(run, state, &log, tokens);
+        }
+    }
+
+    /// Logs g, as the first part of its head, and k, as that of the first v-head of its k-head.
+    fn log_gates(&self, run: &Run<'_>, state: Recurrent<'_>, log: &ScanLog, tokens: Tokens<'_>) {
+        let (written, d) = (1 - state.side, self.d);
+        let at = log.g[written] + self.head * size_of::<f32>();
+        // SAFETY: nobody reads this side in this run, and no other chunk writes here.
+        let mut g = unsafe { state.log.columns(at, run.tokens, 1, self.heads) };
+        for t in 0..run.tokens {
+            g.row_mut(t)[0] = tokens.g[t * tokens.gate_stride];
+        }
+        if self.head < self.k_heads {
+            let at = log.k[written] + self.head * d * size_of::<f32>();
+            // SAFETY: as above.
+            let mut k = unsafe { state.log.columns(at, run.tokens, d, self.k_heads * d) };
+            for t in 0..run.tokens {
+                k.row_mut(t)
+                    .copy_from_slice(&tokens.k[t * tokens.qk_stride..][..d]);
+            }
+        }
+    }
+}

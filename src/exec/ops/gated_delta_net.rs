@@ -1,0 +1,161 @@
+//! The gated delta rule with what stands around it; heads do not meet.
+
+use super::deltanet::{Part, recurrent};
+use super::{Kernel, Recurrent, Run, Scratch, Slot};
+use sharpi_kernels::activation::{ActivationType, quantize_row};
+use sharpi_kernels::columns::ColumnsMut;
+use sharpi_kernels::elementwise::{Rhs, add, mul, sigmoid, silu, softplus};
+use sharpi_kernels::gdn::{Room, Tokens};
+use sharpi_kernels::norm::{l2norm, rmsnorm};
+
+/// Scan, norm and gate; a chunk is as many v-heads as make whole blocks of the format.
+pub(super) struct GatedDeltaNet {
+    /// q, k and v one behind the other.
+    pub(super) u: Slot,
+    pub(super) z: Slot,
+    pub(super) alpha: Slot,
+    pub(super) beta: Slot,
+    pub(super) state: usize,
+    /// Bias of the decay, by v-head.
+    pub(super) dt: Vec<f32>,
+    /// Its rate, by v-head.
+    pub(super) a: Vec<f32>,
+    /// Weights of the norm, as many as a head has elements.
+    pub(super) norm: Vec<f32>,
+    pub(super) l2_eps: f32,
+    pub(super) eps: f32,
+    pub(super) to: ActivationType,
+    pub(super) y: Slot,
+}
+
+/// What one head takes and gives, token after token.
+#[derive(Default)]
+pub(super) struct HeadRows {
+    q: Vec<f32>,
+    k: Vec<f32>,
+    g: Vec<f32>,
+    beta: Vec<f32>,
+    out: Vec<f32>,
+}
+
+impl GatedDeltaNet {
+    fn head_dim(&self) -> usize {
+        self.norm.len()
+    }
+
+    fn heads(&self) -> usize {
+        self.dt.len()
+    }
+
+    fn k_heads(&self) -> usize {
+        (self.u.width() - self.z.width()) / self.head_dim() / 2
+    }
+
+    /// v-heads of a chunk.
+    fn group(&self) -> usize {
+        let whole = |n: &usize| (n * self.head_dim()).is_multiple_of(self.to.block_len());
+        (1..self.heads()).find(whole).unwrap_or(self.heads())
+    }
+
+    /// Scans one head; its results are in `rows.out`, `[T, D]`.
+    fn scan(
+        &self,
+        run: &Run<'_>,
+        state: Recurrent<'_>,
+        head: usize,
+        rows: &mut HeadRows,
+        room: &mut Room,
+    ) {
+        let (heads, k_heads, d) = (self.heads(), self.k_heads(), self.head_dim());
+        // SAFETY: operands.
+        let (u, alpha, beta) = unsafe {
+            (
+                run.read(&self.u),
+                run.read(&self.alpha),
+                run.read(&self.beta),
+            )
+        };
+        let width = self.u.width();
+        let part_of = |first: usize, to: &mut Vec<f32>| {
+            to.clear();
+            for u in u.chunks_exact(width) {
+                to.extend_from_slice(&u[first..first + d]);
+            }
+            to.chunks_exact_mut(d)
+                .for_each(|row| l2norm(row, self.l2_eps));
+        };
+        let k_head = head % k_heads;
+        part_of(k_head * d, &mut rows.q);
+        part_of((k_heads + k_head) * d, &mut rows.k);
+        let of_head = |x: &[f32], to: &mut Vec<f32>| {
+            to.clear();
+            to.extend(x.iter().skip(head).step_by(heads));
+        };
+        of_head(alpha, &mut rows.g);
+        add(&mut rows.g, Rhs::Value(self.dt[head]));
+        softplus(&mut rows.g);
+        mul(&mut rows.g, Rhs::Value(self.a[head]));
+        of_head(beta, &mut rows.beta);
+        sigmoid(&mut rows.beta);
+        rows.out.resize(run.tokens * d, 0.0);
+        let part = Part {
+            heads,
+            k_heads,
+            d,
+            head,
+            first: 0,
+            columns: d,
+        };
+        let tokens = Tokens {
+            q: &rows.q,
+            k: &rows.k,
+            qk_stride: d,
+            v: &u[(2 * k_heads + head) * d..],
+            v_stride: width,
+            g: &rows.g,
+            beta: &rows.beta,
+            gate_stride: 1,
+        };
+        let out = &mut ColumnsMut::new(&mut rows.out, d, d);
+        part.scan(run, state, tokens, out, room);
+    }
+}
+
+impl Kernel for GatedDeltaNet {
+    fn chunks(&self, run: &Run<'_>) -> usize {
+        match run.tokens {
+            0 => 0,
+            _ => self.heads() / self.group(),
+        }
+    }
+
+    fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
+        let (d, group) = (self.head_dim(), self.group());
+        let (width, first) = (self.heads() * d, chunk * group);
+        let state = recurrent(run, self.state);
+        // SAFETY: an operand.
+        let z = unsafe { run.read(&self.z) };
+        let [gated, _] = &mut scratch.tiles;
+        gated.resize(run.tokens * group * d, 0.0);
+        scratch.row.resize(d, 0.0);
+        for i in 0..group {
+            let head = first + i;
+            self.scan(run, state, head, &mut scratch.head, &mut scratch.scan);
+            let out = scratch.head.out.chunks_exact(d);
+            for ((t, out), gated) in out.enumerate().zip(gated.chunks_exact_mut(group * d)) {
+                let gated = &mut gated[i * d..(i + 1) * d];
+                rmsnorm(out, &self.norm, self.eps, gated);
+                scratch.row.copy_from_slice(&z[t * width + head * d..][..d]);
+                silu(&mut scratch.row);
+                mul(gated, Rhs::Row(&scratch.row));
+            }
+        }
+        let bytes = self.to.row_bytes(group * d);
+        for (t, gated) in gated.chunks_exact(group * d).enumerate() {
+            let at = self.y.offset + t * self.to.row_bytes(width) + chunk * bytes;
+            // SAFETY: these heads of the result belong to this chunk.
+            let y: &mut [u8] = unsafe { run.arena.slice_mut(at, bytes) };
+            quantize_row(self.to, gated, y);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+use super::*;
+use crate::activation::ActivationType;
+use crate::activation::quantize_row;
+use crate::panel::pack;
+use crate::panel::{has_panels, panel_bytes};
+use crate::quant::RowBlock;
+use crate::quant::{Format, Offset, WeightType};
+
+/// One row times one activation row, read off the definition.
+fn by_definition<F: Format>(ty: ActivationType, weights: &[u8], acts: &[u8]) -> f32 {
+    let f16 = |bytes: &[u8]| half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
+    let (mut acc, mut accm) = ([0.0f32; 8], 0.0f32);
+    for (w, a) in weights
+        .chunks_exact(F::BYTES)
+        .zip(acts.chunks_exact(ty.block_bytes()))
+    {
+        let block = RowBlock::<F>::new(w);
+        let (d_w, dmin) = (block.d(), block.dmin());
+        let (d, q) = match ty {
+            ActivationType::Q8_0 => (f16(a), &a[2..]),
+            ActivationType::Q8_1 => (f16(a), &a[4..]),
+            _ => (f32::from_le_bytes(a[..4].try_into().unwrap()), &a[4..260]),
+        };
+        let (mut isum, mut imin) = ([0i32; 8], 0i32);
+        for (i, a) in q.iter().map(|a| i32::from(*a as i8)).enumerate() {
+            let scale = block.scale(i);
+            isum[i % 32 / 4 % F::SUMS] += scale * (block.quant(i) + F::BIAS) * a;
+            isum[i / 32] -= scale * F::BIAS * a;
+            imin += block.min(i) * a;
+        }
+        for (acc, isum) in acc.iter_mut().zip(isum) {
+            *acc = (isum as f32).mul_add(d_w * d, *acc);
+        }
+        match F::OFFSET {
+            Offset::None => {}
+            Offset::Mins => accm = (imin as f32).mul_add(dmin * d, accm),
+            Offset::Added => accm = (-dmin).mul_add(f16(&a[2..]), accm),
+        }
+    }
+    let acc = ((acc[0] + acc[4]) + (acc[2] + acc[6])) + ((acc[1] + acc[5]) + (acc[3] + acc[7]));
+    acc - accm
+}
+
+fn panels(ty: WeightType, n: usize, rows: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    for rows in rows.chunks(ROWS * ty.row_bytes(n)) {
+        let start = packed.len();
+        packed.resize(start + panel_bytes(ty, n), 0);
+        pack(ty, n, rows, &mut packed[start..]);
+    }
+    packed
+}
+
+#[test]
+fn every_block_format_follows_the_definition_bit_for_bit_at_every_width() {
+    let (n, rows, most) = (2560, 38, 30);
+    let mut state = 1u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    for ty in WeightType::ALL.into_iter().filter(|ty| has_panels(*ty)) {
+        // Factors of any bits but those of infinities and NaN.
+        let weights: Vec<u8> = (0..rows * ty.row_bytes(n)).map(|_| next() & 0xbf).collect();
+        let packed = panels(ty, n, &weights);
+        let act = ty.activation();
+        let mut acts = vec![0; most * act.row_bytes(n)];
+        for acts in acts.chunks_exact_mut(act.row_bytes(n)) {
+            let x: Vec<f32> = (0..n).map(|_| f32::from(next()) - 127.5).collect();
+            quantize_row(act, &x, acts);
+        }
+        let want: Vec<u32> = (0..most * rows)
+            .map(|i| {
+                let w = &weights[i % rows * ty.row_bytes(n)..][..ty.row_bytes(n)];
+                let a = &acts[i / rows * act.row_bytes(n)..][..act.row_bytes(n)];
+                let value = with_format!(
+                    ty, F => by_definition::<F>(act, w, a), float => unreachable!()
+                );
+                value.to_bits()
+            })
+            .collect();
+        let forms = [
+            Matrix::of_rows(ty, n, &weights),
+            Matrix::of_panels(ty, n, rows, &packed),
+        ];
+        for (m, weights) in [1, 2, 3, 4, 5, 13, most]
+            .into_iter()
+            .flat_map(|m| forms.map(|form| (m, form)))
+        {
+            // All rows, and some that begin and end within a panel.
+            for part in [0..rows, 5..19] {
+                let mut out = vec![0.0; m * part.len()];
+                let mut view = ColumnsMut::new(&mut out, part.len(), part.len());
+                let acts = &acts[..m * act.row_bytes(n)];
+                matmul_rows(weights, part.clone(), acts, &mut view);
+                for (i, got) in out.iter().enumerate() {
+                    let (t, r) = (i / part.len(), part.start + i % part.len());
+                    let same = got.to_bits() == want[t * rows + r];
+                    assert!(same, "{ty:?}, {m} tokens, token {t}, row {r}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The SIMD level of the machine, and the macro that compiles a kernel once per level.
+//!
+//! A kernel body is one `#[inline(always)]` function, generic over
+//! `Isa`. `multiversion!` compiles it plainly, for AVX2, with
+//! AVX-VNNI too, and for AVX-512, and picks one at run time. The compiler never contracts or
+//! reassociates floating-point operations, so all of them give the same bits.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+/// A set of vector instructions, ordered from narrow to wide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Portable code.
+    Scalar,
+    /// AVX2, FMA, F16C, BMI2.
+    Avx2,
+    /// AVX-VNNI on top of AVX2.
+    AvxVnni,
+    /// AVX-512 F, BW, VL, DQ and VNNI on top of AVX2.
+    Avx512,
+}
+
+thread_local! {
+    static FORCED: Cell<Option<Level>> = const { Cell::new(None) };
+}
+
+/// The level kernels called from this thread run at.
+///
+/// This is the widest the CPU has, unless the environment variable `SHARPI_SIMD`
+/// (`scalar`, `avx2`, `avxvnni` or `avx512`, read once) or [`with_level`] lowers it.
+#[inline]
+pub fn level() -> Level {
+    FORCED.get().unwrap_or_else(default_level)
+}
+
+/// Runs `f` with this thread's kernels at `wanted`, or at the widest level below that the CPU
+/// has.
+pub fn with_level<R>(wanted: Level, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Level>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            FORCED.set(self.0);
+        }
+    }
+    let _restore = Restore(FORCED.replace(Some(at_most(wanted))));
+    f()
+}
+
+fn default_level() -> Level {
+    static DEFAULT: OnceLock<Level> = OnceLock::new();
+    *DEFAULT.get_or_init(|| {
+        let wanted = match std::env::var("SHARPI_SIMD").as_deref() {
+            Ok("scalar") => Level::Scalar,
+            Ok("avx2") => Level::Avx2,
+            Ok("avxvnni") => Level::AvxVnni,
+            _ => Level::Avx512,
+        };
+        at_most(wanted)
+    })
+}
+
+/// The widest level this CPU has.
+pub fn detected() -> Level {
+    at_most(Level::Avx512)
+}
+
+/// The widest level up to `wanted` that this CPU has. Not every CPU with a wider one has each
+/// below it.
+fn at_most(wanted: Level) -> Level {
+    [Level::Avx512, Level::AvxVnni, Level::Avx2]
+        .into_iter()
+        .find(|level| *level <= wanted && has(*level))
+        .unwrap_or(Level::Scalar)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has(level: Level) -> bool {
+    use std::arch::is_x86_feature_detected as has;
+    let avx2 = has!("avx2") && has!("fma") && has!("f16c") && has!("bmi2");
+    match level {
+        Level::Scalar => true,
+        Level::Avx2 => avx2,
+        Level::AvxVnni => avx2 && has!("avxvnni"),
+        Level::Avx512 => {
+            avx2 && has!("avx512f")
+                && has!("avx512bw")
+                && has!("avx512vl")
+                && has!("avx512dq")
+                && has!("avx512vnni")
+        }
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has(level: Level) -> bool {
+    level == Level::Scalar
+}
+
+/// Defines a function which runs `body::<I, …>` compiled for the current [`level`].
+///
+/// `multiversion! { pub fn name<F: Format>(x: &[f32]) -> f32 = body; }` needs
+/// `#[inline(always)] fn body<I: Isa, F: Format>(x: &[f32]) -> f32`.
+macro_rules! multiversion {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($g:ident : $bound:path),+>)?
+     ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident;) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name $(<$($g: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma,f16c,bmi2")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx2 $(<$($g: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+                    $body::<$crate::isa::Avx2<false>, $($($g),+)?>($($arg),*)
+                }
+                #[target_feature(enable = "avx2,fma,f16c,bmi2,avxvnni")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx_vnni $(<$($g: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+                    $body::<$crate::isa::Avx2<true>, $($($g),+)?>($($arg),*)
+                }
+                #[target_feature(enable = "avx2,fma,f16c,bmi2")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx512 $(<$($g: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+                    $body::<$crate::isa::Avx512, $($($g),+)?>($($arg),*)
+                }
+                match $crate::simd::level() {
+                    // SAFETY: `level` never exceeds what the CPU was detected to have.
+                    $crate::simd::Level::Avx512 => return unsafe {
+                        avx512 $(::<$($g),+>)? ($($arg),*)
+                    },
+                    // SAFETY: as above.
+                    $crate::simd::Level::AvxVnni => return unsafe {
+                        avx_vnni $(::<$($g),+>)? ($($arg),*)
+                    },
+                    // SAFETY: as above.
+                    $crate::simd::Level::Avx2 => return unsafe {
+                        avx2 $(::<$($g),+>)? ($($arg),*)
+                    },
+                    $crate::simd::Level::Scalar => {}
+                }
+            }
+            $body::<$crate::isa::Scalar, $($($g),+)?>($($arg),*)
+        }
+    };
+}
+pub(crate) use multiversion;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forced_level_lasts_as_long_as_its_closure_and_never_exceeds_the_cpu() {
+        let before = level();
+        with_level(Level::Scalar, || {
+            assert_eq!(level(), Level::Scalar);
+            with_level(Level::Avx512, || assert_eq!(level(), detected()));
+            with_level(Level::AvxVnni, || assert!(level() <= Level::AvxVnni));
+            assert_eq!(level(), Level::Scalar);
+        });
+        assert_eq!(level(), before);
+    }
+}
