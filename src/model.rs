@@ -9,7 +9,7 @@ use sharpi_passes::Stage;
 use crate::error::Error;
 use crate::exec::{Executable, LoadOptions, Progress};
 use crate::gguf::Gguf;
-use crate::lower::{Hparams, LowerOptions, lower};
+use crate::lower::{Hparams, LowerOptions, Note, lower, notes};
 use crate::tokenizer::{Tokenizer, Vocabulary};
 
 /// The model that is part of the program.
@@ -67,6 +67,15 @@ impl Model {
     /// An unsupported architecture, a missing or unusable key.
     pub fn hparams(&self) -> Result<Hparams, Error> {
         Ok(Hparams::read(&self.gguf)?)
+    }
+
+    /// What is in the file that the computation does not use.
+    ///
+    /// # Errors
+    /// See [`lower`](crate::lower::lower): a model that cannot be run, or a file whose result may
+    /// depend on what is not used.
+    pub fn notes(&self) -> Result<Vec<Note>, Error> {
+        Ok(notes(&self.gguf)?)
     }
 
     /// The tokeniser of the file's vocabulary.

@@ -96,8 +96,12 @@ impl SpecArgs {
             SpecType::None => return Ok(None),
             SpecType::DraftMtp if !has_head => return Err(no_head(hparams, "--spec-type")),
             SpecType::Auto if !has_head => {
+                let why = match hparams.mtp_absent {
+                    true => ": declared, and its tensors are absent",
+                    false => "",
+                };
                 say(&format!(
-                    "drafting: none, the model has no MTP head (`{key}`)"
+                    "drafting: none, the model has no MTP head (`{key}`{why})"
                 ));
                 return Ok(None);
             }
@@ -117,11 +121,13 @@ impl SpecArgs {
 
 /// The complaint about a model without an MTP head; `option` asked for it.
 pub(super) fn no_head(hparams: &Hparams, option: &str) -> Failure {
-    let arch = hparams.arch.name();
+    let key = format!("{}.nextn_predict_layers", hparams.arch.name());
+    let why = match hparams.mtp_absent {
+        true => format!("`{key}` declares one, and its tensors are absent from the file"),
+        false => format!("`{key}` is missing from its metadata or 0"),
+    };
     Failure::unsupported(
-        format!(
-            "the model has no MTP head to draft with: `{arch}.nextn_predict_layers` is missing from its metadata or 0"
-        ),
+        format!("the model has no MTP head to draft with: {why}"),
         format!(
             "take a file converted with its MTP layers (llama.cpp's convert_hf_to_gguf.py keeps \
              them where the original model has them), or leave {option} away"

@@ -5,8 +5,7 @@ use sharpi_ir::{
     TensorType, Value, Weight, WeightId,
 };
 
-use crate::gguf::Gguf;
-
+use super::source::Source;
 use super::{Hparams, LowerError, LowerOptions};
 
 /// Which graph is being lowered: the reference names the same tensor differently in the two.
@@ -18,7 +17,7 @@ pub(super) enum Naming {
 
 /// Lowers one graph.
 pub(super) struct Context<'g, 'm> {
-    pub(super) gguf: &'g Gguf,
+    pub(super) source: &'g Source<'g>,
     pub(super) hp: &'g Hparams,
     pub(super) options: &'g LowerOptions,
     pub(super) builder: Builder<'m>,
@@ -30,7 +29,7 @@ pub(super) struct Context<'g, 'm> {
 impl<'g, 'm> Context<'g, 'm> {
     /// Begins a graph with its bounds declared.
     pub(super) fn new(
-        gguf: &'g Gguf,
+        source: &'g Source<'g>,
         hp: &'g Hparams,
         options: &'g LowerOptions,
         symbols: &'m mut Symbols,
@@ -44,7 +43,7 @@ impl<'g, 'm> Context<'g, 'm> {
             Naming::Mtp => hp.blocks.len(),
         };
         Context {
-            gguf,
+            source,
             hp,
             options,
             builder,
@@ -132,7 +131,7 @@ impl<'g, 'm> Context<'g, 'm> {
 
     /// Whether the file has the tensor.
     pub(super) fn has(&self, tensor: &str) -> bool {
-        self.gguf.tensor(tensor).is_some()
+        self.source.has(tensor)
     }
 
     /// A matrix or stack of matrices for a matmul or an embedding: `dims` slowest first.
@@ -163,7 +162,7 @@ impl<'g, 'm> Context<'g, 'm> {
     /// What is to be declared, once the file is known to hold it.
     fn declared(&self, tensor: &str, dims: &[usize], only_f32: bool) -> Result<Weight, LowerError> {
         let expected: Vec<u64> = dims.iter().rev().map(|&n| n as u64).collect();
-        let Some(info) = self.gguf.tensor(tensor) else {
+        let Some(info) = self.source.tensor(tensor) else {
             return Err(LowerError::MissingTensor {
                 name: tensor.into(),
                 expected: format!("{expected:?}"),

@@ -69,7 +69,10 @@ impl Context<'_, '_> {
         let (heads, width) = (self.hp.deltanet.v_heads, self.hp.embedding);
         let alpha = self.project(norm, "ssm_alpha.weight", heads, width)?;
         self.name(alpha, "alpha", "");
-        let bias = self.weight_f32(&self.in_block("ssm_dt.bias"), &[heads])?;
+        // Some writers leave the suffix away.
+        let (bias, short) = (self.in_block("ssm_dt.bias"), self.in_block("ssm_dt"));
+        let bias = self.first_of(&[&bias, &short], &bias);
+        let bias = self.weight_f32(bias, &[heads])?;
         let biased = self.op(Op::Add {}, &[alpha.into(), bias.into()])?;
         let rate = self.op(Op::Softplus {}, &[biased.into()])?;
         self.name(rate, "a_softplus", "");

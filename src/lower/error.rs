@@ -60,6 +60,36 @@ pub enum LowerError {
         /// Types that can stand there.
         supported: String,
     },
+    /// A metadata key holds what changes the result and is not carried out: the error about it.
+    #[error(transparent)]
+    NotCarriedOut(Box<LowerError>),
+    /// Tensors that no part of the computation uses.
+    #[error(
+        "{} no part in the computation that is known here, and may change the result",
+        listed(names, *more, "has", "have")
+    )]
+    UnusedTensors {
+        /// Some of them.
+        names: Vec<String>,
+        /// How many there are beside those.
+        more: usize,
+    },
+    /// Tensors of blocks that the metadata says nothing of.
+    #[error(
+        "tensors {} belong to no block: the metadata tells of {blocks} blocks of the trunk, and \
+         `{head}` of no head there",
+        listed_names(names, *more)
+    )]
+    HomelessTensors {
+        /// Some of them, `blk.N.*` for all of a block.
+        names: Vec<String>,
+        /// How many there are beside those.
+        more: usize,
+        /// Blocks of the trunk.
+        blocks: usize,
+        /// The key that declares a head.
+        head: String,
+    },
     /// The cache cannot be of that type.
     #[error("the cache cannot hold {0}, expected f16, bf16 or f32")]
     CacheType(DType),
@@ -84,7 +114,28 @@ impl LowerError {
     pub fn is_unsupported(&self) -> bool {
         matches!(
             self,
-            LowerError::Architecture { .. } | LowerError::TensorType { .. }
+            LowerError::Architecture { .. }
+                | LowerError::TensorType { .. }
+                | LowerError::NotCarriedOut(_)
+                | LowerError::UnusedTensors { .. }
+                | LowerError::HomelessTensors { .. }
         )
+    }
+}
+
+/// `tensor X has`, or `tensors X, Y and 3 more have`.
+fn listed(names: &[String], more: usize, one: &str, many: &str) -> String {
+    let (tensors, verb) = match names.len() + more {
+        1 => ("tensor", one),
+        _ => ("tensors", many),
+    };
+    format!("{tensors} {} {verb}", listed_names(names, more))
+}
+
+fn listed_names(names: &[String], more: usize) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match more {
+        0 => quoted.join(", "),
+        _ => format!("{} and {more} more", quoted.join(", ")),
     }
 }

@@ -1,8 +1,11 @@
-//! Hyperparameters, read from the metadata; nothing is assumed that a key can say.
+//! Hyperparameters, read from the metadata, with llama.cpp's defaults for what converters leave out.
 
-use crate::gguf::{Gguf, Value};
+use crate::gguf::Gguf;
 
 use super::LowerError;
+use super::block_kinds::{BlockKind, block_kinds};
+use super::keys::{Keys, bad};
+use super::source::Source;
 
 /// Supported architectures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,15 +24,6 @@ impl Arch {
             Arch::Qwen35Moe => "qwen35moe",
         }
     }
-}
-
-/// What mixes tokens in a block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BlockKind {
-    /// Softmax attention with a KV cache.
-    Attention,
-    /// Gated DeltaNet with a recurrent state.
-    DeltaNet,
 }
 
 /// Sizes of the DeltaNet mixer.
@@ -79,6 +73,8 @@ pub struct Hparams {
     pub blocks: Vec<BlockKind>,
     /// MTP blocks after the trunk: 0 or 1.
     pub mtp_blocks: usize,
+    /// Whether the metadata declares an MTP block of which the file has no tensor.
+    pub mtp_absent: bool,
     /// Tokens the model was trained to see at once.
     pub context_length: usize,
     /// Model width.
@@ -105,111 +101,56 @@ pub struct Hparams {
     pub experts: Option<Experts>,
 }
 
-/// Reads keys under the architecture's prefix.
-struct Keys<'g> {
-    gguf: &'g Gguf,
-    prefix: &'static str,
-}
-
-impl<'g> Keys<'g> {
-    fn find(&self, key: &str) -> Option<(String, &'g Value)> {
-        let key = format!("{}.{key}", self.prefix);
-        let value = self.gguf.get(&key)?;
-        Some((key, value))
-    }
-
-    fn need(&self, key: &str, expected: &'static str) -> Result<(String, &'g Value), LowerError> {
-        self.find(key).ok_or_else(|| LowerError::MissingKey {
-            key: format!("{}.{key}", self.prefix),
-            expected,
-        })
-    }
-
-    fn count_of(key: String, value: &Value) -> Result<usize, LowerError> {
-        // Far above any real model, and products of several stay within usize.
-        const MOST: u64 = 1 << 24;
-        match value.as_u64() {
-            Some(n) if n <= MOST => Ok(n as usize),
-            _ => Err(bad(key, value, format!("a whole number up to {MOST}"))),
-        }
-    }
-
-    /// A whole number above zero.
-    fn size(&self, key: &str) -> Result<usize, LowerError> {
-        let (key, value) = self.need(key, "a whole number above 0")?;
-        match Keys::count_of(key.clone(), value)? {
-            0 => Err(bad(key, value, "a whole number above 0")),
-            n => Ok(n),
-        }
-    }
-
-    fn optional_count(&self, key: &str) -> Result<Option<usize>, LowerError> {
-        let found = self.find(key);
-        found.map(|(k, v)| Keys::count_of(k, v)).transpose()
-    }
-
-    fn positive_float(&self, key: &str) -> Result<f32, LowerError> {
-        let (key, value) = self.need(key, "a number above 0")?;
-        match value.as_f32() {
-            Some(x) if x.is_finite() && x > 0.0 => Ok(x),
-            _ => Err(bad(key, value, "a finite number above 0")),
-        }
-    }
-
-    /// The value of `key` is wrong in the light of others.
-    fn conflict(&self, key: &str, expected: impl Into<String>) -> LowerError {
-        match self.find(key) {
-            Some((key, value)) => bad(key, value, expected),
-            None => LowerError::MissingKey {
-                key: format!("{}.{key}", self.prefix),
-                expected: "a value",
-            },
-        }
-    }
-}
-
-fn bad(key: String, value: &Value, expected: impl Into<String>) -> LowerError {
-    LowerError::BadKey {
-        key,
-        found: value.to_string(),
-        expected: expected.into(),
-    }
-}
-
 impl Hparams {
     /// Reads and cross-checks the metadata.
     pub fn read(gguf: &Gguf) -> Result<Hparams, LowerError> {
-        let arch = architecture(gguf)?;
-        let keys = Keys {
-            gguf,
-            prefix: arch.name(),
-        };
+        Hparams::of(&Source::new(gguf))
+    }
+
+    /// Reads and cross-checks the metadata, marking what is used.
+    pub(super) fn of(source: &Source) -> Result<Hparams, LowerError> {
+        let arch = architecture(source)?;
+        let keys = &Keys::new(source, arch.name());
         let block_count = keys.size("block_count")?;
-        let mtp_blocks = mtp_blocks(&keys, block_count)?;
-        let (heads, kv_heads, head_dim) = attention_heads(&keys)?;
+        let declared = declared_mtp_blocks(keys, block_count)?;
+        let blocks = block_kinds(keys, block_count - declared)?;
+        let mtp_absent = declared > 0 && !has_block(source.gguf(), blocks.len());
+        let mtp_blocks = if mtp_absent { 0 } else { declared };
+        let attending = attention_blocks(&blocks, mtp_blocks);
         let embedding = keys.size("embedding_length")?;
+        let (heads, kv_heads, head_dim) = attention_heads(keys, embedding, &attending)?;
+        let n_rot = rotated(keys, head_dim)?;
+        check_sections(keys, n_rot)?;
+        check_attention_scale(keys, head_dim)?;
+        let all: Vec<usize> = (0..blocks.len() + mtp_blocks).collect();
+        let ffn_width = keys.optional_size_in("feed_forward_length", &all);
+        let (ffn_width, experts) = match arch {
+            Arch::Qwen35 => {
+                let missing = || keys.missing("feed_forward_length", "a whole number above 0");
+                (Some(ffn_width?.ok_or_else(missing)?), None)
+            }
+            // Only a default for what is missing: 0 is as good as none.
+            Arch::Qwen35Moe => (None, Some(experts(keys, &all, ffn_width.ok().flatten())?)),
+        };
         Ok(Hparams {
             arch,
-            blocks: block_kinds(&keys, block_count - mtp_blocks)?,
+            blocks,
             mtp_blocks,
+            mtp_absent,
             context_length: keys.size("context_length")?,
             embedding,
-            vocabulary: vocabulary(gguf, embedding)?,
+            vocabulary: vocabulary(source.gguf(), embedding)?,
             heads,
             kv_heads,
             head_dim,
             rms_eps: keys.positive_float("attention.layer_norm_rms_epsilon")?,
-            n_rot: rotated(&keys, head_dim)?,
-            freq_base: keys.positive_float("rope.freq_base")?,
-            deltanet: deltanet(&keys)?,
-            ffn_width: match arch {
-                Arch::Qwen35 => Some(keys.size("feed_forward_length")?),
-                Arch::Qwen35Moe => None,
-            },
-            experts: match arch {
-                Arch::Qwen35 => None,
-                Arch::Qwen35Moe => Some(experts(&keys)?),
-            },
+            n_rot,
+            freq_base: keys
+                .optional_positive("rope.freq_base")?
+                .unwrap_or(FREQ_BASE),
+            deltanet: deltanet(keys)?,
+            ffn_width,
+            experts,
         })
     }
 
@@ -219,9 +160,12 @@ impl Hparams {
     }
 }
 
-fn architecture(gguf: &Gguf) -> Result<Arch, LowerError> {
+/// RoPE's frequency base where the file says none, as in llama.cpp.
+const FREQ_BASE: f32 = 10_000.0;
+
+fn architecture(source: &Source) -> Result<Arch, LowerError> {
     let key = "general.architecture";
-    let value = gguf.get(key).ok_or_else(|| LowerError::MissingKey {
+    let value = source.key(key).ok_or_else(|| LowerError::MissingKey {
         key: key.into(),
         expected: "`qwen35` or `qwen35moe`",
     })?;
@@ -234,7 +178,8 @@ fn architecture(gguf: &Gguf) -> Result<Arch, LowerError> {
     }
 }
 
-fn mtp_blocks(keys: &Keys, block_count: usize) -> Result<usize, LowerError> {
+/// What the metadata says; the tensors say whether it is so.
+fn declared_mtp_blocks(keys: &Keys, block_count: usize) -> Result<usize, LowerError> {
     match keys.optional_count("nextn_predict_layers")?.unwrap_or(0) {
         n if n < block_count && n <= 1 => Ok(n),
         _ => Err(keys.conflict(
@@ -244,23 +189,69 @@ fn mtp_blocks(keys: &Keys, block_count: usize) -> Result<usize, LowerError> {
     }
 }
 
-fn attention_heads(keys: &Keys) -> Result<(usize, usize, usize), LowerError> {
-    let heads = keys.size("attention.head_count")?;
-    let kv_heads = keys.size("attention.head_count_kv")?;
-    let head_dim = keys.size("attention.key_length")?;
+/// Whether the file has any tensor of a block.
+fn has_block(gguf: &Gguf, block: usize) -> bool {
+    let prefix = format!("blk.{block}.");
+    gguf.tensors().keys().any(|name| name.starts_with(&prefix))
+}
+
+/// The blocks that attend: of the trunk by their kind, and the head.
+fn attention_blocks(trunk: &[BlockKind], mtp_blocks: usize) -> Vec<usize> {
+    let attends = |i: &usize| trunk.get(*i).is_none_or(|k| *k == BlockKind::Attention);
+    (0..trunk.len() + mtp_blocks).filter(attends).collect()
+}
+
+fn attention_heads(
+    keys: &Keys,
+    embedding: usize,
+    attending: &[usize],
+) -> Result<(usize, usize, usize), LowerError> {
+    let heads = keys.optional_size_in("attention.head_count", attending)?;
+    let heads =
+        heads.ok_or_else(|| keys.missing("attention.head_count", "a whole number above 0"))?;
+    let head_dim = head_length(keys, "attention.key_length", embedding, heads)?;
+    let kv_heads = match keys.optional_size_in("attention.head_count_kv", attending)? {
+        Some(kv_heads) => kv_heads,
+        None => kv_heads_of(keys.source().gguf(), attending, head_dim).unwrap_or(heads),
+    };
     if !heads.is_multiple_of(kv_heads) {
         let expected = format!("a divisor of the {heads} query heads");
         return Err(keys.conflict("attention.head_count_kv", expected));
     }
-    if keys.size("attention.value_length")? != head_dim {
+    let value_length = head_length(keys, "attention.value_length", embedding, heads)?;
+    if value_length != head_dim {
         let expected = format!("the key length, {head_dim}");
         return Err(keys.conflict("attention.value_length", expected));
     }
     Ok((heads, kv_heads, head_dim))
 }
 
+/// The key-value heads that the key projection of the first attention block makes.
+fn kv_heads_of(gguf: &Gguf, attending: &[usize], head_dim: usize) -> Option<usize> {
+    let tensor = gguf.tensor(&format!("blk.{}.attn_k.weight", attending.first()?))?;
+    let rows = usize::try_from(*tensor.dims.get(1)?).ok()?;
+    (rows.is_multiple_of(head_dim)).then_some(rows / head_dim)
+}
+
+/// Elements of a head; where the file does not say, the heads share the model's width.
+fn head_length(
+    keys: &Keys,
+    key: &str,
+    embedding: usize,
+    heads: usize,
+) -> Result<usize, LowerError> {
+    match keys.optional_size(key)? {
+        Some(length) => Ok(length),
+        None if embedding.is_multiple_of(heads) => Ok(embedding / heads),
+        None => Err(keys.missing(key, "the elements of a head")),
+    }
+}
+
 fn rotated(keys: &Keys, head_dim: usize) -> Result<usize, LowerError> {
-    match keys.size("rope.dimension_count")? {
+    match keys
+        .optional_size("rope.dimension_count")?
+        .unwrap_or(head_dim)
+    {
         n if n.is_multiple_of(2) && n <= head_dim => Ok(n),
         _ => Err(keys.conflict(
             "rope.dimension_count",
@@ -269,26 +260,45 @@ fn rotated(keys: &Keys, head_dim: usize) -> Result<usize, LowerError> {
     }
 }
 
-/// `attention.recurrent_layers` where present, else every `full_attention_interval`-th block is
-/// attention.
-fn block_kinds(keys: &Keys, blocks: usize) -> Result<Vec<BlockKind>, LowerError> {
-    let kind = |recurrent| match recurrent {
-        true => BlockKind::DeltaNet,
-        false => BlockKind::Attention,
+/// The sections of a multi-dimensional RoPE give each pair one of a token's positions: of text
+/// three are the same and the fourth, which the pairs get that belong to no section, is 0. So they
+/// change nothing as long as each pair belongs to one of the first three.
+fn check_sections(keys: &Keys, n_rot: usize) -> Result<(), LowerError> {
+    let Some((key, value)) = keys.find("rope.dimension_sections") else {
+        return Ok(());
     };
-    if let Some((key, value)) = keys.find("attention.recurrent_layers") {
-        let flags = value.as_array().and_then(|a| a.to_bools());
-        return match flags {
-            Some(flags) if flags.len() >= blocks => {
-                Ok(flags[..blocks].iter().map(|&f| kind(f)).collect())
-            }
-            _ => Err(bad(key, value, format!("{blocks} or more booleans"))),
-        };
+    let pairs = n_rot / 2;
+    let sections = value.as_array().and_then(|array| array.to_u64s());
+    let covered = match sections.as_deref() {
+        Some(sections @ ([_, _, _] | [_, _, _, _])) => {
+            let sum = sections.iter().fold(0u64, |sum, n| sum.saturating_add(*n));
+            // Pairs take turns: t, h, w, t, h, w …
+            let inside = |pair: u64| pair < sections[(pair % 3) as usize].saturating_mul(3);
+            sum > 0 && (0..pairs as u64).all(|pair| inside(pair % sum))
+        }
+        _ => false,
+    };
+    match covered {
+        true => Ok(()),
+        false => Err(LowerError::NotCarriedOut(Box::new(bad(
+            key,
+            value,
+            format!("three or four numbers that divide all {pairs} pairs among three sections"),
+        )))),
     }
-    let interval = keys.size("full_attention_interval")?;
-    Ok((0..blocks)
-        .map(|i| kind(!(i + 1).is_multiple_of(interval)))
-        .collect())
+}
+
+/// Scores are divided by the root of a head's elements, and by nothing else.
+fn check_attention_scale(keys: &Keys, head_dim: usize) -> Result<(), LowerError> {
+    let usual = 1.0 / (head_dim as f32).sqrt();
+    match keys.optional_float("attention.scale")? {
+        Some(scale) if scale != 0.0 && (scale / usual - 1.0).abs() > 1e-6 => {
+            let expected = format!("0, or {usual} for heads of {head_dim}");
+            let found = keys.conflict("attention.scale", expected);
+            Err(LowerError::NotCarriedOut(Box::new(found)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn deltanet(keys: &Keys) -> Result<DeltaNet, LowerError> {
@@ -312,12 +322,24 @@ fn deltanet(keys: &Keys) -> Result<DeltaNet, LowerError> {
     Ok(sizes)
 }
 
-fn experts(keys: &Keys) -> Result<Experts, LowerError> {
+/// What the file does not say of the widths follows from `ffn_width`, as in llama.cpp.
+fn experts(keys: &Keys, blocks: &[usize], ffn_width: Option<usize>) -> Result<Experts, LowerError> {
+    let in_all = |key: &str| keys.optional_size_in(key, blocks);
+    let missing = |key: &str| keys.missing(key, "a whole number above 0");
+    let used = in_all("expert_used_count")?.ok_or_else(|| missing("expert_used_count"))?;
+    let width = match in_all("expert_feed_forward_length")? {
+        Some(width) => Some(width),
+        None => ffn_width.map(|width| width / used),
+    };
+    let shared_width = match keys.optional_count("expert_shared_feed_forward_length")? {
+        None | Some(0) => ffn_width,
+        found => found,
+    };
     let sizes = Experts {
         count: keys.size("expert_count")?,
-        used: keys.size("expert_used_count")?,
-        width: keys.size("expert_feed_forward_length")?,
-        shared_width: keys.size("expert_shared_feed_forward_length")?,
+        used,
+        width: width.ok_or_else(|| missing("expert_feed_forward_length"))?,
+        shared_width: shared_width.ok_or_else(|| missing("expert_shared_feed_forward_length"))?,
     };
     if sizes.used > sizes.count {
         let expected = format!("at most the {} experts", sizes.count);

@@ -3,23 +3,31 @@
 //! Graphs are lowered at primitive granularity; fusing is the passes' business. Values carry the
 //! names that llama.cpp gives the same tensors, so that dumps line up.
 
+mod account;
 mod attention;
+mod block_kinds;
 mod context;
 mod deltanet;
 mod draft_vocabulary;
 mod error;
 mod ffn;
 mod hparams;
+mod keys;
+mod known_keys;
 mod mtp;
+mod source;
 mod trunk;
 
+pub use account::Note;
+pub use block_kinds::BlockKind;
 pub use draft_vocabulary::DraftVocabulary;
 pub use error::LowerError;
-pub use hparams::{Arch, BlockKind, DeltaNet, Experts, Hparams};
+pub use hparams::{Arch, DeltaNet, Experts, Hparams};
 
-use sharpi_ir::{DType, Module};
+use sharpi_ir::{DType, Module, Symbols};
 
 use crate::gguf::Gguf;
+use source::Source;
 
 /// What the user chooses about the graphs; everything else comes from the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,25 +62,51 @@ impl Default for LowerOptions {
 }
 
 /// Lowers a model of architecture `qwen35` or `qwen35moe`: `@trunk` always, `@mtp` when the file
-/// has a head (`nextn_predict_layers` is 1) and tokens may be drafted.
+/// has a head and tokens may be drafted.
 ///
 /// # Errors
 /// Another architecture, a missing or unusable metadata key, a missing tensor, one of another
-/// shape, or one of a type without a kernel; the error names it and what was expected.
+/// shape, or one of a type without a kernel; the error names it and what was expected. Whatever
+/// the options, a tensor that nothing uses and a key whose value changes the result but is not
+/// carried out.
 pub fn lower(gguf: &Gguf, options: &LowerOptions) -> Result<Module, LowerError> {
+    Ok(lower_and_account(gguf, options)?.0)
+}
+
+/// What is in a file that the computation does not use.
+///
+/// # Errors
+/// As [`lower`].
+pub fn notes(gguf: &Gguf) -> Result<Vec<Note>, LowerError> {
+    Ok(lower_and_account(gguf, &LowerOptions::default())?.1)
+}
+
+fn lower_and_account(
+    gguf: &Gguf,
+    options: &LowerOptions,
+) -> Result<(Module, Vec<Note>), LowerError> {
     for cache in [options.cache_k, options.cache_v] {
         if ![DType::F32, DType::F16, DType::BF16].contains(&cache) {
             return Err(LowerError::CacheType(cache));
         }
     }
-    let hp = Hparams::read(gguf)?;
+    let source = Source::new(gguf);
+    let hp = Hparams::of(&source)?;
     let mut module = Module::new(hp.arch.name());
-    let head = options.draft && hp.mtp_blocks > 0;
-    let graph = trunk::lower(gguf, &hp, options, &mut module.symbols, head)?;
+    let drafts = options.draft && hp.mtp_blocks > 0;
+    let graph = trunk::lower(&source, &hp, options, &mut module.symbols, drafts)?;
     module.graphs.insert("trunk".into(), graph);
-    if head {
-        let graph = mtp::lower(gguf, &hp, options, &mut module.symbols)?;
+    if drafts {
+        let graph = mtp::lower(&source, &hp, options, &mut module.symbols)?;
         module.graphs.insert("mtp".into(), graph);
+    } else if hp.mtp_blocks > 0 {
+        // What the file holds does not depend on what is asked of it.
+        let options = LowerOptions {
+            draft_vocabulary: None,
+            ..options.clone()
+        };
+        mtp::lower(&source, &hp, &options, &mut Symbols::default())?;
     }
-    Ok(module)
+    let notes = account::left_over(&source, &hp)?;
+    Ok((module, notes))
 }

@@ -2,21 +2,20 @@
 
 use sharpi_ir::{Graph, Op, Symbol, Symbols};
 
-use crate::gguf::Gguf;
-
 use super::context::{Context, Naming};
+use super::source::Source;
 use super::{BlockKind, Hparams, LowerError, LowerOptions};
 
 /// `(ids: i32[T], h: f32[T, E], pos: i32[T], rows: i32[R]) -> (h_next: f32[T, E], logits: f32[R, V])`.
 /// Row p pairs token `x_p` with the trunk's hidden state of position `p-1` (zeros for position 0)
 /// and predicts `x_{p+1}`, one of V ids, or of those that are drafted.
 pub(super) fn lower(
-    gguf: &Gguf,
+    source: &Source,
     hp: &Hparams,
     options: &LowerOptions,
     symbols: &mut Symbols,
 ) -> Result<Graph, LowerError> {
-    let mut cx = Context::new(gguf, hp, options, symbols, Naming::Mtp);
+    let mut cx = Context::new(source, hp, options, symbols, Naming::Mtp);
     let ids = cx.input("ids", Symbol::TOKENS, None);
     let h = cx.input("h", Symbol::TOKENS, Some(hp.embedding));
     let pos = cx.input("pos", Symbol::TOKENS, None);
@@ -45,7 +44,7 @@ pub(super) fn lower(
     let own_head = cx.in_block("nextn.shared_head_head.weight");
     let head = cx.first_of(&[&own_head, "output.weight"], "token_embd.weight");
     let chosen = options.draft_vocabulary.as_ref();
-    let ids = chosen.map(|ids| ids.rows(gguf, hp)).transpose()?;
+    let ids = chosen.map(|ids| ids.rows(source.gguf(), hp)).transpose()?;
     let chosen = ("mtp_shared_head_norm", rows);
     cx.builder.output("h_next", h_next);
     cx.finish(h_next, chosen, (head, ids))

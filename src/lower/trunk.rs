@@ -2,21 +2,20 @@
 
 use sharpi_ir::{Graph, Symbol, Symbols};
 
-use crate::gguf::Gguf;
-
 use super::context::{Context, Naming};
+use super::source::Source;
 use super::{Hparams, LowerError, LowerOptions};
 
 /// `(ids: i32[T], pos: i32[T], rows: i32[R]) -> (h: f32[T, E], logits: f32[R, V])`.
 /// `rows` are the tokens of the run whose logits are wanted. Only a head takes `h`.
 pub(super) fn lower(
-    gguf: &Gguf,
+    source: &Source,
     hp: &Hparams,
     options: &LowerOptions,
     symbols: &mut Symbols,
     head: bool,
 ) -> Result<Graph, LowerError> {
-    let mut cx = Context::new(gguf, hp, options, symbols, Naming::Trunk);
+    let mut cx = Context::new(source, hp, options, symbols, Naming::Trunk);
     let ids = cx.input("ids", Symbol::TOKENS, None);
     let pos = cx.input("pos", Symbol::TOKENS, None);
     let rows = cx.input("rows", Symbol::ROWS, None);

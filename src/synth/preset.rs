@@ -71,6 +71,7 @@ impl Preset {
             },
             blocks: (1..=blocks).map(kind).collect(),
             mtp_blocks: 1,
+            mtp_absent: false,
             context_length: 262_144,
             embedding,
             vocabulary: 248_320,

@@ -7,6 +7,7 @@ use sharpi_compile::gguf::write::Writer;
 use sharpi_compile::gguf::{GgmlType, Gguf};
 use tempfile::{TempDir, tempdir};
 
+use crate::rewrite::rewritten;
 use crate::{fails, json, sharpi, stdout};
 
 const MODEL: &str = "fixtures/models/micro-dense-IQ4_XS.gguf";
@@ -179,19 +180,13 @@ fn what_cannot_be_run_can_be_inspected() {
 #[test]
 fn drafting_without_a_head_names_the_key_and_auto_goes_on_without() {
     let gguf = Gguf::open(MODEL).unwrap();
-    let mut writer = Writer::new();
-    for (key, value) in gguf.metadata() {
-        if key != "qwen35.nextn_predict_layers" {
-            writer.metadata(key, value.clone());
-        }
-    }
     let blocks = gguf.get("qwen35.block_count").and_then(|v| v.as_u64());
-    writer.metadata("qwen35.block_count", blocks.unwrap() as u32 - 1);
-    for (name, info) in gguf.tensors() {
-        writer.tensor(name, info.ty, &info.dims, gguf.data(info));
-    }
-    let mut bytes = Vec::new();
-    writer.write(&mut bytes).unwrap();
+    let trunk = blocks.unwrap() as u32 - 1;
+    let head = format!("blk.{trunk}.");
+    let of_the_head = |name: &str| name == "qwen35.nextn_predict_layers" || name.starts_with(&head);
+    let bytes = rewritten(&gguf, of_the_head, |_, writer| {
+        writer.metadata("qwen35.block_count", trunk);
+    });
     let headless = folder(&bytes);
     let words = ["qwen35.nextn_predict_layers", "convert_hf_to_gguf.py"];
     let mut drafting = run(&headless);

@@ -12,6 +12,8 @@ mod memory;
 mod parity;
 mod profile;
 mod reduce;
+#[path = "../support/rewrite.rs"]
+mod rewrite;
 mod run;
 mod signals;
 mod synth;

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs)]
 
 pub mod requantise;
+pub mod rewrite;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
