@@ -9,7 +9,7 @@ use sharpi_passes::Stage;
 use crate::error::Error;
 use crate::exec::{Executable, LoadOptions, Progress};
 use crate::gguf::Gguf;
-use crate::lower::{Hparams, LowerOptions, Note, lower, notes};
+use crate::lower::{Hparams, LowerError, LowerOptions, Note, lower, not_a_model, notes, with_head};
 use crate::tokenizer::{Tokenizer, Vocabulary};
 
 /// The model that is part of the program.
@@ -39,6 +39,17 @@ impl Model {
     /// A file that cannot be read or is malformed.
     pub fn open(path: impl AsRef<Path>) -> Result<Model, Error> {
         Ok(Model::from_gguf(Gguf::open(path)?))
+    }
+
+    /// Opens a GGUF file, with the multi-token-prediction head of another file in the place of its
+    /// own, if it has one.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is malformed, a second file without a head, or one of another
+    /// model.
+    pub fn open_with_head(path: impl AsRef<Path>, head: impl AsRef<Path>) -> Result<Model, Error> {
+        let (model, head) = (Gguf::open(path)?, Gguf::open(head)?);
+        Ok(Model::from_gguf(with_head(model, head)?))
     }
 
     /// The small model that is part of the program.
@@ -83,7 +94,14 @@ impl Model {
     /// # Errors
     /// A vocabulary that is missing, inconsistent, or of an unknown kind.
     pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
-        Ok(Tokenizer::new(Vocabulary::read(&self.gguf)?)?)
+        match Vocabulary::read(&self.gguf) {
+            Ok(vocabulary) => Ok(Tokenizer::new(vocabulary)?),
+            // What kind of file it is tells more than which key it lacks.
+            Err(error) => Err(match not_a_model(&self.gguf) {
+                Some(what) => LowerError::NoModel(what).into(),
+                None => error.into(),
+            }),
+        }
     }
 
     /// The graphs as imported, before any pass.

@@ -3,7 +3,11 @@
 use std::ffi::OsString;
 
 /// Short spelling and long.
-const LONG: [(&str, &str); 2] = [("-ctk", "--cache-type-k"), ("-ctv", "--cache-type-v")];
+const LONG: [(&str, &str); 3] = [
+    ("-ctk", "--cache-type-k"),
+    ("-ctv", "--cache-type-v"),
+    ("-md", "--model-draft"),
+];
 
 /// An option that `bench` alone has: elsewhere `-pg` is the prompt "g".
 const OF_BENCH: (&str, &str) = ("-pg", "--n-prompt-gen");

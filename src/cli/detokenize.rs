@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::failure::Failure;
 use super::ids::{self, Ids};
-use super::model_arg::ModelArg;
+use super::model_arg::{self, ModelArg};
 
 #[derive(clap::Args)]
 pub(super) struct Detokenize {
@@ -17,9 +17,12 @@ pub(super) struct Detokenize {
 
 impl Detokenize {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let tokenizer = self.model.open()?.tokenizer()?;
+        let model = self.model.open()?;
+        let tokenizer = model_arg::tokenizer(&model)?;
         let Ids(ids) = &self.ids;
-        let len = tokenizer.len();
+        // A model may know more ids than its vocabulary has texts; those print nothing.
+        let rows = model.hparams().map_or(0, |hparams| hparams.vocabulary);
+        let len = tokenizer.len().max(rows);
         if let Some(id) = ids.iter().find(|id| **id as usize >= len) {
             return Err(Failure::plain(
                 format!("token id {id} is outside the vocabulary"),

@@ -282,6 +282,17 @@ fn gguf_help(error: &GgufError) -> &'static str {
 
 fn lower_help(error: &LowerError) -> &'static str {
     match error {
+        LowerError::NoModel(_) => "name a model file with -m",
+        LowerError::NotCarriedOut(_)
+        | LowerError::UnusedTensors { .. }
+        | LowerError::HomelessTensors { .. } => {
+            "running it regardless would give another text than its writer meant; \
+             `sharpi-compile inspect FILE` shows what it holds"
+        }
+        LowerError::HeadMismatch { .. } | LowerError::NoHead => {
+            "take a head that was converted from the same model (convert_hf_to_gguf.py --mtp), or \
+             leave --model-draft away"
+        }
         LowerError::Architecture { .. } => {
             "this program runs Qwen3.5 and Qwen3.6 models; llama.cpp may run this one"
         }

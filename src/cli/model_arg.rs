@@ -1,8 +1,10 @@
 //! Which model.
 
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use sharpi_compile::Model;
+use sharpi_compile::tokenizer::Tokenizer;
 
 use super::failure::Failure;
 
@@ -11,18 +13,80 @@ pub(super) struct ModelArg {
     /// Model file, GGUF [default: a small model that is part of the program]
     #[arg(short, long, value_name = "FILE")]
     model: Option<PathBuf>,
+    /// File with the multi-token-prediction head to draft with, in the place of the model's own;
+    /// also -md
+    #[arg(long, value_name = "FILE", requires = "model")]
+    model_draft: Option<PathBuf>,
+    #[command(flatten)]
+    strict: StrictArg,
+}
+
+/// Whether what is not known is refused.
+#[derive(clap::Args, Clone, Copy)]
+pub(super) struct StrictArg {
+    /// Refuse a file with metadata keys of its architecture that are not known here, in place of a
+    /// warning
+    #[arg(long)]
+    strict: bool,
 }
 
 impl ModelArg {
     pub(super) fn open(&self) -> Result<Model, Failure> {
-        open(self.model.as_ref())
+        let model = match (&self.model, &self.model_draft) {
+            (Some(model), Some(head)) => Model::open_with_head(model, head)?,
+            (model, _) => open_unchecked(model.as_deref())?,
+        };
+        self.strict.check(&model)?;
+        Ok(model)
+    }
+
+    /// Whether a file is named to take the head from.
+    pub(super) fn names_a_head(&self) -> bool {
+        self.model_draft.is_some()
     }
 }
 
-/// The model of a file, or the one that is part of the program.
-pub(super) fn open(file: Option<&PathBuf>) -> Result<Model, Failure> {
+impl StrictArg {
+    /// The model of a file, or the one that is part of the program.
+    pub(super) fn open(self, file: Option<&Path>) -> Result<Model, Failure> {
+        let model = open_unchecked(file)?;
+        self.check(&model)?;
+        Ok(model)
+    }
+
+    /// Tells on stderr what a file holds that may have been meant to change the result, or refuses
+    /// the file for it.
+    fn check(self, model: &Model) -> Result<(), Failure> {
+        // A model that cannot be run is refused by whoever wants to run it.
+        let notes = model.notes().unwrap_or_default();
+        for note in notes.iter().filter(|note| note.is_warning()) {
+            if self.strict {
+                return Err(Failure::unsupported(
+                    note,
+                    "leave --strict away to run it all the same",
+                ));
+            }
+            warn(note);
+        }
+        Ok(())
+    }
+}
+
+fn open_unchecked(file: Option<&Path>) -> Result<Model, Failure> {
     Ok(match file {
         Some(path) => Model::open(path)?,
         None => Model::embedded()?,
     })
+}
+
+/// The model's tokeniser; what is odd about the vocabulary is told on stderr.
+pub(super) fn tokenizer(model: &Model) -> Result<Tokenizer, Failure> {
+    let tokenizer = model.tokenizer()?;
+    tokenizer.warnings().iter().for_each(warn);
+    Ok(tokenizer)
+}
+
+fn warn(what: impl std::fmt::Display) {
+    // What is wanted does not fail for want of a place for warnings.
+    let _ = writeln!(io::stderr(), "warning: {what}");
 }

@@ -14,7 +14,7 @@ use super::context_arg::ContextArg;
 use super::exec_args::ExecArgs;
 use super::failure::Failure;
 use super::lower_args::LowerArgs;
-use super::model_arg::ModelArg;
+use super::model_arg::{self, ModelArg};
 use super::pass_args::PassArgs;
 use super::progress::Progress;
 use super::prompt::{Prompt, PromptArgs};
@@ -81,6 +81,13 @@ impl Run {
         let hparams = model.hparams()?;
         check_prompt(&prompt.ids, context, hparams.vocabulary)?;
         let draft = self.spec.options(&hparams)?;
+        if draft.is_none() && self.model.names_a_head() {
+            // As all that is told beside the text, not worth failing for want of a stderr.
+            let _ = writeln!(
+                io::stderr(),
+                "--model-draft has no effect without --spec-type"
+            );
+        }
         let session = timed(&mut timings.compile_seconds, || {
             self.session(&model, context, draft)
         })?;
@@ -125,7 +132,7 @@ impl Run {
         let model = self.model.open()?;
         // Of a model of another kind the vocabulary is another too; the kind is what to tell.
         model.hparams()?;
-        let tokenizer = model.tokenizer()?;
+        let tokenizer = model_arg::tokenizer(&model)?;
         Ok((model, tokenizer))
     }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::failure::Failure;
-use super::model_arg::ModelArg;
+use super::model_arg::{self, ModelArg};
 use super::write_json_line;
 
 #[derive(clap::Args)]
@@ -20,7 +20,7 @@ pub(super) struct Tokenize {
 
 impl Tokenize {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let tokenizer = self.model.open()?.tokenizer()?;
+        let tokenizer = model_arg::tokenizer(&self.model.open()?)?;
         let ids = tokenizer.encode(&self.text, true);
         if self.json {
             return write_json_line(out, &ids);

@@ -64,6 +64,14 @@ impl<'a> Cursor<'a> {
         Ok(bytes.chunks_exact(T::BYTES).map(T::decode).collect())
     }
 
+    /// A length and that many bytes of text. Those that are no UTF-8 are replaced: whoever needs
+    /// the very bytes calls [`Cursor::string`].
+    pub(super) fn text(&mut self, what: &'static str) -> Result<String, Malformed> {
+        let length = self.scalar(what)?;
+        let bytes = self.take(what, length)?;
+        Ok(String::from_utf8_lossy(bytes).into_owned())
+    }
+
     /// A length and that many bytes of UTF-8.
     pub(super) fn string(&mut self, what: &'static str) -> Result<&'a str, Malformed> {
         let length = self.scalar(what)?;

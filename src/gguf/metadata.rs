@@ -13,6 +13,9 @@ use super::value_type::ValueType;
 /// How deep arrays of arrays may go; reading them recurses.
 const MAX_DEPTH: usize = 8;
 
+/// The key whose texts are computed with, so that none may be another than it was written.
+const TOKENS_KEY: &str = "tokenizer.ggml.tokens";
+
 /// The least bytes a pair takes: an empty key's length, a type and a byte.
 pub(super) const LEAST_BYTES: u64 = 8 + 4 + 1;
 
@@ -41,7 +44,8 @@ pub(super) fn read(
 fn read_pair(cursor: &mut Cursor, key: &str) -> Result<Value, Malformed> {
     let ty = read_type(cursor)?;
     let at = cursor.position();
-    let value = read_value(cursor, ty)?;
+    let exact = key == TOKENS_KEY;
+    let value = read_value(cursor, ty, exact)?;
     if key == ALIGNMENT_KEY {
         check_alignment(&value).map_err(|fault| Malformed::new(at, fault))?;
     }
@@ -54,7 +58,8 @@ fn read_type(cursor: &mut Cursor) -> Result<ValueType, Malformed> {
     ValueType::from_id(id).ok_or_else(|| Malformed::new(at, Fault::ValueType { id }))
 }
 
-fn read_value(cursor: &mut Cursor, ty: ValueType) -> Result<Value, Malformed> {
+/// With `exact`, strings that are no UTF-8 are refused.
+fn read_value(cursor: &mut Cursor, ty: ValueType, exact: bool) -> Result<Value, Malformed> {
     Ok(match ty {
         ValueType::U8 => Value::U8(cursor.scalar("u8")?),
         ValueType::I8 => Value::I8(cursor.scalar("i8")?),
@@ -64,15 +69,15 @@ fn read_value(cursor: &mut Cursor, ty: ValueType) -> Result<Value, Malformed> {
         ValueType::I32 => Value::I32(cursor.scalar("i32")?),
         ValueType::F32 => Value::F32(cursor.scalar("f32")?),
         ValueType::Bool => Value::Bool(read_bool(cursor)?),
-        ValueType::Str => Value::Str(cursor.string("string")?.to_owned()),
-        ValueType::Array => Value::Array(read_array(cursor, 1)?),
+        ValueType::Str => Value::Str(read_text(cursor, exact)?),
+        ValueType::Array => Value::Array(read_array(cursor, 1, exact)?),
         ValueType::U64 => Value::U64(cursor.scalar("u64")?),
         ValueType::I64 => Value::I64(cursor.scalar("i64")?),
         ValueType::F64 => Value::F64(cursor.scalar("f64")?),
     })
 }
 
-fn read_array(cursor: &mut Cursor, depth: usize) -> Result<Array, Malformed> {
+fn read_array(cursor: &mut Cursor, depth: usize, exact: bool) -> Result<Array, Malformed> {
     if depth > MAX_DEPTH {
         let fault = Fault::Depth { limit: MAX_DEPTH };
         return Err(Malformed::new(cursor.position(), fault));
@@ -88,10 +93,10 @@ fn read_array(cursor: &mut Cursor, depth: usize) -> Result<Array, Malformed> {
         ValueType::I32 => Array::I32(cursor.scalars(count)?),
         ValueType::F32 => Array::F32(cursor.scalars(count)?),
         ValueType::Bool => Array::Bool(read_each(count, || read_bool(cursor))?),
-        ValueType::Str => Array::Str(read_each(count, || {
-            Ok(cursor.string("string")?.to_owned())
-        })?),
-        ValueType::Array => Array::Nested(read_each(count, || read_array(cursor, depth + 1))?),
+        ValueType::Str => Array::Str(read_each(count, || read_text(cursor, exact))?),
+        ValueType::Array => {
+            Array::Nested(read_each(count, || read_array(cursor, depth + 1, exact))?)
+        }
         ValueType::U64 => Array::U64(cursor.scalars(count)?),
         ValueType::I64 => Array::I64(cursor.scalars(count)?),
         ValueType::F64 => Array::F64(cursor.scalars(count)?),
@@ -107,6 +112,14 @@ fn read_each<T>(
         elements.push(read()?);
     }
     Ok(elements)
+}
+
+/// A path in some old encoding is no reason to refuse a model, as long as nothing is made of it.
+fn read_text(cursor: &mut Cursor, exact: bool) -> Result<String, Malformed> {
+    match exact {
+        true => Ok(cursor.string("string")?.to_owned()),
+        false => cursor.text("string"),
+    }
 }
 
 fn read_bool(cursor: &mut Cursor) -> Result<bool, Malformed> {

@@ -151,6 +151,33 @@ impl Gguf {
         self.tensors.get(name)
     }
 
+    /// Takes in another file: of its tensors those that are named, each under the name beside it.
+    /// Its metadata is left behind.
+    pub(crate) fn adopt(&mut self, other: Gguf, tensors: &[(String, String)]) {
+        let first = self.parts.len();
+        for (name, new_name) in tensors {
+            if let Some(info) = other.tensors.get(name) {
+                let info = TensorInfo {
+                    name: new_name.clone(),
+                    part: first + info.part,
+                    ..info.clone()
+                };
+                self.tensors.insert(new_name.clone(), info);
+            }
+        }
+        self.parts.extend(other.parts);
+    }
+
+    /// Forgets tensors; their bytes stay in the file.
+    pub(crate) fn remove_tensors(&mut self, is_one: impl Fn(&str) -> bool) {
+        self.tensors.retain(|name, _| !is_one(name));
+    }
+
+    /// Gives a key another value.
+    pub(crate) fn set(&mut self, key: String, value: Value) {
+        self.metadata.insert(key, value);
+    }
+
     /// The bytes of a tensor of this model: exactly `t.bytes` of them.
     ///
     /// # Panics

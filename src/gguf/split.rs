@@ -1,7 +1,7 @@
 //! Models split over several files.
 //!
 //! Part `k` of `N` is called `X-0000k-of-0000N.gguf`, counted from 1, and says
-//! so in its metadata, counted from 0. The first part has the metadata of the
+//! so in its metadata, counted from 0; only `split.count` there makes a file a part. The first part has the metadata of the
 //! whole model.
 
 use std::path::{Path, PathBuf};
@@ -34,11 +34,11 @@ impl Set {
         metadata: &IndexMap<String, Value>,
     ) -> Result<Option<Set>, GgufError> {
         let keys = Keys { path, metadata };
-        let name = PartName::parse(path);
-        let named_count = name.as_ref().map_or(1, |name| name.count);
-        if named_count <= 1 && declared_count(metadata) <= 1 {
+        // A name alone says nothing: whole files are given such names too.
+        if declared_count(metadata) <= 1 {
             return Ok(None);
         }
+        let name = PartName::parse(path);
         let (no, count) = (keys.integer(NO)?, keys.integer(COUNT)?);
         let part = no.saturating_add(1);
         let Some(name) = name else {

@@ -6,6 +6,9 @@ use sharpi_ir::{BuildError, DType, Redeclared};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LowerError {
+    /// A file of another kind.
+    #[error("the file is no model, it is {0}")]
+    NoModel(String),
     /// `general.architecture` is another one.
     #[error("architecture `{found}` is not supported, expected `qwen35` or `qwen35moe`")]
     Architecture {
@@ -90,6 +93,19 @@ pub enum LowerError {
         /// The key that declares a head.
         head: String,
     },
+    /// A head in a file of its own is for another model.
+    #[error("the head does not fit the model: {what} is {head} there, and {model} in the model")]
+    HeadMismatch {
+        /// What differs.
+        what: &'static str,
+        /// What the head has.
+        head: String,
+        /// What the model has.
+        model: String,
+    },
+    /// A file that is to give a head has none.
+    #[error("the file that is to give a head has no multi-token-prediction head")]
+    NoHead,
     /// The cache cannot be of that type.
     #[error("the cache cannot hold {0}, expected f16, bf16 or f32")]
     CacheType(DType),
@@ -114,7 +130,8 @@ impl LowerError {
     pub fn is_unsupported(&self) -> bool {
         matches!(
             self,
-            LowerError::Architecture { .. }
+            LowerError::NoModel(_)
+                | LowerError::Architecture { .. }
                 | LowerError::TensorType { .. }
                 | LowerError::NotCarriedOut(_)
                 | LowerError::UnusedTensors { .. }

@@ -4,6 +4,7 @@ use crate::gguf::Gguf;
 
 use super::LowerError;
 use super::block_kinds::{BlockKind, block_kinds};
+use super::file_kind::not_a_model;
 use super::keys::{Keys, bad};
 use super::source::Source;
 
@@ -107,8 +108,16 @@ impl Hparams {
         Hparams::of(&Source::new(gguf))
     }
 
-    /// Reads and cross-checks the metadata, marking what is used.
+    /// Reads and cross-checks the metadata of a model, marking what is used.
     pub(super) fn of(source: &Source) -> Result<Hparams, LowerError> {
+        match not_a_model(source.gguf()) {
+            Some(what) => Err(LowerError::NoModel(what)),
+            None => Hparams::of_any(source),
+        }
+    }
+
+    /// Reads the metadata of a file that need not be a whole model.
+    pub(super) fn of_any(source: &Source) -> Result<Hparams, LowerError> {
         let arch = architecture(source)?;
         let keys = &Keys::new(source, arch.name());
         let block_count = keys.size("block_count")?;
@@ -118,19 +127,23 @@ impl Hparams {
         let mtp_blocks = if mtp_absent { 0 } else { declared };
         let attending = attention_blocks(&blocks, mtp_blocks);
         let embedding = keys.size("embedding_length")?;
-        let (heads, kv_heads, head_dim) = attention_heads(keys, embedding, &attending)?;
+        let (heads, kv_heads, head_dim) =
+            attention_heads(keys, embedding, &attending, blocks.len())?;
         let n_rot = rotated(keys, head_dim)?;
         check_sections(keys, n_rot)?;
         check_attention_scale(keys, head_dim)?;
         let all: Vec<usize> = (0..blocks.len() + mtp_blocks).collect();
-        let ffn_width = keys.optional_size_in("feed_forward_length", &all);
+        let ffn_width = keys.optional_size_in("feed_forward_length", &all, blocks.len());
         let (ffn_width, experts) = match arch {
             Arch::Qwen35 => {
                 let missing = || keys.missing("feed_forward_length", "a whole number above 0");
                 (Some(ffn_width?.ok_or_else(missing)?), None)
             }
             // Only a default for what is missing: 0 is as good as none.
-            Arch::Qwen35Moe => (None, Some(experts(keys, &all, ffn_width.ok().flatten())?)),
+            Arch::Qwen35Moe => (
+                None,
+                Some(experts(keys, &all, blocks.len(), ffn_width.ok().flatten())?),
+            ),
         };
         Ok(Hparams {
             arch,
@@ -205,12 +218,13 @@ fn attention_heads(
     keys: &Keys,
     embedding: usize,
     attending: &[usize],
+    trunk: usize,
 ) -> Result<(usize, usize, usize), LowerError> {
-    let heads = keys.optional_size_in("attention.head_count", attending)?;
+    let heads = keys.optional_size_in("attention.head_count", attending, trunk)?;
     let heads =
         heads.ok_or_else(|| keys.missing("attention.head_count", "a whole number above 0"))?;
     let head_dim = head_length(keys, "attention.key_length", embedding, heads)?;
-    let kv_heads = match keys.optional_size_in("attention.head_count_kv", attending)? {
+    let kv_heads = match keys.optional_size_in("attention.head_count_kv", attending, trunk)? {
         Some(kv_heads) => kv_heads,
         None => kv_heads_of(keys.source().gguf(), attending, head_dim).unwrap_or(heads),
     };
@@ -228,7 +242,8 @@ fn attention_heads(
 
 /// The key-value heads that the key projection of the first attention block makes.
 fn kv_heads_of(gguf: &Gguf, attending: &[usize], head_dim: usize) -> Option<usize> {
-    let tensor = gguf.tensor(&format!("blk.{}.attn_k.weight", attending.first()?))?;
+    let tensor = |block| gguf.tensor(&format!("blk.{block}.attn_k.weight"));
+    let tensor = attending.iter().find_map(tensor)?;
     let rows = usize::try_from(*tensor.dims.get(1)?).ok()?;
     (rows.is_multiple_of(head_dim)).then_some(rows / head_dim)
 }
@@ -323,8 +338,13 @@ fn deltanet(keys: &Keys) -> Result<DeltaNet, LowerError> {
 }
 
 /// What the file does not say of the widths follows from `ffn_width`, as in llama.cpp.
-fn experts(keys: &Keys, blocks: &[usize], ffn_width: Option<usize>) -> Result<Experts, LowerError> {
-    let in_all = |key: &str| keys.optional_size_in(key, blocks);
+fn experts(
+    keys: &Keys,
+    blocks: &[usize],
+    trunk: usize,
+    ffn_width: Option<usize>,
+) -> Result<Experts, LowerError> {
+    let in_all = |key: &str| keys.optional_size_in(key, blocks, trunk);
     let missing = |key: &str| keys.missing(key, "a whole number above 0");
     let used = in_all("expert_used_count")?.ok_or_else(|| missing("expert_used_count"))?;
     let width = match in_all("expert_feed_forward_length")? {

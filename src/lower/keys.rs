@@ -57,23 +57,24 @@ impl<'s, 'g> Keys<'s, 'g> {
     }
 
     /// A whole number above zero that is the same for all of some blocks, if the file says one:
-    /// a scalar, or an array by block. What it says of other blocks does not matter.
+    /// a scalar, or an array by block, `least` of them at least. What it says of other blocks
+    /// does not matter.
     pub(super) fn optional_size_in(
         &self,
         key: &str,
         blocks: &[usize],
+        least: usize,
     ) -> Result<Option<usize>, LowerError> {
         let Some((name, value)) = self.find(key) else {
             return Ok(None);
         };
         if let Some(array) = value.as_array()
-            && let Some(last) = blocks.iter().max()
-            && array.len() <= *last
+            && array.len() < least
         {
             return Err(bad(
                 name,
                 value,
-                format!("a number, or one for each of the {} blocks", last + 1),
+                format!("a number, or one for each of the {least} blocks"),
             ));
         }
         match count_of(name.clone(), value, |block| blocks.contains(&block))? {

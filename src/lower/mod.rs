@@ -11,10 +11,12 @@ mod deltanet;
 mod draft_vocabulary;
 mod error;
 mod ffn;
+mod file_kind;
 mod hparams;
 mod keys;
 mod known_keys;
 mod mtp;
+mod separate_head;
 mod source;
 mod trunk;
 
@@ -22,7 +24,9 @@ pub use account::Note;
 pub use block_kinds::BlockKind;
 pub use draft_vocabulary::DraftVocabulary;
 pub use error::LowerError;
+pub(crate) use file_kind::not_a_model;
 pub use hparams::{Arch, DeltaNet, Experts, Hparams};
+pub(crate) use separate_head::with_head;
 
 use sharpi_ir::{DType, Module, Symbols};
 

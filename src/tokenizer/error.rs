@@ -88,26 +88,6 @@ pub enum TokenizerError {
         /// The merge in the file.
         merge: String,
     },
-    /// A merge of, or into, something that is no token.
-    #[error("merge {rank} `{merge}` needs the token `{part}`, which the vocabulary does not have")]
-    UnknownMergePart {
-        /// Place in the list of merges, from 0.
-        rank: usize,
-        /// The merge in the file.
-        merge: String,
-        /// The part, left, right or joined, that is missing.
-        part: String,
-    },
-    /// A key that points past the end of the vocabulary.
-    #[error("`{key}` is {id}; the vocabulary has ids below {len}")]
-    IdOutOfRange {
-        /// The GGUF key.
-        key: &'static str,
-        /// The id it holds.
-        id: u32,
-        /// Number of tokens.
-        len: usize,
-    },
     /// BOS is wanted in front of every prompt but not named.
     #[error(
         "`tokenizer.ggml.add_bos_token` is true; it needs a `tokenizer.ggml.bos_token_id` as well"

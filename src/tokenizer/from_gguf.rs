@@ -14,31 +14,31 @@ impl Vocabulary {
         let file = File(gguf);
         Ok(Vocabulary {
             model: file.need("tokenizer.ggml.model", "`gpt2`", text)?,
-            pre: file.need("tokenizer.ggml.pre", "`qwen2` or `qwen35`", text)?,
+            pre: file
+                .find("tokenizer.ggml.pre", "`qwen2` or `qwen35`", text)?
+                .unwrap_or_default(),
             tokens: file.need("tokenizer.ggml.tokens", TEXTS, texts)?,
             token_types: file
-                .find("tokenizer.ggml.token_type", "a list of numbers", numbers)?
+                .find(
+                    "tokenizer.ggml.token_type",
+                    "a number for each token",
+                    numbers,
+                )?
                 .unwrap_or_default(),
-            merges: file
-                .find("tokenizer.ggml.merges", TEXTS, texts)?
-                .unwrap_or_default(),
+            merges: file.need("tokenizer.ggml.merges", TEXTS, texts)?,
             bos: file.id("tokenizer.ggml.bos_token_id")?,
             eos: file.id("tokenizer.ggml.eos_token_id")?,
             eot: file.id("tokenizer.ggml.eot_token_id")?,
             eom: file.id("tokenizer.ggml.eom_token_id")?,
             pad: file.id("tokenizer.ggml.padding_token_id")?,
             add_bos: file
-                .find(
-                    "tokenizer.ggml.add_bos_token",
-                    "true or false",
-                    Value::as_bool,
-                )?
+                .find("tokenizer.ggml.add_bos_token", "true or false", flag)?
                 .unwrap_or(false),
         })
     }
 }
 
-const TEXTS: &str = "a list of texts";
+const TEXTS: &str = "a list of one or more texts";
 
 struct File<'g>(&'g Gguf);
 
@@ -76,16 +76,25 @@ impl File<'_> {
     }
 }
 
+/// A boolean, or 0 or 1.
+fn flag(value: &Value) -> Option<bool> {
+    match value.as_u64() {
+        Some(n @ 0..=1) => Some(n == 1),
+        _ => value.as_bool(),
+    }
+}
+
 fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {
-    Some(value.as_array()?.as_strs()?.to_vec())
+    let texts = value.as_array()?.as_strs()?;
+    (!texts.is_empty()).then(|| texts.to_vec())
 }
 
 fn numbers(value: &Value) -> Option<Vec<i32>> {
     let each = |array: &Array, i| i32::try_from(array.get(i)?.as_i64()?).ok();
-    let array = value.as_array()?;
+    let array = value.as_array().filter(|array| !array.is_empty())?;
     (0..array.len()).map(|i| each(array, i)).collect()
 }

@@ -13,7 +13,7 @@ use std::collections::BinaryHeap;
 
 use rustc_hash::FxHashMap;
 
-use super::{Index, TokenizerError, alphabet};
+use super::{Index, TokenizerError, TokenizerWarning, alphabet};
 
 /// Two tokens and the one they become.
 struct Merge {
@@ -25,6 +25,11 @@ struct Merge {
 /// The merges in order of rank, and the tokens of single bytes.
 pub(super) struct Merges {
     bytes: [u32; 256],
+    /// Ids from here on are no tokens, but texts that merges name all the same. A merge may go by
+    /// way of one; what is one in the end comes apart into its bytes again.
+    tokens: u32,
+    /// Ranks of the merges with such a text.
+    without_token: Vec<usize>,
     merges: Vec<Merge>,
     ranks: FxHashMap<(u32, u32), u32>,
 }
@@ -66,11 +71,17 @@ impl Merges {
                 .get(&*text.encode_utf8(&mut [0; 4]))
                 .ok_or(TokenizerError::MissingByte { byte, text })?;
         }
-        let merges: Vec<Merge> = merges
-            .iter()
-            .enumerate()
-            .map(|(rank, merge)| parse(rank, merge, index))
-            .collect::<Result<_, _>>()?;
+        let mut names = Names::new(index);
+        let mut without_token = Vec::new();
+        let mut parsed = Vec::with_capacity(merges.len());
+        for (rank, merge) in merges.iter().enumerate() {
+            let merge = parse(rank, merge, &mut names)?;
+            if merge.left.max(merge.right).max(merge.joined) >= names.tokens {
+                without_token.push(rank);
+            }
+            parsed.push(merge);
+        }
+        let (tokens, merges) = (names.tokens, parsed);
         let mut ranks = FxHashMap::with_capacity_and_hasher(merges.len(), Default::default());
         for (rank, merge) in (0u32..).zip(&merges) {
             // Of two equal merges only the more urgent can ever be made.
@@ -78,6 +89,8 @@ impl Merges {
         }
         Ok(Merges {
             bytes,
+            tokens,
+            without_token,
             merges,
             ranks,
         })
@@ -98,8 +111,25 @@ impl Merges {
         while let Some(Reverse(candidate)) = word.candidates.pop() {
             self.apply(candidate, word);
         }
-        let tokens = word.symbols.iter().map(|symbol| symbol.token);
-        ids.extend(tokens.filter(|&token| token != GONE));
+        for (place, symbol) in word.symbols.iter().enumerate() {
+            match symbol.token {
+                GONE => {}
+                token if token < self.tokens => ids.push(token),
+                _ => {
+                    let bytes = &text[place..symbol.behind];
+                    ids.extend(bytes.iter().map(|&byte| self.bytes[usize::from(byte)]));
+                }
+            }
+        }
+    }
+
+    /// What there is to say of merges that name what is no token; `texts` are those given to `new`.
+    pub(super) fn warning(&self, texts: &[String]) -> Option<TokenizerWarning> {
+        let first = texts.get(*self.without_token.first()?)?;
+        Some(TokenizerWarning::MergesWithoutToken {
+            count: self.without_token.len(),
+            first: first.clone(),
+        })
     }
 
     /// Notes the merge of the symbol at `place` with the one behind it, if there
@@ -137,8 +167,33 @@ impl Merges {
     }
 }
 
+/// Ids by text, of tokens and of what else merges name.
+struct Names<'v> {
+    index: &'v Index<'v>,
+    tokens: u32,
+    others: FxHashMap<String, u32>,
+}
+
+impl<'v> Names<'v> {
+    fn new(index: &'v Index<'v>) -> Names<'v> {
+        Names {
+            index,
+            tokens: index.len() as u32,
+            others: FxHashMap::default(),
+        }
+    }
+
+    fn id(&mut self, text: &str) -> u32 {
+        if let Some(id) = self.index.get(text) {
+            return *id;
+        }
+        let next = self.tokens + self.others.len() as u32;
+        *self.others.entry(text.to_owned()).or_insert(next)
+    }
+}
+
 /// Reads `left right`. No other space can occur: the byte alphabet has none.
-fn parse(rank: usize, merge: &str, index: &Index<'_>) -> Result<Merge, TokenizerError> {
+fn parse(rank: usize, merge: &str, names: &mut Names<'_>) -> Result<Merge, TokenizerError> {
     let (left, right) = merge
         .split_once(' ')
         .filter(|(left, right)| !left.is_empty() && !right.is_empty())
@@ -146,19 +201,9 @@ fn parse(rank: usize, merge: &str, index: &Index<'_>) -> Result<Merge, Tokenizer
             rank,
             merge: merge.to_owned(),
         })?;
-    let id = |part: &str| {
-        index
-            .get(part)
-            .copied()
-            .ok_or_else(|| TokenizerError::UnknownMergePart {
-                rank,
-                merge: merge.to_owned(),
-                part: part.to_owned(),
-            })
-    };
     Ok(Merge {
-        left: id(left)?,
-        right: id(right)?,
-        joined: id(&[left, right].concat())?,
+        left: names.id(left),
+        right: names.id(right),
+        joined: names.id(&[left, right].concat()),
     })
 }

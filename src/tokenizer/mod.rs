@@ -22,6 +22,7 @@ mod pieces;
 mod special;
 mod stream;
 mod vocabulary;
+mod warning;
 mod words;
 
 use rustc_hash::FxHashMap;
@@ -29,6 +30,7 @@ use rustc_hash::FxHashMap;
 pub use error::TokenizerError;
 pub use stream::TextStream;
 pub use vocabulary::Vocabulary;
+pub use warning::TokenizerWarning;
 
 use merges::{Merges, Word};
 use pieces::Pieces;
@@ -38,6 +40,9 @@ use words::WordRule;
 
 /// The only `tokenizer.ggml.model` there is code for: byte-level BPE.
 const MODEL: &str = "gpt2";
+
+/// The word rule of a file that names none, for the models that run here have this one.
+const ASSUMED_RULE: &str = "qwen35";
 
 /// A vocabulary made ready to encode and decode.
 ///
@@ -55,6 +60,7 @@ pub struct Tokenizer {
     pad: Option<u32>,
     add_bos: bool,
     end_of_text: Vec<u32>,
+    warnings: Vec<TokenizerWarning>,
 }
 
 impl Tokenizer {
@@ -65,12 +71,19 @@ impl Tokenizer {
     /// Any contradiction inside the vocabulary, and any feature there is no code
     /// for, is a [`TokenizerError`]; a tokenizer once built never fails.
     pub fn new(vocabulary: Vocabulary) -> Result<Tokenizer, TokenizerError> {
-        let v = vocabulary;
+        let mut v = vocabulary;
         if v.model != MODEL {
             return Err(TokenizerError::UnknownModel { model: v.model });
         }
+        let mut warnings = Vec::new();
+        if v.pre.is_empty() {
+            let assumed = ASSUMED_RULE;
+            v.pre = assumed.into();
+            warnings.push(TokenizerWarning::NoPreTokenizer { assumed });
+        }
         let rule = WordRule::named(&v.pre)?;
-        v.check_ids()?;
+        warnings.extend(v.unset_ids());
+        v.check_bos()?;
         let ids = index(&v.tokens)?;
         let end_of_text = end_of_text::ids(&v, &ids);
         let mut kinds = v.kinds()?;
@@ -79,6 +92,7 @@ impl Tokenizer {
         }
         let pieces = Pieces::new(&v.tokens, &kinds)?;
         let merges = Merges::new(&v.merges, &ids)?;
+        warnings.extend(merges.warning(&v.merges));
         let special = SpecialTokens::new(&v.tokens, &kinds);
         Ok(Tokenizer {
             kinds,
@@ -92,6 +106,7 @@ impl Tokenizer {
             pad: v.pad,
             add_bos: v.add_bos,
             end_of_text,
+            warnings,
             texts: v.tokens,
         })
     }
@@ -193,6 +208,11 @@ impl Tokenizer {
     /// front of a prompt.
     pub fn adds_bos(&self) -> bool {
         self.add_bos
+    }
+
+    /// What in the vocabulary was ignored or assumed.
+    pub fn warnings(&self) -> &[TokenizerWarning] {
+        &self.warnings
     }
 
     /// What `id` contributes to decoded text.

@@ -1,6 +1,6 @@
 //! The vocabulary as a file describes it.
 
-use super::TokenizerError;
+use super::{TokenizerError, TokenizerWarning};
 
 /// What a GGUF file says of its vocabulary, free of the file format.
 ///
@@ -9,7 +9,7 @@ use super::TokenizerError;
 pub struct Vocabulary {
     /// `tokenizer.ggml.model`: the algorithm; `gpt2` is byte-level BPE.
     pub model: String,
-    /// `tokenizer.ggml.pre`: the rule that cuts text into words.
+    /// `tokenizer.ggml.pre`: the rule that cuts text into words. Empty if the file names none.
     pub pre: String,
     /// `tokenizer.ggml.tokens`: token texts by id, spelt in the byte alphabet.
     pub tokens: Vec<String>,
@@ -63,20 +63,25 @@ impl Kind {
 }
 
 impl Vocabulary {
-    /// Checks the ids that single keys hold.
-    pub(super) fn check_ids(&self) -> Result<(), TokenizerError> {
+    /// Unsets the ids of single keys that are beyond the vocabulary.
+    pub(super) fn unset_ids(&mut self) -> Vec<TokenizerWarning> {
         let len = self.tokens.len();
-        for (key, id) in [
-            ("tokenizer.ggml.bos_token_id", self.bos),
-            ("tokenizer.ggml.eos_token_id", self.eos),
-            ("tokenizer.ggml.eot_token_id", self.eot),
-            ("tokenizer.ggml.eom_token_id", self.eom),
-            ("tokenizer.ggml.padding_token_id", self.pad),
-        ] {
-            if let Some(id) = id.filter(|&id| id as usize >= len) {
-                return Err(TokenizerError::IdOutOfRange { key, id, len });
-            }
-        }
+        let keys = [
+            ("tokenizer.ggml.bos_token_id", &mut self.bos),
+            ("tokenizer.ggml.eos_token_id", &mut self.eos),
+            ("tokenizer.ggml.eot_token_id", &mut self.eot),
+            ("tokenizer.ggml.eom_token_id", &mut self.eom),
+            ("tokenizer.ggml.padding_token_id", &mut self.pad),
+        ];
+        let beyond = keys.into_iter().filter_map(|(key, found)| {
+            let id = found.take_if(|id| *id as usize >= len)?;
+            Some(TokenizerWarning::IdOutOfRange { key, id, len })
+        });
+        beyond.collect()
+    }
+
+    /// Checks that what prompts are to begin with is there.
+    pub(super) fn check_bos(&self) -> Result<(), TokenizerError> {
         if self.add_bos && self.bos.is_none() {
             return Err(TokenizerError::MissingBos);
         }

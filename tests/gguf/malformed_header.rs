@@ -103,20 +103,41 @@ fn a_bool_is_zero_or_one() {
 }
 
 #[test]
-fn text_must_be_utf8_and_the_bad_byte_is_pointed_at() {
+fn keys_and_tokens_must_be_utf8_and_the_bad_byte_is_pointed_at() {
     Raw::new(0, 1)
         .text(b"ab\xff")
         .u32(0)
         .bytes(&[0])
         .fails("offset 0x22: expected UTF-8 in the key, found byte 0xff");
     Raw::new(0, 1)
-        .text("tokens")
+        .text("tokenizer.ggml.tokens")
         .u32(9)
         .u32(8)
         .u64(2)
         .text("fine")
         .text(b"x\xc3")
-        .fails("offset 0x4b: key \"tokens\": expected UTF-8 in the string, found byte 0xc3");
+        .fails(
+            "offset 0x5a: key \"tokenizer.ggml.tokens\": expected UTF-8 in the string, found byte 0xc3",
+        );
+}
+
+#[test]
+fn other_text_that_is_no_utf8_is_read_with_replacement_characters() {
+    let raw = Raw::new(0, 2)
+        .text("quantize.imatrix.file")
+        .u32(8)
+        .text(b"D:\\\xc4\xa3\xd0\xcd\\imatrix.dat")
+        .text("notes")
+        .u32(9)
+        .u32(8)
+        .u64(2)
+        .text("fine")
+        .text(b"\xff");
+    let gguf = Gguf::from_bytes(raw.0).unwrap();
+    let path = gguf.get("quantize.imatrix.file").unwrap();
+    assert_eq!(path.as_str(), Some("D:\\ģ\u{fffd}\u{fffd}\\imatrix.dat"));
+    let notes = gguf.get("notes").unwrap().as_array().unwrap();
+    assert_eq!(notes.as_strs().unwrap(), ["fine", "\u{fffd}"]);
 }
 
 #[test]

@@ -117,18 +117,15 @@ fn a_part_of_another_set_is_found_out() {
 }
 
 #[test]
-fn a_file_named_as_a_part_must_be_one() {
-    let dir = set();
-    let first = path(dir.path(), 1);
-    fs::write(&first, written(&Writer::new())).unwrap();
-    let (_, message) = error(&first);
-    assert_eq!(
-        message,
-        format!(
-            "{}: split.no: expected a count, found nothing",
-            first.display()
-        )
-    );
+fn a_whole_file_may_be_named_as_a_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut whole = Writer::new();
+    whole.tensor("a", GgmlType::I8, &[4], vec![0; 4]);
+    for part in [1, 3] {
+        fs::write(path(dir.path(), part), written(&whole)).unwrap();
+        let gguf = Gguf::open(path(dir.path(), part)).unwrap();
+        assert_eq!(gguf.tensors().len(), 1);
+    }
 }
 
 #[test]

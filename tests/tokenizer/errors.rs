@@ -64,21 +64,59 @@ fn merges_are_two_tokens_that_make_a_third() {
         "merge 0 is `é `; accepted are two tokens with a space between them",
         |v| v.merges = vec!["é ".into()],
     );
-    check(
-        "merge 0 `a bc` needs the token `bc`, which the vocabulary does not have",
-        |v| v.merges = vec!["a bc".into()],
-    );
-    check(
-        "merge 0 `a b` needs the token `ab`, which the vocabulary does not have",
-        |v| v.merges = vec!["a b".into()],
-    );
+}
+
+/// What a vocabulary of the bytes, `<|im_end|>` and `abc` is warned of, and the ids of "abc".
+fn accepted(change: fn(&mut Vocabulary)) -> (Vec<String>, Vec<u32>) {
+    let mut v = bytes_and(&[("<|im_end|>", 3), ("abc", 1)]);
+    change(&mut v);
+    let tokenizer = Tokenizer::new(v).unwrap();
+    let warnings = tokenizer.warnings().iter().map(ToString::to_string);
+    (warnings.collect(), tokenizer.encode("abc", false))
 }
 
 #[test]
-fn keys_must_point_into_the_vocabulary() {
+fn merges_whose_tokens_are_missing_are_told_and_leave_the_bytes() {
+    let (warnings, ids) = accepted(|v| v.merges = vec!["c d".into(), "a bc".into(), "b c".into()]);
+    assert_eq!(
+        warnings,
+        ["3 of the merges need a token that the vocabulary does not have, the first is `c d`"]
+    );
+    // By way of `bc`, which is no token, they still make `abc`, which is.
+    assert_eq!(ids, [257]);
+    let (_, ids) = accepted(|v| v.merges = vec!["a b".into()]);
+    let (_, bytes) = accepted(|_| {});
+    assert_eq!(ids, bytes);
+}
+
+#[test]
+fn a_word_rule_that_is_not_named_is_told_to_be_assumed() {
+    let (warnings, _) = accepted(|v| v.pre.clear());
+    let said = "`tokenizer.ggml.pre` is missing: text is cut into words as by `qwen35`";
+    assert_eq!(warnings, [said]);
+}
+
+#[test]
+fn ids_beyond_the_vocabulary_are_unset_and_told() {
+    let (warnings, _) = accepted(|v| (v.eos, v.pad, v.bos) = (Some(258), Some(u32::MAX), Some(7)));
+    let told = |key, id| {
+        format!(
+            "`tokenizer.ggml.{key}` is {id}, and the vocabulary has ids below 258: it is ignored"
+        )
+    };
+    let expected = [
+        told("eos_token_id", 258),
+        told("padding_token_id", u32::MAX),
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn what_prompts_begin_with_must_be_a_token() {
     check(
-        "`tokenizer.ggml.eos_token_id` is 257; the vocabulary has ids below 257",
-        |v| v.eos = Some(257),
+        "`tokenizer.ggml.add_bos_token` is true; it needs a `tokenizer.ggml.bos_token_id` \
+         as well",
+        |v| (v.add_bos, v.bos) = (true, Some(257)),
     );
     check(
         "`tokenizer.ggml.add_bos_token` is true; it needs a `tokenizer.ggml.bos_token_id` \

@@ -24,7 +24,7 @@ use super::failure::Failure;
 use super::ids::{self, Ids};
 use super::interrupt;
 use super::lower_args::CacheType;
-use super::model_arg;
+use super::model_arg::StrictArg;
 use super::progress::Progress;
 use super::spec::{DISABLE, no_head};
 use super::trace::is_set;
@@ -42,6 +42,8 @@ pub(super) struct Bench {
     /// Model files, GGUF [default: a small model that is part of the program]
     #[arg(short, long, value_name = "FILE", value_delimiter = ',')]
     model: Vec<PathBuf>,
+    #[command(flatten)]
+    strict: StrictArg,
     /// Tokens of prompts to measure; 0 for no such test
     #[arg(short = 'p', long, value_name = "N", default_value = "512", value_parser = numbers::parse)]
     n_prompt: Vec<Numbers>,
@@ -239,7 +241,7 @@ impl Bench {
             ));
         }
         let open = |file: Option<&PathBuf>| {
-            let model = model_arg::open(file)?;
+            let model = self.strict.open(file.map(PathBuf::as_path))?;
             let hparams = model.hparams()?;
             if drafting && hparams.mtp_blocks == 0 {
                 return Err(no_head(&hparams, "--spec-draft-n-max"));

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
-use sharpi_compile::Model;
 use sharpi_compile::gguf::{Gguf, TensorInfo, Value};
 use sharpi_compile::lower::LowerOptions;
+use sharpi_compile::{Error, Model};
 use sharpi_ir::DType;
 
 use super::failure::Failure;
@@ -38,6 +38,10 @@ struct Findings<'a> {
     types: BTreeMap<&'static str, TypeCount>,
     /// Whether the file has a multi-token-prediction head, which drafts tokens.
     mtp_head: bool,
+    /// What may have been meant to change the result, and does not.
+    warnings: Vec<String>,
+    /// What else the computation of text does not use.
+    unused: Vec<String>,
     /// Why the model cannot be run; empty if it can.
     unsupported: Vec<String>,
 }
@@ -74,6 +78,18 @@ impl Inspect {
 impl Findings<'_> {
     fn new(model: &Model) -> Findings<'_> {
         let gguf = model.gguf();
+        let notes = model.notes().unwrap_or_default();
+        let told = |warnings: bool| {
+            let notes = notes
+                .iter()
+                .filter(move |note| note.is_warning() == warnings);
+            notes.map(ToString::to_string).collect::<Vec<String>>()
+        };
+        let tokenizer = model.tokenizer();
+        let mut warnings = told(true);
+        if let Ok(tokenizer) = &tokenizer {
+            warnings.extend(tokenizer.warnings().iter().map(ToString::to_string));
+        }
         let mut types: BTreeMap<_, TypeCount> = BTreeMap::new();
         for tensor in gguf.tensors().values() {
             let count = types.entry(tensor.ty.name()).or_default();
@@ -87,7 +103,9 @@ impl Findings<'_> {
             tensors: gguf.tensors().values().map(Tensor::new).collect(),
             types,
             mtp_head: has_mtp_head(gguf),
-            unsupported: unsupported(model),
+            warnings,
+            unused: told(false),
+            unsupported: unsupported(model, tokenizer.err()),
         }
     }
 
@@ -123,6 +141,8 @@ impl Findings<'_> {
                 count.tensors, count.bytes
             )?;
         }
+        write_list(out, "warnings", &self.warnings)?;
+        write_list(out, "not used for text", &self.unused)?;
         writeln!(out, "\n{}", self.about_mtp())?;
         match &self.unsupported[..] {
             [] => writeln!(out, "the model can be run"),
@@ -146,6 +166,14 @@ impl Findings<'_> {
     }
 }
 
+fn write_list(out: &mut impl Write, title: &str, lines: &[String]) -> io::Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{title}")?;
+    lines.iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
 fn as_json<S: Serializer>(metadata: &IndexMap<String, Value>, s: S) -> Result<S::Ok, S::Error> {
     s.collect_map(metadata.iter().map(|(key, value)| (key, Json(value))))
 }
@@ -163,15 +191,14 @@ impl Tensor {
     }
 }
 
-/// Asks the file, as a model that cannot be run may have a head too.
+/// Asks the tensors, as a model that cannot be run may have a head too.
 fn has_mtp_head(gguf: &Gguf) -> bool {
-    let layers = |(key, _): &(&String, _)| key.ends_with(".nextn_predict_layers");
-    let value = gguf.metadata().iter().find(layers);
-    value.and_then(|(_, n)| n.as_u64()).is_some_and(|n| n > 0)
+    let names = &mut gguf.tensors().keys();
+    names.any(|name| name.starts_with("blk.") && name.contains(".nextn."))
 }
 
 /// Everything that keeps the model from being run.
-fn unsupported(model: &Model) -> Vec<String> {
+fn unsupported(model: &Model, of_tokenizer: Option<Error>) -> Vec<String> {
     let kernel = |t: &TensorInfo| {
         let dtype = DType::from_name(&t.ty.name().to_lowercase());
         dtype.is_some_and(|d| d.activation().is_some())
@@ -186,7 +213,8 @@ fn unsupported(model: &Model) -> Vec<String> {
         let lowered = model.lower(&LowerOptions::default());
         reasons.extend(lowered.err().map(|error| error.to_string()));
     }
-    let tokenizer = model.tokenizer();
-    reasons.extend(tokenizer.err().map(|error| error.to_string()));
+    reasons.extend(of_tokenizer.map(|error| error.to_string()));
+    // Of what is no model both say that.
+    reasons.dedup();
     reasons
 }

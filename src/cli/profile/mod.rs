@@ -24,7 +24,7 @@ use super::exec_args::ExecArgs;
 use super::failure::Failure;
 use super::interrupt;
 use super::lower_args::LowerArgs;
-use super::model_arg::ModelArg;
+use super::model_arg::{self, ModelArg};
 use super::pass_args::PassArgs;
 use super::progress::Progress;
 use super::prompt::PromptArgs;
@@ -102,7 +102,7 @@ impl Profile {
         if n_max > 0 && hparams.mtp_blocks == 0 {
             return Err(no_head(&hparams, "--spec-draft-n-max"));
         }
-        let prompt = self.prompt.read(&model.tokenizer()?)?.ids;
+        let prompt = self.prompt.read(&model_arg::tokenizer(&model)?)?.ids;
         let context = self.context.of(&model)?;
         check_prompt(&prompt, context, hparams.vocabulary)?;
         let mut session = timed(&mut timings.compile_seconds, || {

@@ -1,0 +1,50 @@
+//! What is wrong with a vocabulary and does no harm.
+
+use std::fmt;
+
+/// Something in a vocabulary that is ignored or assumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenizerWarning {
+    /// No word rule is named.
+    NoPreTokenizer {
+        /// The rule that is taken.
+        assumed: &'static str,
+    },
+    /// A key points past the end of the vocabulary, and counts as missing.
+    IdOutOfRange {
+        /// The GGUF key.
+        key: &'static str,
+        /// The id it holds.
+        id: u32,
+        /// Number of tokens.
+        len: usize,
+    },
+    /// Merges of, or into, what is no token: none of those is ever an id.
+    MergesWithoutToken {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        first: String,
+    },
+}
+
+impl fmt::Display for TokenizerWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TokenizerWarning::NoPreTokenizer { assumed } => write!(
+                f,
+                "`tokenizer.ggml.pre` is missing: text is cut into words as by `{assumed}`"
+            ),
+            TokenizerWarning::IdOutOfRange { key, id, len } => write!(
+                f,
+                "`{key}` is {id}, and the vocabulary has ids below {len}: it is ignored"
+            ),
+            TokenizerWarning::MergesWithoutToken { count, first } => write!(
+                f,
+                "{count} of the merges need a token that the vocabulary does not have, the first \
+                 is `{first}`"
+            ),
+        }
+    }
+}
