@@ -10,6 +10,7 @@ use sharpi_compile::generate::GenerateError;
 use sharpi_compile::gguf::{Fault, GgufError};
 use sharpi_compile::lower::LowerError;
 use sharpi_compile::parity::{CaptureError, GoldenError, ParityError, ServerError};
+use sharpi_compile::tokenizer::TokenizerError;
 use sharpi_compile::{Error, RunError};
 use sharpi_passes::CompileError;
 use thiserror::Error as ThisError;
@@ -224,6 +225,9 @@ fn help(error: &Error) -> &'static str {
     match error {
         Error::Gguf(error) => gguf_help(error),
         Error::Lower(error) => lower_help(error),
+        Error::Tokenizer(TokenizerError::NotCarriedOut { .. }) => {
+            "without it prompts would be read, or answered, otherwise than the model's makers meant"
+        }
         Error::Tokenizer(error) if error.is_unsupported() => {
             "this program knows the tokenizers of Qwen3.5 and Qwen3.6 models; llama.cpp may run \
              this one"

@@ -88,6 +88,14 @@ pub enum TokenizerError {
         /// The merge in the file.
         merge: String,
     },
+    /// A key asks for what is not done.
+    #[error("`{key}` is {found}; it changes the text, and is not carried out")]
+    NotCarriedOut {
+        /// The GGUF key.
+        key: &'static str,
+        /// What it holds.
+        found: String,
+    },
     /// BOS is wanted in front of every prompt but not named.
     #[error(
         "`tokenizer.ggml.add_bos_token` is true; it needs a `tokenizer.ggml.bos_token_id` as well"
@@ -100,7 +108,9 @@ impl TokenizerError {
     pub fn is_unsupported(&self) -> bool {
         matches!(
             self,
-            TokenizerError::UnknownModel { .. } | TokenizerError::UnknownPreTokenizer { .. }
+            TokenizerError::UnknownModel { .. }
+                | TokenizerError::UnknownPreTokenizer { .. }
+                | TokenizerError::NotCarriedOut { .. }
         )
     }
 }

@@ -9,9 +9,10 @@ impl Vocabulary {
     ///
     /// # Errors
     /// A key without which there is no vocabulary is missing, or one holds a value of another
-    /// type.
+    /// type, or one asks for what is not done.
     pub fn read(gguf: &Gguf) -> Result<Vocabulary, TokenizerError> {
         let file = File(gguf);
+        file.refuse(NOT_CARRIED_OUT)?;
         Ok(Vocabulary {
             model: file.need("tokenizer.ggml.model", "`gpt2`", text)?,
             pre: file
@@ -40,9 +41,30 @@ impl Vocabulary {
 
 const TEXTS: &str = "a list of one or more texts";
 
+/// Keys that change what a prompt is or which tokens can be chosen, unless false, 0 or empty.
+const NOT_CARRIED_OUT: &[&str] = &[
+    "tokenizer.ggml.add_eos_token",
+    "tokenizer.ggml.add_sep_token",
+    "tokenizer.ggml.suppress_tokens",
+];
+
 struct File<'g>(&'g Gguf);
 
 impl File<'_> {
+    fn refuse(&self, keys: &[&'static str]) -> Result<(), TokenizerError> {
+        let asks = |value: &&Value| match value {
+            Value::Array(array) => !array.is_empty(),
+            value => flag(value) != Some(false),
+        };
+        for key in keys {
+            if let Some(value) = self.0.get(key).filter(asks) {
+                let found = value.to_string();
+                return Err(TokenizerError::NotCarriedOut { key, found });
+            }
+        }
+        Ok(())
+    }
+
     fn find<T>(
         &self,
         key: &'static str,

@@ -400,6 +400,28 @@ fn a_vocabulary_without_merges_or_with_empty_lists_is_refused() {
 }
 
 #[test]
+fn a_vocabulary_that_asks_for_more_than_is_done_is_refused() {
+    for (key, asks, does_not) in [
+        ("add_eos_token", Value::Bool(true), Value::Bool(false)),
+        ("add_sep_token", Value::U8(1), Value::U8(0)),
+        (
+            "suppress_tokens",
+            Value::Array(vec![5i32].into()),
+            Value::Array(Vec::<i32>::new().into()),
+        ),
+    ] {
+        let key = format!("tokenizer.ggml.{key}");
+        let file = |value: Value| {
+            File::altered(DENSE, &[], |_, writer| {
+                writer.metadata(key.clone(), value);
+            })
+        };
+        fails(file(asks).command(PROMPT), 4, &[&key]);
+        says_the_same(&file(does_not));
+    }
+}
+
+#[test]
 fn more_blocks_than_the_file_has_are_refused() {
     for count in [6u32, 1000, 1 << 24] {
         let file = File::with_keys(&[("block_count", Value::U32(count))]);
