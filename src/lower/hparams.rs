@@ -122,6 +122,7 @@ impl Hparams {
         let keys = &Keys::new(source, arch.name());
         let block_count = keys.size("block_count")?;
         let declared = declared_mtp_blocks(keys, block_count)?;
+        check_held(keys, block_count - declared)?;
         let blocks = block_kinds(keys, block_count - declared)?;
         let mtp_absent = declared > 0 && !has_block(source.gguf(), blocks.len());
         let mtp_blocks = if mtp_absent { 0 } else { declared };
@@ -198,6 +199,23 @@ fn declared_mtp_blocks(keys: &Keys, block_count: usize) -> Result<usize, LowerEr
         _ => Err(keys.conflict(
             "nextn_predict_layers",
             format!("0 or 1, and fewer than the {block_count} blocks"),
+        )),
+    }
+}
+
+/// The file has at least one tensor of the last block of the trunk, or of one behind it.
+fn check_held(keys: &Keys, trunk: usize) -> Result<(), LowerError> {
+    let names = keys.source().gguf().tensors().keys();
+    let block = |name: &String| name.strip_prefix("blk.")?.split('.').next()?.parse().ok();
+    let held = names
+        .filter_map(block)
+        .max()
+        .map_or(0, |last: usize| last.saturating_add(1));
+    match trunk <= held {
+        true => Ok(()),
+        false => Err(keys.conflict(
+            "block_count",
+            format!("no more blocks than the file has, {held}"),
         )),
     }
 }

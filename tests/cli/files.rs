@@ -425,8 +425,17 @@ fn a_vocabulary_that_asks_for_more_than_is_done_is_refused() {
 fn more_blocks_than_the_file_has_are_refused() {
     for count in [6u32, 1000, 1 << 24] {
         let file = File::with_keys(&[("block_count", Value::U32(count))]);
-        fails(file.command(PROMPT), 1, &["is missing"]);
+        let said = format!(
+            "`qwen35.block_count` is {count}, expected no more blocks than the file has, 4"
+        );
+        fails(file.command(PROMPT), 1, &[&said]);
     }
+    let file = File::with_keys(&[("block_count", Value::U32(5))]);
+    fails(
+        file.command(PROMPT),
+        4,
+        &["`blk.3.nextn.*` belong to no block"],
+    );
 }
 
 #[test]

@@ -139,8 +139,8 @@ fn a_head_alone_is_told_what_it_is() {
 
 /// Drafting with the head of a file of its own.
 fn drafting(model: &File, head: &File) -> Command {
-    let mut command = model.command(&format!("{PROMPT} --spec-type draft-mtp -md"));
-    command.arg(head.path());
+    let mut command = model.command(&format!("{PROMPT} --spec-type draft-mtp"));
+    command.arg("-md").arg(head.path());
     command
 }
 
@@ -174,8 +174,8 @@ fn a_model_without_any_word_of_a_head_takes_one_too() {
     whole.env_remove("SHARPI_DISABLE_MTP");
     let (found, expected) = (json(drafting(&trunk, &head_only(DENSE))), json(whole));
     assert_eq!(found["rounds"], expected["rounds"]);
-    let mut dump = trunk.command("dump-graph --model-draft");
-    dump.arg(head_only(DENSE).path());
+    let mut dump = trunk.command("dump-graph");
+    dump.arg("--model-draft").arg(head_only(DENSE).path());
     assert!(stdout(dump).contains("graph @mtp"));
 }
 
@@ -192,11 +192,11 @@ fn a_head_brings_its_own_embeddings_where_they_differ() {
         let zeros = vec![0; gguf.data(table).len()];
         writer.tensor("token_embd.weight", table.ty, &table.dims, zeros);
     }));
-    let mut dump = trunk_only(DENSE).command("dump-graph --graph mtp --model-draft");
-    dump.arg(head.path());
+    let mut dump = trunk_only(DENSE).command("dump-graph --graph mtp");
+    dump.arg("--model-draft").arg(head.path());
     assert!(stdout(dump).contains("@blk.3.nextn.embed_tokens"));
-    let mut same = trunk_only(DENSE).command("dump-graph --graph mtp --model-draft");
-    same.arg(head_only(DENSE).path());
+    let mut same = trunk_only(DENSE).command("dump-graph --graph mtp");
+    same.arg("--model-draft").arg(head_only(DENSE).path());
     assert!(!stdout(same).contains("@blk.3.nextn.embed_tokens"));
 }
 
