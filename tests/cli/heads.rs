@@ -172,10 +172,11 @@ fn a_model_without_any_word_of_a_head_takes_one_too() {
     }));
     let mut whole = sharpi(&format!("{PROMPT} --spec-type draft-mtp -m {DENSE}"));
     whole.env_remove("SHARPI_DISABLE_MTP");
-    let (found, expected) = (json(drafting(&trunk, &head_only(DENSE))), json(whole));
+    let head = head_only(DENSE);
+    let (found, expected) = (json(drafting(&trunk, &head)), json(whole));
     assert_eq!(found["rounds"], expected["rounds"]);
     let mut dump = trunk.command("dump-graph");
-    dump.arg("--model-draft").arg(head_only(DENSE).path());
+    dump.arg("--model-draft").arg(head.path());
     assert!(stdout(dump).contains("graph @mtp"));
 }
 
@@ -192,12 +193,14 @@ fn a_head_brings_its_own_embeddings_where_they_differ() {
         let zeros = vec![0; gguf.data(table).len()];
         writer.tensor("token_embd.weight", table.ty, &table.dims, zeros);
     }));
-    let mut dump = trunk_only(DENSE).command("dump-graph --graph mtp");
-    dump.arg("--model-draft").arg(head.path());
-    assert!(stdout(dump).contains("@blk.3.nextn.embed_tokens"));
-    let mut same = trunk_only(DENSE).command("dump-graph --graph mtp");
-    same.arg("--model-draft").arg(head_only(DENSE).path());
-    assert!(!stdout(same).contains("@blk.3.nextn.embed_tokens"));
+    let (model, same) = (trunk_only(DENSE), head_only(DENSE));
+    let dump = |head: &File| {
+        let mut command = model.command("dump-graph --graph mtp");
+        command.arg("--model-draft").arg(head.path());
+        stdout(command)
+    };
+    assert!(dump(&head).contains("@blk.3.nextn.embed_tokens"));
+    assert!(!dump(&same).contains("@blk.3.nextn.embed_tokens"));
 }
 
 #[test]
