@@ -153,7 +153,13 @@ impl<'s, 'g> Keys<'s, 'g> {
 /// A whole number: a scalar, or an array whose used entries are all the same.
 fn count_of(key: String, value: &Value, used: impl Fn(usize) -> bool) -> Result<usize, LowerError> {
     let expected = || format!("a whole number up to {MOST}");
-    let count = |value: &Value| value.as_u64().filter(|n| *n <= MOST);
+    let flag = |value: &Value| value.as_bool().map(u64::from);
+    let count = |value: &Value| {
+        value
+            .as_u64()
+            .or_else(|| flag(value))
+            .filter(|n| *n <= MOST)
+    };
     let Some(array) = value.as_array() else {
         let found = count(value).ok_or_else(|| bad(key, value, expected()))?;
         return Ok(found as usize);

@@ -2,7 +2,7 @@
 
 use crate::gguf::{Array, Gguf, Value};
 
-use super::{TokenizerError, Vocabulary};
+use super::{MODEL, TokenizerError, TokenizerWarning, Vocabulary};
 
 impl Vocabulary {
     /// What the `tokenizer.ggml.` keys of a file say, not yet checked against each other.
@@ -13,12 +13,24 @@ impl Vocabulary {
     pub fn read(gguf: &Gguf) -> Result<Vocabulary, TokenizerError> {
         let file = File(gguf);
         file.refuse(NOT_CARRIED_OUT)?;
+        let model = file.need("tokenizer.ggml.model", "`gpt2`", text)?;
+        let tokens = file.need("tokenizer.ggml.tokens", TEXTS, texts)?;
+        // Without merges byte-level BPE gives bytes; other algorithms have none.
+        let merges = match model == MODEL {
+            true => file.need("tokenizer.ggml.merges", TEXTS, texts)?,
+            false => Vec::new(),
+        };
+        let mut ids = Ids {
+            file,
+            len: tokens.len(),
+            warnings: Vec::new(),
+        };
         Ok(Vocabulary {
-            model: file.need("tokenizer.ggml.model", "`gpt2`", text)?,
+            model,
             pre: file
                 .find("tokenizer.ggml.pre", "`qwen2` or `qwen35`", text)?
                 .unwrap_or_default(),
-            tokens: file.need("tokenizer.ggml.tokens", TEXTS, texts)?,
+            tokens,
             token_types: file
                 .find(
                     "tokenizer.ggml.token_type",
@@ -26,15 +38,16 @@ impl Vocabulary {
                     numbers,
                 )?
                 .unwrap_or_default(),
-            merges: file.need("tokenizer.ggml.merges", TEXTS, texts)?,
-            bos: file.id("tokenizer.ggml.bos_token_id")?,
-            eos: file.id("tokenizer.ggml.eos_token_id")?,
-            eot: file.id("tokenizer.ggml.eot_token_id")?,
-            eom: file.id("tokenizer.ggml.eom_token_id")?,
-            pad: file.id("tokenizer.ggml.padding_token_id")?,
+            merges,
+            bos: ids.read("tokenizer.ggml.bos_token_id"),
+            eos: ids.read("tokenizer.ggml.eos_token_id"),
+            eot: ids.read("tokenizer.ggml.eot_token_id"),
+            eom: ids.read("tokenizer.ggml.eom_token_id"),
+            pad: ids.read("tokenizer.ggml.padding_token_id"),
             add_bos: file
                 .find("tokenizer.ggml.add_bos_token", "true or false", flag)?
                 .unwrap_or(false),
+            warnings: ids.warnings,
         })
     }
 }
@@ -48,6 +61,31 @@ const NOT_CARRIED_OUT: &[&str] = &[
     "tokenizer.ggml.suppress_tokens",
 ];
 
+/// Reads ids of special tokens. None is worth refusing a file for.
+struct Ids<'g> {
+    file: File<'g>,
+    /// Number of tokens.
+    len: usize,
+    warnings: Vec<TokenizerWarning>,
+}
+
+impl Ids<'_> {
+    /// The id that a key holds, `None` if it is missing or holds none.
+    fn read(&mut self, key: &'static str) -> Option<u32> {
+        let value = self.file.0.get(key)?;
+        let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+        if id.is_none() {
+            self.warnings.push(TokenizerWarning::IdOutOfRange {
+                key,
+                found: value.to_string(),
+                len: self.len,
+            });
+        }
+        id
+    }
+}
+
+#[derive(Clone, Copy)]
 struct File<'g>(&'g Gguf);
 
 impl File<'_> {
@@ -89,12 +127,6 @@ impl File<'_> {
     ) -> Result<T, TokenizerError> {
         let found = self.find(key, expected, read)?;
         found.ok_or(TokenizerError::MissingKey { key, expected })
-    }
-
-    fn id(&self, key: &'static str) -> Result<Option<u32>, TokenizerError> {
-        self.find(key, "a token id", |value| {
-            value.as_u64().and_then(|id| u32::try_from(id).ok())
-        })
     }
 }
 

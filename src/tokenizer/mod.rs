@@ -75,7 +75,7 @@ impl Tokenizer {
         if v.model != MODEL {
             return Err(TokenizerError::UnknownModel { model: v.model });
         }
-        let mut warnings = Vec::new();
+        let mut warnings = std::mem::take(&mut v.warnings);
         if v.pre.is_empty() {
             let assumed = ASSUMED_RULE;
             v.pre = assumed.into();

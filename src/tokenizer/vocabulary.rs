@@ -31,6 +31,8 @@ pub struct Vocabulary {
     pub pad: Option<u32>,
     /// `tokenizer.ggml.add_bos_token`: whether prompts begin with `bos`.
     pub add_bos: bool,
+    /// What of these keys could not be read, and counts as missing.
+    pub warnings: Vec<TokenizerWarning>,
 }
 
 /// What a token is for.
@@ -75,7 +77,8 @@ impl Vocabulary {
         ];
         let beyond = keys.into_iter().filter_map(|(key, found)| {
             let id = found.take_if(|id| *id as usize >= len)?;
-            Some(TokenizerWarning::IdOutOfRange { key, id, len })
+            let found = id.to_string();
+            Some(TokenizerWarning::IdOutOfRange { key, found, len })
         });
         beyond.collect()
     }

@@ -11,12 +11,12 @@ pub enum TokenizerWarning {
         /// The rule that is taken.
         assumed: &'static str,
     },
-    /// A key points past the end of the vocabulary, and counts as missing.
+    /// A key holds no id of the vocabulary, and counts as missing.
     IdOutOfRange {
         /// The GGUF key.
         key: &'static str,
-        /// The id it holds.
-        id: u32,
+        /// What it holds.
+        found: String,
         /// Number of tokens.
         len: usize,
     },
@@ -36,9 +36,9 @@ impl fmt::Display for TokenizerWarning {
                 f,
                 "`tokenizer.ggml.pre` is missing: text is cut into words as by `{assumed}`"
             ),
-            TokenizerWarning::IdOutOfRange { key, id, len } => write!(
+            TokenizerWarning::IdOutOfRange { key, found, len } => write!(
                 f,
-                "`{key}` is {id}, and the vocabulary has ids below {len}: it is ignored"
+                "`{key}` is {found}, and the vocabulary has ids below {len}: it is ignored"
             ),
             TokenizerWarning::MergesWithoutToken { count, first } => write!(
                 f,

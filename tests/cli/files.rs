@@ -111,6 +111,7 @@ fn one_value_may_be_spelt_in_several_ways() {
         ("feed_forward_length", Value::Array(vec![256u64; 4].into())),
         ("attention.key_length", Value::I64(128)),
         ("block_count", Value::U8(4)),
+        ("nextn_predict_layers", Value::Bool(true)),
         ("attention.recurrent_layers", array(&[1, 1, 0, 0])),
         ("attention.recurrent_layers", array(&[1, 1, 0])),
         (
@@ -348,13 +349,16 @@ fn text_in_an_old_encoding_refuses_no_file() {
 #[test]
 fn special_ids_beyond_the_vocabulary_are_unset() {
     for (key, id) in [
-        ("padding_token_id", 512),
-        ("bos_token_id", 248_044),
-        ("eos_token_id", 999),
+        ("padding_token_id", Value::U32(512)),
+        ("padding_token_id", Value::I32(-1)),
+        ("padding_token_id", Value::U64(u64::MAX)),
+        ("bos_token_id", Value::U32(248_044)),
+        ("eos_token_id", Value::U32(999)),
+        ("eot_token_id", "none".into()),
     ] {
         let key = format!("tokenizer.ggml.{key}");
         let file = File::altered(DENSE, &[], |_, writer| {
-            writer.metadata(key.clone(), id as u32);
+            writer.metadata(key.clone(), id.clone());
         });
         says_the_same(&file);
         let said = format!("warning: `{key}` is {id}");
