@@ -17,6 +17,19 @@ pub enum Attr {
     Ints(SmallVec<[u32; 4]>),
     /// An element type.
     DType(DType),
+    /// Named constants that belong together; none of them is itself such a group.
+    Group(Vec<(String, Attr)>),
+}
+
+impl Attr {
+    /// Whether a number in it is infinite or none.
+    pub(crate) fn is_finite(&self) -> bool {
+        match self {
+            Attr::Float(x) => x.is_finite(),
+            Attr::Group(fields) => fields.iter().all(|(_, attr)| attr.is_finite()),
+            Attr::Int(_) | Attr::Ints(_) | Attr::DType(_) => true,
+        }
+    }
 }
 
 impl fmt::Display for Attr {
@@ -26,6 +39,10 @@ impl fmt::Display for Attr {
             Attr::Float(x) => write!(f, "{x:?}"),
             Attr::Ints(v) => write!(f, "{:?}", v.as_slice()),
             Attr::DType(d) => write!(f, "{d}"),
+            Attr::Group(fields) => {
+                let fields = fields.iter().map(|(name, attr)| format!("{name} = {attr}"));
+                write!(f, "{{{}}}", fields.collect::<Vec<_>>().join(", "))
+            }
         }
     }
 }
@@ -48,7 +65,7 @@ impl AttrValue for u32 {
     fn from_attr(attr: Option<&Attr>) -> Option<u32> {
         match attr? {
             Attr::Int(n) => u32::try_from(*n).ok(),
-            Attr::Float(_) | Attr::Ints(_) | Attr::DType(_) => None,
+            Attr::Float(_) | Attr::Ints(_) | Attr::DType(_) | Attr::Group(_) => None,
         }
     }
 }
@@ -61,7 +78,7 @@ impl AttrValue for f32 {
     fn from_attr(attr: Option<&Attr>) -> Option<f32> {
         match attr? {
             Attr::Float(x) if x.is_finite() => Some(*x),
-            Attr::Float(_) | Attr::Int(_) | Attr::Ints(_) | Attr::DType(_) => None,
+            Attr::Float(_) | Attr::Int(_) | Attr::Ints(_) | Attr::DType(_) | Attr::Group(_) => None,
         }
     }
 }
@@ -74,7 +91,7 @@ impl AttrValue for SmallVec<[u32; 4]> {
     fn from_attr(attr: Option<&Attr>) -> Option<Self> {
         match attr? {
             Attr::Ints(v) => Some(v.clone()),
-            Attr::Int(_) | Attr::Float(_) | Attr::DType(_) => None,
+            Attr::Int(_) | Attr::Float(_) | Attr::DType(_) | Attr::Group(_) => None,
         }
     }
 }
@@ -87,7 +104,7 @@ impl AttrValue for DType {
     fn from_attr(attr: Option<&Attr>) -> Option<DType> {
         match attr? {
             Attr::DType(d) => Some(*d),
-            Attr::Int(_) | Attr::Float(_) | Attr::Ints(_) => None,
+            Attr::Int(_) | Attr::Float(_) | Attr::Ints(_) | Attr::Group(_) => None,
         }
     }
 }

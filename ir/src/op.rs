@@ -5,6 +5,7 @@
 use smallvec::SmallVec;
 
 use crate::attr::{Attr, AttrValue};
+use crate::rope::RopeScaling;
 use crate::types::DType;
 
 /// What may stand in an operand slot.
@@ -181,8 +182,8 @@ ops! {
     /// `x / √(Σx² + eps)` over the last dimension.
     L2norm = "l2norm" (x: Value) { eps: f32 }
     /// Rotary position embedding, NeoX pairs `(i, i + n_rot/2)`, on the first `n_rot` elements of
-    /// each head: `f32[T, H, D], i32[T] -> f32[T, H, D]`.
-    Rope = "rope" (x: Value, pos: Value) { n_rot: u32, freq_base: f32 }
+    /// each head, their angles scaled or not: `f32[T, H, D], i32[T] -> f32[T, H, D]`.
+    Rope = "rope" (x: Value, pos: Value) { n_rot: u32, freq_base: f32, scaling: RopeScaling }
     /// Writes keys and values of a run into the cache: `f32[T, H, D]` twice, `i32[T]`.
     KvStore = "kv_store" (k: Value, v: Value, pos: Value, cache: State) {}
     /// Causal softmax attention over the cache up to each token's position:
@@ -213,6 +214,8 @@ ops! {
     Div = "div" (a: Value, b: Value) {}
     /// `max(x, min)`.
     ClampMin = "clamp_min" (x: Value) { min: f32 }
+    /// `x · by`.
+    Scale = "scale" (x: Value) { by: f32 }
     /// Sum over the last dimension, which becomes 1.
     RowSum = "row_sum" (x: Value) {}
     /// Joins two tensors along an axis, `a` first.
@@ -229,6 +232,9 @@ ops! {
     /// Each token times the weights of its experts:
     /// `[T, K]` or `[T, k, K]`, `i32[T, k]`, `[X, N, K] -> f32[T, k, N]`.
     MoeMatmul = "moe_matmul" (x: Value, experts: Value, weight: Weight) {}
+    /// What a table says of each token's experts: `i32[T, k], f32[X, N] -> f32[T, k, N]`, or one
+    /// value of each: `f32[X] -> f32[T, k, 1]`.
+    ExpertRows = "expert_rows" (experts: Value, table: Weight) {}
     /// Sum over a token's experts in their order: `f32[T, k, E] -> f32[T, E]`.
     ExpertSum = "expert_sum" (x: Value) {}
 
@@ -263,11 +269,11 @@ ops! {
     /// Projects keys and values, norms and rotates the keys by heads, and writes both into the
     /// cache. Input and norm as for `project`, then the weights of keys and of values and the
     /// keys' norm: `f32[T, K], i32[T], (f32[K]), [H·D, K], [H·D, K], f32[D]`.
-    ProjectKv = "project_kv" (x: Value, pos: Value, cache: State, weights: Weights) { norm_eps: Option<f32>, eps: f32, n_rot: u32, freq_base: f32 }
+    ProjectKv = "project_kv" (x: Value, pos: Value, cache: State, weights: Weights) { norm_eps: Option<f32>, eps: f32, n_rot: u32, freq_base: f32, scaling: RopeScaling }
     /// `attention` of normed and rotated queries, times the sigmoid of a gate, rounded to an
     /// activation format; each head's gate stands behind its query:
     /// `f32[T, H·2·D], i32[T], f32[D] -> [T, H·D]`.
-    GatedAttention = "gated_attention" (q: Value, pos: Value, cache: State, norm: Weight) { eps: f32, n_rot: u32, freq_base: f32, scale: f32, to: DType }
+    GatedAttention = "gated_attention" (q: Value, pos: Value, cache: State, norm: Weight) { eps: f32, n_rot: u32, freq_base: f32, scaling: RopeScaling, scale: f32, to: DType }
 }
 
 impl Op {

@@ -41,11 +41,13 @@ pub(crate) fn treatment(op: &Op) -> Treatment {
         | Op::Mul {}
         | Op::Div {}
         | Op::ClampMin { .. }
+        | Op::Scale { .. }
         | Op::RowSum {}
         | Op::Concat { .. }
         | Op::Split { .. }
         | Op::GetRows {}
         | Op::TopkRouter { .. }
+        | Op::ExpertRows {}
         | Op::ExpertSum {}
         | Op::Project { .. }
         | Op::ProjectSwiglu { .. }
@@ -78,6 +80,7 @@ pub(crate) fn is_primitive(op: &Op) -> bool {
         | Op::Mul {}
         | Op::Div {}
         | Op::ClampMin { .. }
+        | Op::Scale { .. }
         | Op::RowSum {}
         | Op::Concat { .. }
         | Op::Split { .. }
@@ -85,6 +88,7 @@ pub(crate) fn is_primitive(op: &Op) -> bool {
         | Op::GetRows {}
         | Op::TopkRouter { .. }
         | Op::MoeMatmul {}
+        | Op::ExpertRows {}
         | Op::ExpertSum {} => true,
         Op::Quantize { .. }
         | Op::Project { .. }

@@ -7,7 +7,7 @@
 //! the op on the cache that it replaces. The rounding goes in only if those heads are whole
 //! blocks of it. Whatever is an output or has another reader stays a value, and the ops stay.
 
-use sharpi_ir::{DType, Graph, NodeId, Op, Operand, Patch, StateType, Symbols, Value};
+use sharpi_ir::{DType, Graph, NodeId, Op, Operand, Patch, RopeScaling, StateType, Symbols, Value};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{Product, erase_with_roundings, feeder, only_user, result, value, weight};
@@ -48,12 +48,18 @@ struct Turned {
     eps: f32,
     n_rot: u32,
     freq_base: f32,
+    scaling: RopeScaling,
 }
 
 impl Turned {
     fn feeding(graph: &Graph, reader: NodeId, pos: Value) -> Option<Turned> {
         let rope = feeder(graph, reader, 0)?;
-        let Op::Rope { n_rot, freq_base } = *graph.op(rope)? else {
+        let Op::Rope {
+            n_rot,
+            freq_base,
+            scaling,
+        } = graph.op(rope)?
+        else {
             return None;
         };
         let norm = feeder(graph, rope, 0)?;
@@ -64,8 +70,9 @@ impl Turned {
             rope,
             norm,
             eps,
-            n_rot,
-            freq_base,
+            n_rot: *n_rot,
+            freq_base: *freq_base,
+            scaling: scaling.clone(),
         })
     }
 }
@@ -95,6 +102,7 @@ fn project_and_store(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> 
         eps: turned.eps,
         n_rot: turned.n_rot,
         freq_base: turned.freq_base,
+        scaling: turned.scaling,
     };
     let norm = weight(graph, turned.norm, 1)?;
     let mut patch = Patch::new("project-and-store");
@@ -161,6 +169,7 @@ fn attend_and_gate(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Pat
         eps: turned.eps,
         n_rot: turned.n_rot,
         freq_base: turned.freq_base,
+        scaling: turned.scaling,
         scale,
         to: rounding.map_or(DType::F32, |(_, to)| to),
     };

@@ -67,26 +67,37 @@ fn norm_into_product(graph: &Graph, reader: NodeId, _: &Symbols) -> Option<Patch
 /// The op with a norm before it, and the slot of the norm's weight.
 fn normed(op: &Op, eps: f32) -> Option<(Op, usize)> {
     let norm_eps = Some(eps);
-    match *op {
+    match op {
         Op::Project { norm_eps: None } => Some((Op::Project { norm_eps }, 1)),
-        Op::ProjectSwiglu { norm_eps: None, to } => Some((Op::ProjectSwiglu { norm_eps, to }, 1)),
+        Op::ProjectSwiglu { norm_eps: None, to } => {
+            Some((Op::ProjectSwiglu { norm_eps, to: *to }, 1))
+        }
         Op::ProjectConv { norm_eps: None } => Some((Op::ProjectConv { norm_eps }, 2)),
         Op::MoeSwiglu {
             norm_eps: None,
             k,
             to,
-        } => Some((Op::MoeSwiglu { norm_eps, k, to }, 2)),
+        } => Some((
+            Op::MoeSwiglu {
+                norm_eps,
+                k: *k,
+                to: *to,
+            },
+            2,
+        )),
         Op::ProjectKv {
             norm_eps: None,
             eps,
             n_rot,
             freq_base,
+            scaling,
         } => Some((
             Op::ProjectKv {
                 norm_eps,
-                eps,
-                n_rot,
-                freq_base,
+                eps: *eps,
+                n_rot: *n_rot,
+                freq_base: *freq_base,
+                scaling: scaling.clone(),
             },
             3,
         )),

@@ -54,7 +54,7 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
         Op::Silu {} | Op::Sigmoid {} => a.cost(x * SIGMOID),
         Op::Softplus {} => a.cost(x * 2.0 * EXP),
         Op::Softmax {} => a.cost(x * SOFTMAX),
-        Op::Add {} | Op::Mul {} | Op::Div {} | Op::ClampMin { .. } => a.cost(y),
+        Op::Add {} | Op::Mul {} | Op::Div {} | Op::ClampMin { .. } | Op::Scale { .. } => a.cost(y),
         Op::RowSum {} | Op::ExpertSum {} | Op::TopkRouter { .. } => a.cost(x),
         Op::Concat { .. } | Op::Split { .. } => a.cost(0.0),
         Op::Reshape { .. } => Cost::default(),
@@ -68,6 +68,11 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
             let k = chosen / a.tokens(1).max(1.0);
             a.cost(0.0) + multiplied(macs, a.ty(2)) + a.rounded(0, 2) + a.experts_unread(2, k)
         }
+        Op::ExpertRows {} => Cost {
+            weight_bytes: a.bytes(1).min(a.result_bytes()),
+            activation_bytes: a.bytes(0) + a.result_bytes(),
+            ..Cost::default()
+        },
         Op::Project { norm_eps } => a.projected(1, *norm_eps),
         Op::ProjectSwiglu { norm_eps, to } => {
             a.projected(1, *norm_eps) + f32(y * (SIGMOID + 1.0 + round(*to)))

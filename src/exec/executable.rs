@@ -249,7 +249,8 @@ impl Binder<'_> {
                     weight,
                     multiplied: false,
                 });
-                bound.multiplied |= bound.weight.dims.len() > 1 && !matches!(op, Op::Embed {});
+                bound.multiplied |=
+                    bound.weight.dims.len() > 1 && !matches!(op, Op::Embed {} | Op::ExpertRows {});
                 Ok(Bound::Weight(bound.weight.clone()))
             }
         }

@@ -8,6 +8,9 @@ use sharpi_ir::{
 use super::source::Source;
 use super::{Hparams, LowerError, LowerOptions};
 
+/// The embedding table, which is the head as well where a file has no other.
+pub(super) const TOKEN_TABLE: &str = "token_embd.weight";
+
 /// Which graph is being lowered: the reference names the same tensor differently in the two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Naming {
@@ -60,13 +63,21 @@ impl<'g, 'm> Context<'g, 'm> {
         (chosen_name, rows): (&str, Value),
         (head, ids): (&str, Option<RowSet>),
     ) -> Result<Graph, LowerError> {
-        let head = match ids {
+        let matrix = match ids {
             None => self.vocabulary_matrix(head)?,
             Some(ids) => self.rows_of_vocabulary_matrix(head, ids)?,
         };
         let chosen = self.op(Op::GetRows {}, &[h.into(), rows.into()])?;
         self.builder.name(chosen, chosen_name);
-        let logits = self.op(Op::Matmul {}, &[chosen.into(), head.into()])?;
+        let mut logits = self.op(Op::Matmul {}, &[chosen.into(), matrix.into()])?;
+        // An embedding table that is also the head has no scale as such.
+        if head != TOKEN_TABLE {
+            logits = self.scaled(logits, head)?;
+        }
+        if self.hp.logit_scale != 1.0 {
+            let by = self.hp.logit_scale;
+            logits = self.op(Op::Scale { by }, &[logits.into()])?;
+        }
         self.builder.name(logits, "result_output");
         self.builder.output("logits", logits);
         Ok(self.builder.finish())
@@ -203,19 +214,6 @@ impl<'g, 'm> Context<'g, 'm> {
     pub(super) fn state(&mut self, name: &str, ty: StateType) -> Result<StateId, LowerError> {
         let name = self.in_block(name);
         Ok(self.builder.symbols().state(&name, ty)?)
-    }
-
-    /// `x · Wᵀ` with a weight of the block, `[out, in]`.
-    pub(super) fn project(
-        &mut self,
-        x: Value,
-        tensor: &str,
-        out: usize,
-        width: usize,
-    ) -> Result<Value, LowerError> {
-        let tensor = self.in_block(tensor);
-        let w = self.weight(&tensor, &[out, width])?;
-        self.op(Op::Matmul {}, &[x.into(), w.into()])
     }
 
     /// RMSNorm with a weight vector of that name.

@@ -50,6 +50,7 @@ impl Context<'_, '_> {
         let window = TensorType::fixed(DType::F32, &[taps - 1, channels]);
         let window = self.state("conv", StateType::Recurrent(window))?;
         let u = self.op(Op::CausalConv {}, &[mixed.into(), w.into(), window.into()])?;
+        let u = self.biased(u, &self.in_block("ssm_conv1d.bias"), channels)?;
         self.name(u, "conv_output_raw", "");
         let u = self.silu(u)?;
         Ok(self.name(u, "conv_output_silu", ""))

@@ -5,10 +5,6 @@ use sharpi_ir::{Op, Value};
 use super::context::Context;
 use super::{Experts, LowerError};
 
-/// The router's probabilities are divided by their sum, which is held above f16's smallest
-/// normal number.
-const SMALLEST_WEIGHT_SUM: f32 = 6.103_515_6e-5;
-
 impl Context<'_, '_> {
     /// `down(silu(gate(n)) · up(n))`.
     pub(super) fn dense_ffn(&mut self, norm: Value) -> Result<Value, LowerError> {
@@ -72,25 +68,6 @@ impl Context<'_, '_> {
         self.op(Op::ExpertSum {}, &[weighted.into()])
     }
 
-    /// Each token's experts and their weights, which add up to 1: `i32[T, k], f32[T, k, 1]`.
-    fn route(&mut self, logits: Value, sizes: Experts) -> Result<(Value, Value), LowerError> {
-        let probs = self.op(Op::Softmax {}, &[logits.into()])?;
-        self.name(probs, "ffn_moe_probs", "ffn_moe_probs");
-        let k = sizes.used as u32;
-        let node = self.builder.op(Op::TopkRouter { k }, &[probs.into()])?;
-        let (experts, weights) = (Value { node, result: 0 }, Value { node, result: 1 });
-        self.name(weights, "ffn_moe_weights", "ffn_moe_weights");
-        let sum = self.op(Op::RowSum {}, &[weights.into()])?;
-        self.name(sum, "ffn_moe_weights_sum", "ffn_moe_weights_sum");
-        let min = SMALLEST_WEIGHT_SUM;
-        let sum = self.op(Op::ClampMin { min }, &[sum.into()])?;
-        let name = "ffn_moe_weights_sum_clamped";
-        self.name(sum, name, name);
-        let weights = self.op(Op::Div {}, &[weights.into(), sum.into()])?;
-        self.name(weights, "ffn_moe_weights_norm", "ffn_moe_weights_norm");
-        Ok((experts, self.reshape(weights, &[sizes.used, 1])?))
-    }
-
     /// Some files carry gate and up as one tensor, gate first.
     fn expert_gate_up(
         &mut self,
@@ -115,16 +92,5 @@ impl Context<'_, '_> {
         let up = self.experts(norm, experts, "ffn_up_exps.weight", [count, inner, width])?;
         self.name(up, "ffn_moe_up", "ffn_moe_up");
         Ok((gate, up))
-    }
-
-    fn experts(
-        &mut self,
-        x: Value,
-        experts: Value,
-        tensor: &str,
-        dims: [usize; 3],
-    ) -> Result<Value, LowerError> {
-        let w = self.weight(&self.in_block(tensor), &dims)?;
-        self.op(Op::MoeMatmul {}, &[x.into(), experts.into(), w.into()])
     }
 }

@@ -1,11 +1,15 @@
 //! Hyperparameters, read from the metadata, with llama.cpp's defaults for what converters leave out.
 
+use sharpi_ir::RopeScaling;
+
 use crate::gguf::Gguf;
 
 use super::LowerError;
 use super::block_kinds::{BlockKind, block_kinds};
 use super::file_kind::not_a_model;
-use super::keys::{Keys, bad};
+use super::keys::Keys;
+use super::rope::Rope;
+use super::routing::Routing;
 use super::source::Source;
 
 /// Supported architectures.
@@ -94,12 +98,20 @@ pub struct Hparams {
     pub n_rot: usize,
     /// RoPE's frequency base.
     pub freq_base: f32,
+    /// How RoPE's angles are scaled.
+    pub rope_scaling: RopeScaling,
+    /// Factor of attention's scores.
+    pub attention_scale: f32,
+    /// Factor of the logits.
+    pub logit_scale: f32,
     /// DeltaNet sizes.
     pub deltanet: DeltaNet,
     /// Inner width of the dense feed-forward block (dense models).
     pub ffn_width: Option<usize>,
     /// Expert sizes (mixture-of-experts models).
     pub experts: Option<Experts>,
+    /// How experts are chosen and weighted.
+    pub routing: Routing,
 }
 
 impl Hparams {
@@ -130,9 +142,12 @@ impl Hparams {
         let embedding = keys.size("embedding_length")?;
         let (heads, kv_heads, head_dim) =
             attention_heads(keys, embedding, &attending, blocks.len())?;
-        let n_rot = rotated(keys, head_dim)?;
-        check_sections(keys, n_rot)?;
-        check_attention_scale(keys, head_dim)?;
+        let freq_base = keys.optional_positive("rope.freq_base")?;
+        let rope = Rope {
+            n_rot: rotated(keys, head_dim)?,
+            freq_base: freq_base.unwrap_or(FREQ_BASE),
+            context_length: keys.size("context_length")?,
+        };
         let all: Vec<usize> = (0..blocks.len() + mtp_blocks).collect();
         let ffn_width = keys.optional_size_in("feed_forward_length", &all, blocks.len());
         let (ffn_width, experts) = match arch {
@@ -151,17 +166,22 @@ impl Hparams {
             blocks,
             mtp_blocks,
             mtp_absent,
-            context_length: keys.size("context_length")?,
+            context_length: rope.context_length,
             embedding,
             vocabulary: vocabulary(source.gguf(), embedding)?,
             heads,
             kv_heads,
             head_dim,
             rms_eps: keys.positive_float("attention.layer_norm_rms_epsilon")?,
-            n_rot,
-            freq_base: keys
-                .optional_positive("rope.freq_base")?
-                .unwrap_or(FREQ_BASE),
+            n_rot: rope.n_rot,
+            freq_base: rope.freq_base,
+            rope_scaling: rope.scaling(keys)?,
+            attention_scale: factor(keys, "attention.scale", 1.0 / (head_dim as f32).sqrt())?,
+            logit_scale: factor(keys, "logit_scale", 1.0)?,
+            routing: match arch {
+                Arch::Qwen35 => Routing::default(),
+                Arch::Qwen35Moe => Routing::read(keys)?,
+            },
             deltanet: deltanet(keys)?,
             ffn_width,
             experts,
@@ -176,6 +196,12 @@ impl Hparams {
 
 /// RoPE's frequency base where the file says none, as in llama.cpp.
 const FREQ_BASE: f32 = 10_000.0;
+
+/// A factor, or what stands for one that is 0 or that the file does not have.
+fn factor(keys: &Keys, key: &str, default: f32) -> Result<f32, LowerError> {
+    let found = keys.optional_float(key)?;
+    Ok(found.filter(|x| *x != 0.0).unwrap_or(default))
+}
 
 fn architecture(source: &Source) -> Result<Arch, LowerError> {
     let key = "general.architecture";
@@ -290,47 +316,6 @@ fn rotated(keys: &Keys, head_dim: usize) -> Result<usize, LowerError> {
             "rope.dimension_count",
             format!("an even number up to the head size, {head_dim}"),
         )),
-    }
-}
-
-/// The sections of a multi-dimensional RoPE give each pair one of a token's positions: of text
-/// three are the same and the fourth, which the pairs get that belong to no section, is 0. So they
-/// change nothing as long as each pair belongs to one of the first three.
-fn check_sections(keys: &Keys, n_rot: usize) -> Result<(), LowerError> {
-    let Some((key, value)) = keys.find("rope.dimension_sections") else {
-        return Ok(());
-    };
-    let pairs = n_rot / 2;
-    let sections = value.as_array().and_then(|array| array.to_u64s());
-    let covered = match sections.as_deref() {
-        Some(sections @ ([_, _, _] | [_, _, _, _])) => {
-            let sum = sections.iter().fold(0u64, |sum, n| sum.saturating_add(*n));
-            // Pairs take turns: t, h, w, t, h, w …
-            let inside = |pair: u64| pair < sections[(pair % 3) as usize].saturating_mul(3);
-            sum > 0 && (0..pairs as u64).all(|pair| inside(pair % sum))
-        }
-        _ => false,
-    };
-    match covered {
-        true => Ok(()),
-        false => Err(LowerError::NotCarriedOut(Box::new(bad(
-            key,
-            value,
-            format!("three or four numbers that divide all {pairs} pairs among three sections"),
-        )))),
-    }
-}
-
-/// Scores are divided by the root of a head's elements, and by nothing else.
-fn check_attention_scale(keys: &Keys, head_dim: usize) -> Result<(), LowerError> {
-    let usual = 1.0 / (head_dim as f32).sqrt();
-    match keys.optional_float("attention.scale")? {
-        Some(scale) if scale != 0.0 && (scale / usual - 1.0).abs() > 1e-6 => {
-            let expected = format!("0, or {usual} for heads of {head_dim}");
-            let found = keys.conflict("attention.scale", expected);
-            Err(LowerError::NotCarriedOut(Box::new(found)))
-        }
-        _ => Ok(()),
     }
 }
 

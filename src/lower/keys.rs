@@ -111,6 +111,11 @@ impl<'s, 'g> Keys<'s, 'g> {
         found.ok_or_else(|| self.missing(key, "a number above 0"))
     }
 
+    /// A yes or no, if the file says it.
+    pub(super) fn optional_flag(&self, key: &str) -> Result<Option<bool>, LowerError> {
+        Ok(self.optional_flags(key, 1)?.map(|flags| flags[0]))
+    }
+
     /// A yes or no for each of so many blocks, if the file says it: a scalar for all, or an array.
     pub(super) fn optional_flags(
         &self,

@@ -16,6 +16,9 @@ mod hparams;
 mod keys;
 mod known_keys;
 mod mtp;
+mod product;
+mod rope;
+mod routing;
 mod separate_head;
 mod source;
 mod trunk;
@@ -26,6 +29,7 @@ pub use draft_vocabulary::DraftVocabulary;
 pub use error::LowerError;
 pub(crate) use file_kind::not_a_model;
 pub use hparams::{Arch, DeltaNet, Experts, Hparams};
+pub use routing::{Gating, Routing};
 pub(crate) use separate_head::with_head;
 
 use sharpi_ir::{DType, Module, Symbols};

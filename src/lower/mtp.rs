@@ -2,7 +2,7 @@
 
 use sharpi_ir::{Graph, Op, Symbol, Symbols};
 
-use super::context::{Context, Naming};
+use super::context::{Context, Naming, TOKEN_TABLE};
 use super::source::Source;
 use super::{BlockKind, Hparams, LowerError, LowerOptions};
 
@@ -23,7 +23,7 @@ pub(super) fn lower(
 
     let width = hp.embedding;
     let own_table = cx.in_block("nextn.embed_tokens.weight");
-    let e = cx.embed(ids, cx.first_of(&[&own_table], "token_embd.weight"))?;
+    let e = cx.embed(ids, cx.first_of(&[&own_table], TOKEN_TABLE))?;
     cx.name(e, "", "mtp_tok_embd");
     let e = cx.rmsnorm(e, &cx.in_block("nextn.enorm.weight"), width)?;
     cx.name(e, "", "mtp_enorm");
@@ -32,8 +32,10 @@ pub(super) fn lower(
     // The embedding half comes first; swapped halves still run, and predict nothing.
     let joined = cx.op(Op::Concat { axis: 1 }, &[e.into(), h.into()])?;
     cx.name(joined, "", "mtp_concat");
-    let w = cx.weight(&cx.in_block("nextn.eh_proj.weight"), &[width, 2 * width])?;
+    let eh_proj = cx.in_block("nextn.eh_proj.weight");
+    let w = cx.weight(&eh_proj, &[width, 2 * width])?;
     let x = cx.op(Op::EhProj {}, &[joined.into(), w.into()])?;
+    let x = cx.scaled(x, &eh_proj)?;
     cx.name(x, "", "mtp_eh_proj");
 
     let x = cx.residual_block(x, pos, BlockKind::Attention)?;
@@ -42,7 +44,7 @@ pub(super) fn lower(
     let h_next = cx.rmsnorm(x, cx.first_of(&[&own_norm], "output_norm.weight"), width)?;
     cx.builder.name(h_next, "h_nextn");
     let own_head = cx.in_block("nextn.shared_head_head.weight");
-    let head = cx.first_of(&[&own_head, "output.weight"], "token_embd.weight");
+    let head = cx.first_of(&[&own_head, "output.weight"], TOKEN_TABLE);
     let chosen = options.draft_vocabulary.as_ref();
     let ids = chosen.map(|ids| ids.rows(source.gguf(), hp)).transpose()?;
     let chosen = ("mtp_shared_head_norm", rows);

@@ -2,7 +2,7 @@
 
 use sharpi_ir::{Graph, Symbol, Symbols};
 
-use super::context::{Context, Naming};
+use super::context::{Context, Naming, TOKEN_TABLE};
 use super::source::Source;
 use super::{Hparams, LowerError, LowerOptions};
 
@@ -20,7 +20,7 @@ pub(super) fn lower(
     let pos = cx.input("pos", Symbol::TOKENS, None);
     let rows = cx.input("rows", Symbol::ROWS, None);
 
-    let mut x = cx.embed(ids, "token_embd.weight")?;
+    let mut x = cx.embed(ids, TOKEN_TABLE)?;
     cx.builder.name(x, "model.input_embed");
     for (block, kind) in hp.blocks.iter().enumerate() {
         cx.block = block;
@@ -29,7 +29,7 @@ pub(super) fn lower(
     let h = cx.rmsnorm(x, "output_norm.weight", hp.embedding)?;
     cx.builder.name(h, "h_nextn");
     // A file without an output matrix ties it to the embedding table.
-    let matrix = cx.first_of(&["output.weight"], "token_embd.weight");
+    let matrix = cx.first_of(&["output.weight"], TOKEN_TABLE);
     if head {
         cx.builder.output("h", h);
     }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::lower::{Arch, BlockKind, DeltaNet, Experts, Hparams};
+use sharpi_ir::RopeScaling;
+
+use crate::lower::{Arch, BlockKind, DeltaNet, Experts, Hparams, Routing};
 
 /// A model whose shape is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,9 @@ impl Preset {
             rms_eps: 1e-6,
             n_rot: 64,
             freq_base: 1e7,
+            rope_scaling: RopeScaling::default(),
+            attention_scale: 1.0 / 256f32.sqrt(),
+            logit_scale: 1.0,
             deltanet: DeltaNet {
                 conv_kernel: 4,
                 head_dim: 128,
@@ -89,6 +94,7 @@ impl Preset {
             },
             ffn_width: ffn,
             experts: ffn.is_none().then_some(experts),
+            routing: Routing::default(),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The operands of an op as the shape rules ask for them.
 
 use super::{OperandType, Result};
-use crate::attr::Attr;
 use crate::op::{Op, OperandKind};
 use crate::types::{DType, Dim, StateType, TensorType};
 
@@ -58,10 +57,8 @@ impl<'a> Args<'a> {
     /// Infinities and NaNs have no textual form and no sense as constants.
     pub(super) fn check_floats(&self) -> Result<()> {
         for (name, attr) in self.op.attrs() {
-            if let Attr::Float(x) = attr
-                && !x.is_finite()
-            {
-                fail!("{name} is {x}, expected a finite number");
+            if !attr.is_finite() {
+                fail!("{name} is {attr}, expected finite numbers");
             }
         }
         Ok(())

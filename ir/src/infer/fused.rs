@@ -1,6 +1,7 @@
 //! Shape rules of fused ops. They take f32 and round it for each weight by themselves.
 
 use super::{Args, Result, ResultTypes, check_activation, one, product, rotated, same_tokens};
+use crate::rope::RopeScaling;
 use crate::types::{DType, Dim, StateType, TensorType};
 
 /// What a fused product multiplies, and the weights that it meets.
@@ -87,9 +88,13 @@ fn cache(a: &Args, i: usize) -> Result<(usize, usize)> {
     }
 }
 
-pub(super) fn project_kv(a: &Args, norm_eps: Option<f32>, n_rot: u32) -> Result<ResultTypes> {
+pub(super) fn project_kv(
+    a: &Args,
+    norm_eps: Option<f32>,
+    (n_rot, scaling): (u32, &RopeScaling),
+) -> Result<ResultTypes> {
     let (heads, dim) = cache(a, 2)?;
-    rotated(n_rot, dim)?;
+    rotated(n_rot, scaling, dim)?;
     same_tokens(a, 0, 1)?;
     let Input { x, first, count } = input(a, 3, norm_eps)?;
     if count != 3 || x.rank() != 2 {
@@ -104,9 +109,13 @@ pub(super) fn project_kv(a: &Args, norm_eps: Option<f32>, n_rot: u32) -> Result<
     Ok(ResultTypes::new())
 }
 
-pub(super) fn gated_attention(a: &Args, n_rot: u32, to: DType) -> Result<ResultTypes> {
+pub(super) fn gated_attention(
+    a: &Args,
+    (n_rot, scaling): (u32, &RopeScaling),
+    to: DType,
+) -> Result<ResultTypes> {
     let (kv_heads, dim) = cache(a, 2)?;
-    rotated(n_rot, dim)?;
+    rotated(n_rot, scaling, dim)?;
     same_tokens(a, 0, 1)?;
     let q = a.f32(0, 2)?;
     let width = q.last().fixed().unwrap_or(0);

@@ -12,6 +12,7 @@ use smallvec::{SmallVec, smallvec};
 use args::Args;
 
 use crate::op::Op;
+use crate::rope::RopeScaling;
 use crate::types::{DType, Dim, StateType, TensorType};
 
 /// Type of an operand as inference sees it.
@@ -60,9 +61,9 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
             one(x.clone())
         }
         Op::L2norm { .. } => one(a.f32(0, 2)?.clone()),
-        Op::Rope { n_rot, .. } => {
+        Op::Rope { n_rot, scaling, .. } => {
             let (_, d) = a.heads(0)?;
-            rotated(*n_rot, d)?;
+            rotated(*n_rot, scaling, d)?;
             same_tokens(&a, 0, 1)?;
             one(a.tensor(0).clone())
         }
@@ -92,9 +93,12 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         }
         Op::CausalConv {} => causal_conv(&a),
         Op::GdnScan {} => gdn_scan(&a),
-        Op::Silu {} | Op::Sigmoid {} | Op::Softplus {} | Op::Softmax {} | Op::ClampMin { .. } => {
-            one(a.f32(0, 1)?.clone())
-        }
+        Op::Silu {}
+        | Op::Sigmoid {}
+        | Op::Softplus {}
+        | Op::Softmax {}
+        | Op::ClampMin { .. }
+        | Op::Scale { .. } => one(a.f32(0, 1)?.clone()),
         Op::Add {} | Op::Mul {} | Op::Div {} => broadcast(&a),
         Op::RowSum {} => {
             let mut t = a.f32(0, 1)?.clone();
@@ -118,6 +122,15 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         }
         Op::TopkRouter { k } => topk_router(&a, *k as usize),
         Op::MoeMatmul {} => moe_matmul(&a),
+        Op::ExpertRows {} => {
+            let ((t, k), table) = (experts(&a, 0)?, a.f32(1, 1)?);
+            let n = match table.shape[..] {
+                [_] => Dim::Fixed(1),
+                [_, n] => n,
+                _ => return a.mismatch(1, "f32[experts] or f32[experts, N]"),
+            };
+            one(TensorType::new(DType::F32, [t, k, n]))
+        }
         Op::ExpertSum {} => {
             let x = a.f32(0, 3)?;
             if x.rank() != 3 {
@@ -133,9 +146,14 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         Op::MoeSwiglu { norm_eps, k, to } => fused::moe_swiglu(&a, *norm_eps, *k as usize, *to),
         Op::MoeSum { .. } => fused::moe_sum(&a),
         Op::ProjectKv {
-            norm_eps, n_rot, ..
-        } => fused::project_kv(&a, *norm_eps, *n_rot),
-        Op::GatedAttention { n_rot, to, .. } => fused::gated_attention(&a, *n_rot, *to),
+            norm_eps,
+            n_rot,
+            scaling,
+            ..
+        } => fused::project_kv(&a, *norm_eps, (*n_rot, scaling)),
+        Op::GatedAttention {
+            n_rot, scaling, to, ..
+        } => fused::gated_attention(&a, (*n_rot, scaling), *to),
     }
 }
 
@@ -150,12 +168,27 @@ fn same_tokens(a: &Args, x: usize, pos: usize) -> Result<()> {
 }
 
 /// `n_rot` elements of a head of `d` are rotated in pairs.
-fn rotated(n_rot: u32, d: usize) -> Result<()> {
+fn rotated(n_rot: u32, scaling: &RopeScaling, d: usize) -> Result<()> {
     let n = n_rot as usize;
     if n == 0 || !n.is_multiple_of(2) || n > d {
         fail!("n_rot is {n}, expected an even number of 2..={d}");
     }
+    if let Some(pair) = scaling.still.iter().find(|pair| **pair >= n_rot / 2) {
+        fail!("pair {pair} never turns, expected pairs below {}", n / 2);
+    }
+    if !scaling.still.is_sorted_by(|a, b| a < b) {
+        fail!("pairs that never turn are out of order");
+    }
     Ok(())
+}
+
+/// Tokens and experts of each in operand `i`, which holds the choice of a router.
+fn experts(a: &Args, i: usize) -> Result<(Dim, Dim)> {
+    let ids = a.tensor(i);
+    match ids.shape[..] {
+        [t, k] if ids.dtype == DType::I32 => Ok((t, k)),
+        _ => a.mismatch(i, "i32[T, k]"),
+    }
 }
 
 /// An activation that a weight of type `weight` can be multiplied with: f32, or already rounded.
@@ -331,15 +364,11 @@ fn topk_router(a: &Args, k: usize) -> Result<ResultTypes> {
 }
 
 fn moe_matmul(a: &Args) -> Result<ResultTypes> {
-    let (x, ids, w) = (a.tensor(0), a.tensor(1), a.tensor(2));
-    if ids.dtype != DType::I32 || ids.rank() != 2 {
-        return a.mismatch(1, "i32[T, k]");
-    }
+    let (x, (t, k), w) = (a.tensor(0), experts(a, 1)?, a.tensor(2));
     if w.rank() != 3 {
         return a.mismatch(2, "[experts, N, K]");
     }
     check_activation(a, 0, w.dtype)?;
-    let (t, k) = (ids.shape[0], ids.shape[1]);
     let shared = x.rank() == 2 && x.shape[0] == t;
     let per_expert = x.rank() == 3 && x.shape[0] == t && x.shape[1] == k;
     if !(shared || per_expert) || x.last() != w.shape[2] {

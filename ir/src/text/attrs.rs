@@ -17,21 +17,10 @@ struct Written {
 
 /// Reads `{eps = 1e-6}` where it stands, and makes the op whose mnemonic is at `op_at`.
 pub(crate) fn attrs(c: &mut Cursor, signature: &Signature, op_at: usize) -> Result<Op> {
-    let mut written: Vec<Written> = Vec::new();
-    if c.eat("{") {
-        loop {
-            let attr = attr(c)?;
-            if written.iter().any(|w| w.name == attr.name) {
-                let message = format!("attribute `{}` is given twice", clipped(&attr.name));
-                return Err(c.error(attr.at, message, "each attribute once"));
-            }
-            written.push(attr);
-            if !c.eat(",") {
-                break;
-            }
-        }
-        c.expect("}")?;
-    }
+    let written = match c.eat("{") {
+        true => list(c, attr)?,
+        false => Vec::new(),
+    };
     let parts = written.iter().map(|w| (w.name.clone(), w.value.clone()));
     let parts: Vec<_> = parts.collect();
     Op::from_parts(signature.mnemonic, &parts)
@@ -70,16 +59,48 @@ fn refused(
     }
 }
 
+/// Attributes up to the closing brace, each of which `one` reads.
+fn list(c: &mut Cursor, one: fn(&mut Cursor) -> Result<Written>) -> Result<Vec<Written>> {
+    let mut written: Vec<Written> = Vec::new();
+    loop {
+        let attr = one(c)?;
+        if written.iter().any(|w| w.name == attr.name) {
+            let message = format!("attribute `{}` is given twice", clipped(&attr.name));
+            return Err(c.error(attr.at, message, "each attribute once"));
+        }
+        written.push(attr);
+        if !c.eat(",") {
+            break;
+        }
+    }
+    c.expect("}")?;
+    Ok(written)
+}
+
+/// An attribute, which may be a group.
 fn attr(c: &mut Cursor) -> Result<Written> {
+    named(c, |c| match c.eat("{") {
+        true => {
+            let fields = list(c, |c| named(c, simple))?.into_iter();
+            Ok(Attr::Group(fields.map(|w| (w.name, w.value)).collect()))
+        }
+        false => simple(c),
+    })
+}
+
+fn named(c: &mut Cursor, value: impl Fn(&mut Cursor) -> Result<Attr>) -> Result<Written> {
     let at = c.here();
     let name = c.word("an attribute's name")?.to_string();
     c.expect("=")?;
-    let value = if c.eat("[") {
-        Attr::Ints(ints(c)?)
-    } else {
-        scalar(c)?
-    };
+    let value = value(c)?;
     Ok(Written { name, value, at })
+}
+
+fn simple(c: &mut Cursor) -> Result<Attr> {
+    match c.eat("[") {
+        true => Ok(Attr::Ints(ints(c)?)),
+        false => scalar(c),
+    }
 }
 
 /// A list of whole numbers, behind its bracket.

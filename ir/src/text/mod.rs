@@ -13,7 +13,8 @@
 //!            [ ":" type [ "as" name ] { "," type [ "as" name ] } ]
 //! operand  = value | "@"name | "state" "@"name
 //! attrs    = "{" attr { "," attr } "}"
-//! attr     = word "=" ( int | float | "[" [ int { "," int } ] "]" | dtype )
+//! attr     = word "=" ( simple | "{" word "=" simple { "," word "=" simple } "}" )
+//! simple   = int | float | "[" [ int { "," int } ] "]" | dtype
 //! return   = "return" [ "%"name "=" value { "," "%"name "=" value } ]
 //! value    = "%"int | "%"name
 //! type     = dtype "[" [ dim { "," dim } ] "]"             dim is an int or a letter A-Z

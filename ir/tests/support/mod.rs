@@ -9,8 +9,8 @@ pub mod patching;
 
 use proptest::prelude::*;
 use sharpi_ir::{
-    Builder, DType, Dim, Graph, Module, NodeId, Op, Operand, StateType, Symbol, Symbols,
-    TensorType, Value, Weight,
+    Builder, DType, Dim, Graph, Module, NodeId, Op, Operand, RopeScaling, StateType, Symbol,
+    Symbols, TensorType, Value, Weight,
 };
 use smallvec::smallvec;
 
@@ -224,7 +224,7 @@ impl Cook<'_> {
         let ty = self.builder.ty(x).clone();
         let last = ty.last().fixed()?;
         let same = self.pick(second, |t| *t == ty)?;
-        Some(match op % 10 {
+        Some(match op % 11 {
             0 => (Op::Silu {}, vec![x.into()]),
             1 => (Op::Sigmoid {}, vec![x.into()]),
             2 => (Op::Softplus {}, vec![x.into()]),
@@ -239,6 +239,12 @@ impl Cook<'_> {
             6 => (Op::Div {}, vec![x.into(), same.into()]),
             7 => (Op::L2norm { eps: 1e-6 }, vec![x.into()]),
             8 => (Op::Mul {}, vec![x.into(), self.weight(DType::F32, &[last])]),
+            9 => (
+                Op::Scale {
+                    by: first as f32 * 1e-3,
+                },
+                vec![x.into()],
+            ),
             _ => (
                 Op::Rmsnorm { eps: 1e-6 },
                 vec![x.into(), self.weight(DType::F32, &[last])],
@@ -286,7 +292,7 @@ impl Cook<'_> {
         let dtype = if blocks { DType::Q8_0 } else { DType::F16 };
         let router = self.pick(first, |t| t.dtype == DType::I32 && t.rank() == 2);
         let ids = self.pick(first, |t| t.dtype == DType::I32 && t.rank() == 1)?;
-        Some(match op % 6 {
+        Some(match op % 7 {
             0 => (
                 Op::Matmul {},
                 vec![x.into(), self.weight(dtype, &[WIDTH, last])],
@@ -301,6 +307,10 @@ impl Cook<'_> {
                 vec![ids.into(), self.weight(dtype, &[100, last])],
             ),
             3 => (Op::TopkRouter { k: 2 }, vec![x.into()]),
+            5 => {
+                let table = self.weight(DType::F32, &[8, last]);
+                (Op::ExpertRows {}, vec![router?.into(), table])
+            }
             _ => {
                 let experts = self.weight(dtype, &[8, 4, last]);
                 (Op::MoeMatmul {}, vec![x.into(), router?.into(), experts])
@@ -326,6 +336,11 @@ impl Cook<'_> {
                 Op::Rope {
                     n_rot: 2,
                     freq_base: 1e7,
+                    scaling: RopeScaling {
+                        freq_scale: 1.0 / (1.0 + first as f32),
+                        still: (0..second as u32 % 2).collect(),
+                        ..RopeScaling::default()
+                    },
                 },
                 vec![x.into(), pos.into()],
             ),

@@ -12,7 +12,7 @@ use sharpi_kernels::columns::ColumnsMut;
 use sharpi_kernels::elementwise::{Rhs, mul, sigmoid};
 use sharpi_kernels::matmul::matmul_rows;
 use sharpi_kernels::norm::rmsnorm;
-use sharpi_kernels::rope::rotate;
+use sharpi_kernels::rope::{Rotation, rotate};
 
 /// Writes keys and values at their positions; a chunk is a token.
 pub(super) struct KvStore {
@@ -249,15 +249,14 @@ impl Kernel for ProjectKv {
 pub(super) struct HeadNorm {
     pub(super) weight: Vec<f32>,
     pub(super) eps: f32,
-    pub(super) n_rot: usize,
-    pub(super) freq_base: f32,
+    pub(super) rotation: Rotation,
 }
 
 impl HeadNorm {
     /// One head at a position.
     fn turn(&self, head: &[f32], pos: i32, scratch: &mut Scratch, out: &mut [f32]) {
         rmsnorm(head, &self.weight, self.eps, out);
-        let (cos, sin) = scratch.angles_at(pos, self.n_rot, self.freq_base);
+        let (cos, sin) = scratch.angles_at(pos, &self.rotation);
         rotate(out, cos, sin);
     }
 }

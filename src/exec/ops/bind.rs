@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use sharpi_ir::Op;
+use sharpi_ir::{Op, RopeScaling};
 
 use super::attention::{Attention, GatedAttention, HeadNorm, KvStore, ProjectKv};
 use super::deltanet::{CausalConv, GdnScan, ProjectConv};
 use super::elementwise::{Binary, BinaryOp, RowSum, Unary, UnaryOp};
 use super::gated_delta_net::GatedDeltaNet;
 use super::layout::{Concat, Pieces, Split};
-use super::moe::{ExpertSum, MoeMatmul, TopkRouter};
+use super::moe::{ExpertRows, ExpertSum, MoeMatmul, TopkRouter};
 use super::moe_fused::{MoeSum, MoeSwiglu};
 use super::parts::{BindError, Bound, Parts};
 use super::project::{Activations, MatmulAdd, Project, ProjectSwiglu};
 use super::rows::{Embed, GetRows, Norm, Quantize, Rope};
 use super::{Kernel, Slot, Weight};
 use sharpi_kernels::conv::taps;
+use sharpi_kernels::rope::{Rotation, Scaling};
 
 /// Binds an op to a kernel; `None` for ops that move nothing.
 pub fn bind(
@@ -63,11 +64,14 @@ pub fn bind(
             eps: *eps,
             y: p.result(0)?,
         }),
-        Op::Rope { n_rot, freq_base } => Box::new(Rope {
+        Op::Rope {
+            n_rot,
+            freq_base,
+            scaling,
+        } => Box::new(Rope {
             x: p.value(0)?,
             pos: p.value(1)?,
-            n_rot: *n_rot as usize,
-            freq_base: *freq_base,
+            rotation: rotation(*n_rot, *freq_base, scaling),
             y: p.result(0)?,
         }),
         Op::KvStore {} => {
@@ -116,6 +120,7 @@ pub fn bind(
         Op::Softplus {} => unary(p, UnaryOp::Softplus)?,
         Op::Softmax {} => unary(p, UnaryOp::Softmax)?,
         Op::ClampMin { min } => unary(p, UnaryOp::ClampMin(*min))?,
+        Op::Scale { by } => unary(p, UnaryOp::Scale(*by))?,
         Op::Add {} => binary(p, BinaryOp::Add)?,
         Op::Mul {} => binary(p, BinaryOp::Mul)?,
         Op::Div {} => binary(p, BinaryOp::Div)?,
@@ -142,6 +147,11 @@ pub fn bind(
             probs: p.value(0)?,
             ids: p.result(0)?,
             weights: p.result(1)?,
+        }),
+        Op::ExpertRows {} => Box::new(ExpertRows {
+            ids: p.value(0)?,
+            table: p.weight(1)?.floats(),
+            y: p.result(0)?,
         }),
         Op::ExpertSum {} => Box::new(ExpertSum {
             x: p.value(0)?,
@@ -220,6 +230,7 @@ pub fn bind(
             eps,
             n_rot,
             freq_base,
+            scaling,
         } => {
             let (x, weights) = p.products(3, *norm_eps)?;
             let Ok([k, v, norm]) = <[Arc<Weight>; 3]>::try_from(weights) else {
@@ -234,8 +245,7 @@ pub fn bind(
                 heads: HeadNorm {
                     weight: norm.floats(),
                     eps: *eps,
-                    n_rot: *n_rot as usize,
-                    freq_base: *freq_base,
+                    rotation: rotation(*n_rot, *freq_base, scaling),
                 },
                 state,
                 layout,
@@ -245,6 +255,7 @@ pub fn bind(
             eps,
             n_rot,
             freq_base,
+            scaling,
             scale,
             to,
         } => {
@@ -255,8 +266,7 @@ pub fn bind(
                 heads: HeadNorm {
                     weight: p.weight(3)?.floats(),
                     eps: *eps,
-                    n_rot: *n_rot as usize,
-                    freq_base: *freq_base,
+                    rotation: rotation(*n_rot, *freq_base, scaling),
                 },
                 state,
                 layout,
@@ -266,6 +276,21 @@ pub fn bind(
             })
         }
     }))
+}
+
+fn rotation(n_rot: u32, freq_base: f32, scaling: &RopeScaling) -> Rotation {
+    Rotation {
+        n_rot: n_rot as usize,
+        freq_base,
+        scaling: Scaling {
+            freq_scale: scaling.freq_scale,
+            ext_factor: scaling.ext_factor,
+            low: scaling.low,
+            high: scaling.high,
+            magnitude: scaling.magnitude,
+            still: scaling.still.clone(),
+        },
+    }
 }
 
 fn unary(mut p: Parts, op: UnaryOp) -> Result<Box<dyn Kernel>, BindError> {

@@ -11,6 +11,7 @@ pub(super) enum UnaryOp {
     Softplus,
     Softmax,
     ClampMin(f32),
+    Scale(f32),
 }
 
 /// `y = op(x)`.
@@ -35,6 +36,7 @@ impl Kernel for Unary {
             UnaryOp::Sigmoid => kernel::sigmoid(y),
             UnaryOp::Softplus => kernel::softplus(y),
             UnaryOp::Softmax => y.chunks_exact_mut(self.x.last()).for_each(kernel::softmax),
+            UnaryOp::Scale(by) => kernel::mul(y, Rhs::Value(by)),
             UnaryOp::ClampMin(min) => y.iter_mut().for_each(|y| *y = y.max(min)),
         }
     }

@@ -31,7 +31,7 @@ use super::memory::Shared;
 use sharpi_kernels::activation::ActivationType;
 use sharpi_kernels::attention::{CacheType, Work};
 use sharpi_kernels::gdn::Room;
-use sharpi_kernels::rope::angles;
+use sharpi_kernels::rope::Rotation;
 
 /// The axis that a value's first dimension counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -201,9 +201,9 @@ pub struct Scratch {
     scan: Room,
     /// What one head of a scan takes and gives.
     head: HeadRows,
-    /// RoPE cosines and sines, and of which position, `n_rot` and base.
+    /// RoPE cosines and sines, and of which position and rotation.
     angles: (Vec<f32>, Vec<f32>),
-    angles_of: Option<(i32, usize, u32)>,
+    angles_of: Option<(i32, Rotation)>,
     /// Activations as the matmul kernels take them.
     rounded: Rounded,
     /// One row on its way to being rounded.
@@ -222,14 +222,14 @@ impl Scratch {
     }
 
     /// RoPE's cosines and sines at a position.
-    fn angles_at(&mut self, pos: i32, n_rot: usize, freq_base: f32) -> (&[f32], &[f32]) {
-        let wanted = (pos, n_rot, freq_base.to_bits());
+    fn angles_at(&mut self, pos: i32, rotation: &Rotation) -> (&[f32], &[f32]) {
         let (cos, sin) = &mut self.angles;
-        if self.angles_of != Some(wanted) {
-            cos.resize(n_rot / 2, 0.0);
-            sin.resize(n_rot / 2, 0.0);
-            angles(pos as u32, freq_base, cos, sin);
-            self.angles_of = Some(wanted);
+        let there = |(at, of): &(i32, Rotation)| *at == pos && of == rotation;
+        if !self.angles_of.as_ref().is_some_and(there) {
+            cos.resize(rotation.n_rot / 2, 0.0);
+            sin.resize(rotation.n_rot / 2, 0.0);
+            rotation.angles(pos as u32, cos, sin);
+            self.angles_of = Some((pos, rotation.clone()));
         }
         (cos, sin)
     }

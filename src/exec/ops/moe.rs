@@ -38,6 +38,28 @@ impl Kernel for TopkRouter {
     }
 }
 
+/// What a table says of each token's experts; a chunk is a token.
+pub(super) struct ExpertRows {
+    pub(super) ids: Slot,
+    pub(super) table: Vec<f32>,
+    pub(super) y: Slot,
+}
+
+impl Kernel for ExpertRows {
+    fn chunks(&self, run: &Run<'_>) -> usize {
+        run.count(&self.ids)
+    }
+
+    fn run(&self, run: &Run<'_>, t: usize, _: &mut Scratch) {
+        let (k, n) = (self.ids.width(), self.y.last());
+        // SAFETY: `ids` is an operand; token `t` of the result belongs to this chunk.
+        let (ids, y) = unsafe { (run.read_ids(&self.ids), run.write(&self.y, t)) };
+        for (id, y) in ids[t * k..][..k].iter().zip(y.chunks_exact_mut(n)) {
+            y.copy_from_slice(&self.table[*id as usize * n..][..n]);
+        }
+    }
+}
+
 /// Each token times the weights of its experts; a chunk is a range of rows of one expert of one
 /// token.
 pub(super) struct MoeMatmul {

@@ -6,7 +6,7 @@ use super::{Kernel, Run, Scratch, Slot, Weight};
 use sharpi_kernels::activation::{ActivationType, quantize_row};
 use sharpi_kernels::norm::{l2norm, rmsnorm};
 use sharpi_kernels::quant::dequantize_row;
-use sharpi_kernels::rope::rotate;
+use sharpi_kernels::rope::{Rotation, rotate};
 
 /// Rows of an embedding table.
 pub(super) struct Embed {
@@ -120,8 +120,7 @@ impl Kernel for Norm {
 pub(super) struct Rope {
     pub(super) x: Slot,
     pub(super) pos: Slot,
-    pub(super) n_rot: usize,
-    pub(super) freq_base: f32,
+    pub(super) rotation: Rotation,
     pub(super) y: Slot,
 }
 
@@ -141,7 +140,7 @@ impl Kernel for Rope {
             )
         };
         y.copy_from_slice(&x[t * width..][..width]);
-        let (cos, sin) = scratch.angles_at(pos[t], self.n_rot, self.freq_base);
+        let (cos, sin) = scratch.angles_at(pos[t], &self.rotation);
         for head in y.chunks_exact_mut(self.x.last()) {
             rotate(head, cos, sin);
         }
