@@ -198,13 +198,14 @@ fn a_known_key_that_is_not_carried_out_is_refused() {
     for (key, value) in [
         ("attention.sliding_window", Value::U32(4096)),
         ("attention.causal", Value::Bool(false)),
-        ("attention.scale", Value::F32(0.5)),
+        ("rope.scaling.type", "longrope".into()),
+        ("rope.scaling.yarn_log_multiplier", Value::F32(0.1)),
+        ("rope.scaling.alpha", Value::F32(1000.0)),
         ("final_logit_softcapping", Value::F32(30.0)),
         ("attn_logit_softcapping", Value::F64(50.0)),
         ("residual_scale", Value::F32(0.5)),
         ("embedding_scale", Value::F32(12.0)),
         ("use_parallel_residual", Value::Bool(true)),
-        ("rope.dimension_sections", array(&[4, 4, 0, 8])),
         ("hidden_activation", "gelu".into()),
     ] {
         let file = File::with_keys(&[(key, value)]);
@@ -494,7 +495,7 @@ fn a_mixture_takes_other_spellings_too() {
     }
     for (key, value) in [
         ("expert_group_count", Value::U32(4)),
-        ("expert_weights_norm", Value::Bool(false)),
+        ("expert_gating_func", Value::U32(4)),
     ] {
         let file = File::altered(MOE, &[], |_, writer| {
             writer.metadata(format!("qwen35moe.{key}"), value.clone());
