@@ -13,6 +13,7 @@ pub mod hwbench;
 pub mod lower;
 mod model;
 pub mod parity;
+pub mod perplexity;
 pub mod synth;
 pub mod tokenizer;
 

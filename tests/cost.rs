@@ -68,6 +68,7 @@ fn ceilings() -> Ceilings {
             int_macs: 980e9,
             f32_macs: 240e9,
         }],
+        sets: Vec::new(),
     }
 }
 
@@ -285,7 +286,7 @@ fn runs_of_the_35b_read_more_experts_the_more_tokens_they_have() {
 }
 
 #[test]
-fn rates_between_two_measured_thread_counts_lie_on_a_line() {
+fn rates_between_two_measured_thread_counts_are_bounds_of_both() {
     let rates = |threads, rate| Rates {
         threads,
         read_bytes: rate,
@@ -297,5 +298,6 @@ fn rates_between_two_measured_thread_counts_lie_on_a_line() {
         ..ceilings()
     };
     let found = [1, 2, 4, 8, 64].map(|threads| ceilings.at(threads).read_bytes);
-    assert_eq!(found, [10.0, 20.0, 30.0, 50.0, 50.0]);
+    // Four threads do at most twice what two do, and eight no less than four.
+    assert_eq!(found, [10.0, 20.0, 40.0, 50.0, 50.0]);
 }

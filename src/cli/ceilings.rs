@@ -19,40 +19,74 @@ pub(super) struct CeilingsArg {
 }
 
 impl CeilingsArg {
-    pub(super) fn get(&self) -> Result<Ceilings, Failure> {
-        match &self.ceilings {
-            Some(path) => read(path),
-            None => Ok(match hwbench::kept() {
-                Some(ceilings) => ceilings,
-                None => measure()?,
-            }),
+    /// The ceilings, and on stderr what has to be known about them, `threads` being asked for.
+    pub(super) fn get(&self, threads: Option<usize>) -> Result<Ceilings, Failure> {
+        let ceilings = match &self.ceilings {
+            Some(path) => {
+                let ceilings = read(path)?;
+                if ceilings.disturbed {
+                    note("the machine of --ceilings was busy when it was measured: it may do more");
+                }
+                ceilings
+            }
+            None => this_machine(false)?,
+        };
+        let most = ceilings.most_threads();
+        if let Some(asked) = threads.filter(|asked| *asked > most) {
+            note(&format!(
+                "{asked} threads are asked for, the machine runs {most} at once: the rates of {most} \
+                 count"
+            ));
         }
+        Ok(ceilings)
     }
 }
 
-/// Measures this machine and keeps what it finds.
-pub(super) fn measure() -> Result<Ceilings, Failure> {
+/// What this machine was measured to do, now if that has not been done, if it is asked for, or if
+/// the machine was busy then and is not any more.
+pub(super) fn this_machine(again: bool) -> Result<Ceilings, Failure> {
+    match hwbench::kept() {
+        Some(kept) if !again && !kept.disturbed => Ok(kept),
+        Some(kept) if !again && !hwbench::is_quiet()? => {
+            note(
+                "this machine was busy when it was measured, and is now: it may do more; it is \
+                 measured again once it is quiet",
+            );
+            Ok(kept)
+        }
+        kept => measure(kept.as_ref()),
+    }
+}
+
+/// Measures this machine and keeps the best of what it finds and of what was known.
+fn measure(known: Option<&Ceilings>) -> Result<Ceilings, Failure> {
     let mut bar = None;
-    let ceilings = hwbench::measure(|done, all| {
+    let mut ceilings = hwbench::measure(|done, all| {
         let bar = bar.get_or_insert_with(|| Progress::steps("measuring this machine", all as u64));
         bar.at(done as u64);
     })?;
     drop(bar);
+    if let Some(known) = known {
+        ceilings.merge(known);
+    }
     if ceilings.disturbed {
-        let _ = writeln!(
-            io::stderr(),
-            "other programs were busy meanwhile: the machine may do more; when it is idle, measure \
-             again with `hwbench --force`"
+        note(
+            "other programs were busy meanwhile: the machine may do more; it is measured again once \
+             it is quiet, and by `hwbench --force`",
         );
     }
     if let Err(error) = hwbench::keep(&ceilings) {
         // They are as good; only the next command has to measure again.
-        let _ = writeln!(
-            io::stderr(),
+        note(&format!(
             "the ceilings of this machine are not kept: {error}"
-        );
+        ));
     }
     Ok(ceilings)
+}
+
+/// Nothing fails for want of a place for it.
+fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 fn read(path: &Path) -> Result<Ceilings, Failure> {

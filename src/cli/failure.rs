@@ -19,6 +19,8 @@ const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 const MISMATCH: u8 = 3;
 const UNSUPPORTED: u8 = 4;
+/// As shells report a program that Ctrl-C has ended.
+const INTERRUPTED: u8 = 130;
 
 /// What to do when only the program can be at fault.
 const FAULT: &str = "this is a fault of the program: report it with the model's name; --skip-pass may lead around it";
@@ -60,6 +62,11 @@ impl Failure {
     /// A comparison that found something else than expected.
     pub(super) fn mismatch(message: impl Display, help: impl Display) -> Failure {
         Failure::told(message, help, MISMATCH)
+    }
+
+    /// Something that Ctrl-C ended before it was done.
+    pub(super) fn interrupted(message: impl Display, help: impl Display) -> Failure {
+        Failure::told(message, help, INTERRUPTED)
     }
 
     fn told(message: impl Display, help: impl Display, code: u8) -> Failure {

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
+use bytesize::ByteSize;
 use sharpi_compile::cost::Ceilings;
-use sharpi_compile::hwbench::kept;
 
-use super::ceilings::measure;
+use super::ceilings::this_machine;
 use super::failure::Failure;
 use super::table::Table;
 use super::units::si;
@@ -13,7 +13,7 @@ use super::write_json;
 
 #[derive(clap::Args)]
 pub(super) struct Hwbench {
-    /// Measure again, also if it has been done
+    /// Measure again, also if it has been done; the best of all measurements is kept
     #[arg(long)]
     force: bool,
     /// Print a JSON object
@@ -23,10 +23,7 @@ pub(super) struct Hwbench {
 
 impl Hwbench {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let ceilings = match kept().filter(|_| !self.force) {
-            Some(ceilings) => ceilings,
-            None => measure()?,
-        };
+        let ceilings = this_machine(self.force)?;
         match self.json {
             true => write_json(out, &ceilings),
             false => write(&ceilings, out),
@@ -51,6 +48,25 @@ fn write(ceilings: &Ceilings, out: &mut impl Write) -> Result<(), Failure> {
             si(r.read_bytes, "B/s"),
             si(r.int_macs, "/s"),
             si(r.f32_macs, "/s"),
+        ]);
+    }
+    table.write(out)?;
+    write_sets(ceilings, out)
+}
+
+/// How fast sets of bytes are read that are smaller than what lies in no cache.
+fn write_sets(ceilings: &Ceilings, out: &mut impl Write) -> Result<(), Failure> {
+    if ceilings.sets.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nthe same bytes again and again, as caches hold them")?;
+    let mut table = Table::new(["threads", "bytes", "read"], 0);
+    let counts = [1, ceilings.most_threads()];
+    for set in ceilings.sets.iter().filter(|s| counts.contains(&s.threads)) {
+        table.line([
+            set.threads.to_string(),
+            ByteSize(set.bytes as u64).display().iec().to_string(),
+            si(set.read_bytes, "B/s"),
         ]);
     }
     Ok(table.write(out)?)

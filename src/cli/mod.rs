@@ -24,6 +24,7 @@ mod module_file;
 mod parity;
 mod pass_args;
 mod passes;
+mod perplexity;
 mod profile;
 mod progress;
 mod prompt;
@@ -73,6 +74,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Compare the model with captures of the reference
     Parity(parity::Parity),
+    /// Measure how well the model predicts a text, and how far it is from llama.cpp on it
+    Perplexity(perplexity::PerplexityArgs),
     /// Show the token ids of a text, special tokens recognised
     Tokenize(tokenize::Tokenize),
     /// Show the text of token ids, special tokens included
@@ -117,6 +120,7 @@ impl Command {
             Command::DumpGraph(args) => args.run(out),
             Command::Inspect(args) => args.run(out),
             Command::Parity(args) => args.run(out),
+            Command::Perplexity(args) => args.run(out),
             Command::Tokenize(args) => args.run(out),
             Command::Detokenize(args) => args.run(out),
             Command::Synth(args) => args.run(out),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sharpi_ir::{Graph, Module};
 
-use super::{Ceilings, RunShape, of};
+use super::{Ceilings, RunShape, of, of_graph};
 
 /// What is to be forecast.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -89,8 +89,10 @@ impl Runs<'_> {
             rows,
             context: self.question.context,
         };
+        let bytes = of_graph(graph, &self.module.symbols, &shape).resident_bytes();
         let of = |node| of(graph, node, &self.module.symbols, &shape);
-        let seconds = |node| self.ceilings.seconds(&of(node), self.question.threads);
+        let threads = self.question.threads;
+        let seconds = |node| self.ceilings.seconds(&of(node), threads, bytes);
         graph.nodes().map(seconds).sum()
     }
 }

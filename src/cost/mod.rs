@@ -13,6 +13,8 @@
 //!   for all heads and tokens.
 //! - Experts: each token of a run picks its experts by itself, all equally likely, so that `T`
 //!   tokens with `k` of `X` experts read the weights of `X·(1 − (1 − k/X)^T)` of them.
+//! - Runs whose weights and states fit into a cache read them from there, at the speed at which sets
+//!   of so many bytes were read over and over.
 //! - Activations are listed, but are taken to stay in the caches: they add nothing to the time.
 
 mod ceilings;
@@ -25,7 +27,7 @@ use std::ops::Add;
 use serde::Serialize;
 use sharpi_ir::{Graph, Symbol, Symbols};
 
-pub use ceilings::{Ceilings, Rates, UnusableCeilings};
+pub use ceilings::{Ceilings, Rates, SetReads, UnusableCeilings};
 pub use forecast::{Drafting, Forecast, Question, forecast};
 pub use formula::of;
 
@@ -76,6 +78,12 @@ impl Cost {
     /// Bytes that have to come from memory: all but the activations.
     pub fn memory_bytes(&self) -> f64 {
         self.weight_bytes + self.state_bytes + self.cache_bytes
+    }
+
+    /// Bytes that the next run reads again: those of memory, where what is read and written counts
+    /// once.
+    pub fn resident_bytes(&self) -> f64 {
+        self.weight_bytes + self.state_bytes / 2.0 + self.cache_bytes
     }
 
     /// Multiply-adds for each byte from memory; `None` for an op that reads none.

@@ -1,7 +1,7 @@
 //! Multiplying as kernels do, from registers and the first cache.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 
@@ -20,21 +20,44 @@ pub(super) struct Loop {
 impl Loop {
     /// Multiply-adds a second of all threads of the pool together.
     pub(super) fn rate(&self, pool: &ThreadPool) -> Measured {
-        let turns = self.turns();
-        rate(pool, |_, _| (self.run)(turns)).times(turns * self.macs)
-    }
-
-    /// Turns of one piece.
-    fn turns(&self) -> usize {
-        let mut turns = 1;
-        loop {
+        let turns = calibrate(|turns| {
             let start = Instant::now();
             (self.run)(turns);
-            if start.elapsed() >= PIECE {
-                return turns;
-            }
-            turns *= 2;
+            start.elapsed()
+        });
+        let (turns, found) = steady(turns, |turns| rate(pool, |_, _| (self.run)(turns)));
+        found.times(turns * self.macs)
+    }
+}
+
+/// So often a loop is timed with the same number of turns: the first call may wait for a page of
+/// code, and the ones behind it run slowly until the processor has powered its widest units.
+const CALLS: usize = 5;
+/// No loop that does something needs more turns.
+const MOST_TURNS: usize = 1 << 40;
+
+/// Turns of one piece, with the fastest of several calls; `timed` runs so many turns.
+fn calibrate(mut timed: impl FnMut(usize) -> Duration) -> usize {
+    let mut turns = 1;
+    while turns < MOST_TURNS {
+        let calls = (0..CALLS).map(|_| timed(turns));
+        if calls.min().is_some_and(|fastest| fastest >= PIECE) {
+            break;
         }
+        turns *= 2;
+    }
+    turns
+}
+
+/// Measures with so many turns a piece, and with more where pieces turn out to be so short that the
+/// clock would be measured. Gives the turns that it came to.
+fn steady(mut turns: usize, mut measure: impl FnMut(usize) -> Measured) -> (usize, Measured) {
+    loop {
+        let found = measure(turns);
+        if found.piece >= PIECE / 2 || turns >= MOST_TURNS {
+            return (turns, found);
+        }
+        turns *= 2;
     }
 }
 
@@ -154,5 +177,65 @@ mod x86 {
         AVX2_FMA = avx2_fma, "avx2,fma", 12 x 8,
             _mm256_set1_ps(1.0), _mm256_set1_ps(0.5),
             |sum, x, y| _mm256_fmadd_ps(*sum, y, *x);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A loop of a nanosecond a turn, on a clock of its own.
+    fn calibrated(slower: impl Fn(usize) -> Duration) -> usize {
+        let mut calls = 0;
+        calibrate(|turns| {
+            calls += 1;
+            Duration::from_nanos(turns as u64) + slower(calls)
+        })
+    }
+
+    #[test]
+    fn a_first_call_that_is_slow_does_not_end_the_calibration() {
+        let page_fault = |call| match call {
+            1 => Duration::from_millis(3),
+            _ => Duration::ZERO,
+        };
+        let turns = calibrated(page_fault);
+        assert!(turns as u128 >= PIECE.as_nanos(), "{turns}");
+        assert!(turns as u128 <= 2 * PIECE.as_nanos(), "{turns}");
+    }
+
+    #[test]
+    fn a_piece_that_turns_out_to_be_short_gets_more_turns() {
+        // While it was calibrated each call took as long as a piece, and then a nanosecond a turn.
+        let slow = calibrated(|_| PIECE);
+        assert_eq!(slow, 1);
+        let (turns, found) = steady(slow, |turns| Measured {
+            piece: Duration::from_nanos(turns as u64),
+            ..Measured::default()
+        });
+        assert!(found.piece >= PIECE / 2, "{found:?}");
+        assert_eq!(found.piece.as_nanos(), turns as u128);
+    }
+
+    #[test]
+    fn a_loop_that_takes_no_time_ends_all_the_same() {
+        assert_eq!(calibrate(|_| Duration::ZERO), MOST_TURNS);
+    }
+
+    #[test]
+    fn a_loop_whose_first_call_is_slow_is_as_fast_as_any_other() {
+        use std::sync::Once;
+        use std::thread::sleep;
+
+        fn slow_at_first(turns: usize) {
+            static FIRST: Once = Once::new();
+            FIRST.call_once(|| sleep(Duration::from_millis(20)));
+            portable_fma(turns);
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        let pool = pool.unwrap();
+        let rate = |run| Loop { run, macs: 1 }.rate(&pool).rate;
+        let (slow, other) = (rate(slow_at_first), rate(portable_fma));
+        assert!(slow > other / 2.0, "{slow:e}, {other:e}");
     }
 }

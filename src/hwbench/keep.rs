@@ -11,7 +11,7 @@ use crate::cost::Ceilings;
 use super::{available_threads, cpu, simd};
 
 /// Goes up when what is measured changes, so that older measurements count no more.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The ceilings of this machine as they were last measured: with its processor, as many threads as
 /// it runs at once, and the vector instructions in use; by this program built as it is, since one
@@ -23,7 +23,8 @@ pub fn kept() -> Option<Ceilings> {
     Some(ceilings)
 }
 
-/// Keeps the ceilings of this machine; the file is returned.
+/// Keeps the ceilings of this machine; the file is returned. What was kept before should be in them
+/// ([`Ceilings::merge`]).
 ///
 /// # Errors
 /// A file that cannot be written, or no home directory to write to.

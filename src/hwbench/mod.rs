@@ -1,7 +1,9 @@
 //! Measures what this machine can do at most: how fast it reads memory and multiplies.
 //!
 //! Threads work piece after piece for a while, and only moments count in which none of them had to
-//! stop for whatever else runs on the machine. The result is kept in the user's cache directory ([`kept`], [`keep`]).
+//! stop for whatever else runs on the machine. What is printed is a bound, so the best moment counts,
+//! the fastest way to read, and the best that was ever measured: it is kept in the user's cache
+//! directory ([`kept`], [`keep`]).
 
 mod arithmetic;
 mod keep;
@@ -12,18 +14,18 @@ use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 
-use crate::cost::{Ceilings, Rates};
+use crate::cost::{Ceilings, Rates, SetReads};
 use sharpi_kernels::simd::{Level, level};
 
 pub use keep::{keep, kept};
 
 /// A rate is measured for so long.
-const BUDGET: Duration = Duration::from_millis(200);
+const BUDGET: Duration = Duration::from_millis(60);
 /// As long as there was no quiet moment, it is measured again, so many times in all.
 const ATTEMPTS: usize = 4;
 /// A moment: short enough for all threads to go undisturbed now and then on a machine with other
 /// work.
-const MOMENT: Duration = Duration::from_millis(3);
+const MOMENT: Duration = Duration::from_millis(5);
 /// A piece of work lasts about this long: many fit into a moment, and the clock does not matter.
 const PIECE: Duration = Duration::from_micros(50);
 /// A thread had to stop where a piece took so many times as long as most of its pieces.
@@ -53,8 +55,8 @@ pub enum HwbenchError {
     },
 }
 
-/// Measures the rates of up to as many threads as the machine runs at once. Takes 0.6 seconds for
-/// each count of threads, of which `progress` is told how many are done, and how many there are.
+/// Measures the rates of up to as many threads as the machine runs at once. Takes some two seconds
+/// for each count of threads, of which `progress` is told how many are done, and how many there are.
 ///
 /// # Errors
 /// Memory that is not there, or threads that cannot be started.
@@ -62,7 +64,7 @@ pub fn measure(mut progress: impl FnMut(usize, usize)) -> Result<Ceilings, Hwben
     let counts = thread_counts(available_threads());
     let pools: Result<Vec<ThreadPool>, HwbenchError> = counts.iter().map(|n| pool(*n)).collect();
     let pools = pools?;
-    let (mut rates, mut disturbed) = (Vec::new(), false);
+    let (mut rates, mut sets, mut disturbed) = (Vec::new(), Vec::new(), false);
     // The widest pool fills the buffer, so that its pages lie near all threads.
     let buffer = match pools.last() {
         Some(widest) => read::Buffer::new(widest)?,
@@ -70,24 +72,54 @@ pub fn measure(mut progress: impl FnMut(usize, usize)) -> Result<Ceilings, Hwben
     };
     for (done, pool) in pools.iter().enumerate() {
         progress(done, pools.len());
-        let read = buffer.rate(pool);
+        let threads = pool.current_num_threads();
+        let mut read_bytes = 0.0;
+        for bytes in read::SETS {
+            let read = buffer.rate(pool, bytes);
+            disturbed |= !read.quiet;
+            // The last set lies in no cache.
+            read_bytes = read.rate;
+            sets.push(SetReads {
+                threads,
+                bytes,
+                read_bytes,
+            });
+        }
         let (dot, fma) = (arithmetic::int_dot(), arithmetic::f32_fma());
         let (dot, fma) = (dot.rate(pool), fma.rate(pool));
-        disturbed |= [read, dot, fma].iter().any(|m| !m.quiet);
+        disturbed |= !dot.quiet || !fma.quiet;
         rates.push(Rates {
-            threads: pool.current_num_threads(),
-            read_bytes: read.rate,
+            threads,
+            read_bytes,
             int_macs: dot.rate,
             f32_macs: fma.rate,
         });
     }
     progress(pools.len(), pools.len());
-    Ok(Ceilings {
+    let mut ceilings = Ceilings {
         cpu: cpu(),
         simd: simd().into(),
         disturbed,
         rates,
-    })
+        sets,
+    };
+    ceilings.raise();
+    Ok(ceilings)
+}
+
+/// Whether as many threads as the machine runs at once get to run together right now.
+///
+/// # Errors
+/// Threads that cannot be started.
+pub fn is_quiet() -> Result<bool, HwbenchError> {
+    let pool = pool(available_threads())?;
+    let spin = |_, _| {
+        let start = Instant::now();
+        while start.elapsed() < PIECE {
+            std::hint::spin_loop();
+        }
+    };
+    Ok(measured(&ends(&pool, &spin)).quiet)
 }
 
 fn no_threads() -> HwbenchError {
@@ -97,6 +129,7 @@ fn no_threads() -> HwbenchError {
     }
 }
 
+/// As many threads as the machine runs at once.
 fn available_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }
@@ -127,7 +160,9 @@ fn rate(pool: &ThreadPool, piece: impl Fn(usize, usize) + Sync) -> Measured {
         if found.quiet {
             return found;
         }
-        best.rate = best.rate.max(found.rate);
+        if found.rate > best.rate {
+            best = found;
+        }
     }
     best
 }
@@ -148,11 +183,13 @@ fn ends(pool: &ThreadPool, piece: &(impl Fn(usize, usize) + Sync)) -> Vec<Vec<Du
 /// What all threads get done.
 #[derive(Clone, Copy, Debug, Default)]
 struct Measured {
-    /// In a second: the median of the moments in which no thread stopped, or the best moment where
-    /// one stopped in each.
+    /// In a second: the best moment in which no thread stopped, or the best of all where one stopped
+    /// in each.
     rate: f64,
     /// Whether there was a moment in which none stopped.
     quiet: bool,
+    /// Time of a piece, the median.
+    piece: Duration,
 }
 
 impl Measured {
@@ -170,7 +207,7 @@ fn measured(ends: &[Vec<Duration>]) -> Measured {
     let mut all: Vec<Duration> = ends.iter().flat_map(|ends| &ends[1..]).copied().collect();
     all.sort_unstable();
     let begin = ends.iter().map(|ends| ends[0]).max().unwrap_or_default();
-    let (mut quiet, mut best) = (Vec::new(), 0f64);
+    let (mut quiet, mut best) = (None::<f64>, 0f64);
     let mut from = all.partition_point(|end| *end < begin);
     while from < all.len() {
         let to = all.partition_point(|end| *end < all[from] + MOMENT);
@@ -181,31 +218,36 @@ fn measured(ends: &[Vec<Duration>]) -> Measured {
         best = best.max(rate);
         let mut beside = stops.iter().take_while(|(start, _)| *start < all[to]);
         if beside.all(|(_, end)| *end <= all[from]) {
-            quiet.push(rate);
+            quiet = Some(quiet.map_or(rate, |most| most.max(rate)));
         }
         from = to;
     }
-    quiet.sort_unstable_by(f64::total_cmp);
-    let median = quiet.get(quiet.len() / 2);
     let whole = || all.len() as f64 / all.last().map_or(1.0, |end| (*end - begin).as_secs_f64());
     Measured {
-        rate: match median {
-            Some(median) => *median,
+        rate: match quiet {
+            Some(quiet) => quiet,
             None if best > 0.0 => best,
             // Not even a moment has passed.
             None => whole(),
         },
-        quiet: median.is_some(),
+        quiet: quiet.is_some(),
+        piece: median(ends.iter().flat_map(|ends| pieces(ends)).collect()),
     }
+}
+
+/// Times of the pieces of a thread.
+fn pieces(ends: &[Duration]) -> impl Iterator<Item = Duration> + '_ {
+    ends.windows(2).map(|pair| pair[1] - pair[0])
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 /// Pieces of one thread within which it stopped, and the time behind its last one.
 fn stops(ends: &[Duration]) -> Vec<(Duration, Duration)> {
-    let mut taken: Vec<Duration> = ends.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    taken.sort_unstable();
-    let most = taken
-        .get(taken.len() / 2)
-        .map_or(Duration::MAX, |median| *median * STOPPED);
+    let most = median(pieces(ends).collect()) * STOPPED;
     let pairs = ends.windows(2).filter(|pair| pair[1] - pair[0] > most);
     let rest = ends.last().map(|end| (*end, Duration::MAX));
     pairs.map(|pair| (pair[0], pair[1])).chain(rest).collect()
@@ -244,7 +286,7 @@ mod tests {
     }
 
     /// Ends of pieces that begin at `from` and take `each` microseconds.
-    fn pieces(from: u64, each: u64, count: u64) -> Vec<Duration> {
+    fn run(from: u64, each: u64, count: u64) -> Vec<Duration> {
         let end = |i| Duration::from_micros(from + i * each);
         (0..=count).map(end).collect()
     }
@@ -252,11 +294,11 @@ mod tests {
     #[test]
     fn moments_in_which_a_thread_stops_do_not_count() {
         // Alone the first thread would be faster; together each takes 100 µs for a piece.
-        let mut first = pieces(0, 100, 100);
-        first.extend(pieces(10_050, 50, 200));
-        let mut second = pieces(0, 100, 100);
-        second.extend(pieces(20_100, 100, 10));
-        let Measured { rate, quiet } = measured(&[first, second]);
+        let mut first = run(0, 100, 100);
+        first.extend(run(10_050, 50, 200));
+        let mut second = run(0, 100, 100);
+        second.extend(run(20_100, 100, 10));
+        let Measured { rate, quiet, .. } = measured(&[first, second]);
         assert!(quiet);
         assert!((rate / 20_000.0 - 1.0).abs() < 0.05, "{rate}");
     }
@@ -264,15 +306,15 @@ mod tests {
     #[test]
     fn a_rate_is_found_where_there_was_never_quiet() {
         // A stop behind every five pieces: none is as far from the next as a moment is long.
-        let stopping = (0..60).flat_map(|i| pieces(i * 1500, 100, 5)).collect();
+        let stopping = (0..60).flat_map(|i| run(i * 1500, 100, 5)).collect();
         let rate = |ends: &[Vec<Duration>]| {
-            let Measured { rate, quiet } = measured(ends);
+            let Measured { rate, quiet, .. } = measured(ends);
             assert!(!quiet);
             rate
         };
-        let found = rate(&[pieces(0, 100, 1000), stopping]);
+        let found = rate(&[run(0, 100, 1000), stopping]);
         assert!(found >= 10_000.0 * 0.95, "{found}");
-        let short = rate(&[pieces(0, 100, 5)]);
+        let short = rate(&[run(0, 100, 5)]);
         assert!((short / 10_000.0 - 1.0).abs() < 0.01, "{short}");
     }
 }

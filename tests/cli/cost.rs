@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
+use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 use crate::{assert_snapshot, fails, json, sharpi, stdout};
@@ -125,25 +126,85 @@ fn ceilings_that_are_none_are_refused() {
     fails(sharpi("cost --width 0"), 2, &["--width"]);
 }
 
+/// A command with the ceilings that are kept in a folder.
+fn keeping(folder: &Path, args: &str) -> Command {
+    let mut command = sharpi(args);
+    command.env("HOME", folder);
+    command.env("XDG_CACHE_HOME", folder.join("cache"));
+    command
+}
+
+/// Every rate of some ceilings, in one order.
+fn rates(ceilings: &Value) -> Vec<f64> {
+    let lists = ["rates", "sets"].map(|list| ceilings[list].as_array().unwrap());
+    let keys = ["read_bytes", "int_macs", "f32_macs"];
+    let numbers = lists
+        .into_iter()
+        .flatten()
+        .flat_map(|rates| keys.map(|key| rates[key].as_f64()));
+    numbers.flatten().collect()
+}
+
 #[test]
-fn a_machine_is_measured_once_and_again_when_asked_for() {
+fn a_machine_is_measured_once_and_again_when_asked_for_and_the_best_is_kept() {
     let folder = tempdir().unwrap();
-    let hwbench = |args: &str| {
-        let mut command = sharpi(&format!("hwbench --json {args}"));
-        command.env("HOME", folder.path());
-        command.env("XDG_CACHE_HOME", folder.path().join("cache"));
-        json(command)
-    };
+    let hwbench = |args: &str| json(keeping(folder.path(), &format!("hwbench --json {args}")));
     let first = hwbench("");
-    let rates = first["rates"].as_array().unwrap();
-    assert_eq!(rates[0]["threads"], 1);
-    for rate in rates {
-        for key in ["read_bytes", "int_macs", "f32_macs"] {
-            assert!(rate[key].as_f64().unwrap() > 1e6, "{rate}");
-        }
+    assert_eq!(first["rates"][0]["threads"], 1);
+    assert!(rates(&first).iter().all(|rate| *rate > 1e6), "{first}");
+    let (second, third) = (hwbench(""), hwbench("--force"));
+    if first["disturbed"] == false {
+        assert_eq!(second, first);
     }
-    assert_eq!(hwbench(""), first);
-    assert_ne!(hwbench("--force"), first);
+    for (earlier, later) in [(&first, &second), (&second, &third)] {
+        let mut pairs = rates(earlier).into_iter().zip(rates(later));
+        assert!(pairs.all(|(a, b)| a <= b), "{earlier} {later}");
+    }
     let kept = fs::read_dir(folder.path().join("cache/sharpi-compile")).unwrap();
     assert_eq!(kept.count(), 1);
+}
+
+#[test]
+fn a_figure_of_a_busy_machine_is_measured_again_or_said_to_be_one_on_every_use() {
+    let folder = tempdir().unwrap();
+    keeping(folder.path(), "hwbench").assert().success();
+    let mut files = fs::read_dir(folder.path().join("cache/sharpi-compile")).unwrap();
+    let file = files.next().unwrap().unwrap().path();
+    for command in ["hwbench", "cost", "profile -p x -n 1"] {
+        let mut kept: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        kept["disturbed"] = true.into();
+        fs::write(&file, kept.to_string()).unwrap();
+        let output = keeping(folder.path(), command).output().unwrap();
+        assert!(output.status.success());
+        let kept: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).contains("busy");
+        // As the machine is busy or quiet right now.
+        assert_eq!(said, kept["disturbed"] == true, "{command}: {output:?}");
+    }
+}
+
+#[test]
+fn ceilings_that_were_measured_on_a_busy_machine_are_said_to_be() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("busy.json");
+    let busy = CEILINGS.replacen('{', r#"{"disturbed": true,"#, 1);
+    fs::write(&file, busy).unwrap();
+    let mut command = sharpi("cost --ceilings");
+    let output = command.arg(&file).output().unwrap();
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("busy"),
+        "{output:?}"
+    );
+    let quiet = cost(folder.path(), "").output().unwrap();
+    assert!(quiet.stderr.is_empty(), "{quiet:?}");
+}
+
+#[test]
+fn more_threads_than_the_machine_has_are_told_and_count_as_those_it_has() {
+    let folder = tempdir().unwrap();
+    let all = stdout(cost(folder.path(), "-t 2"));
+    let more = cost(folder.path(), "-t 64").output().unwrap();
+    let stderr = String::from_utf8_lossy(&more.stderr);
+    assert!(stderr.contains("the machine runs 2 at once"), "{stderr}");
+    assert_eq!(String::from_utf8_lossy(&more.stdout), all);
 }

@@ -13,6 +13,7 @@ mod heads;
 mod listings;
 mod memory;
 mod parity;
+mod perplexity;
 mod profile;
 mod reduce;
 #[path = "../support/rewrite.rs"]

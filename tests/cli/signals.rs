@@ -138,3 +138,32 @@ fn an_interrupt_ends_a_file_being_written_and_removes_it() {
     assert!(stderr.contains("stopped by Ctrl-C"), "{stderr}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn an_interrupt_ends_a_perplexity_with_the_chunks_so_far_and_leaves_no_file() {
+    let folder = tempdir().unwrap();
+    let text = folder.path().join("text.txt");
+    let line = "Now is the winter of our discontent made glorious summer by this sun of York.\n";
+    fs::write(&text, line.repeat(4000)).unwrap();
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("sharpi-compile"))
+        .args(["perplexity", "-c", "16", "-f"])
+        .arg(&text)
+        .arg("--kl-divergence-base")
+        .arg(folder.path().join("base.kld"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut begun = [0; 4];
+    let stdout = child.stdout.as_mut().unwrap();
+    stdout.read_exact(&mut begun).unwrap();
+    assert!(begun.starts_with(b"[1]"));
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("Final estimate: PPL = "), "{text}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("stopped by Ctrl-C after"), "{stderr}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}

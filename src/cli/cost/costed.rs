@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sharpi_compile::cost::{Cost, RunShape, of};
+use sharpi_compile::cost::{Cost, RunShape, of, of_graph};
 use sharpi_ir::{Graph, Module, NodeId, Operand, Symbols};
 
 use crate::cli::dump_graph::blocks::{blocks, in_symbol};
@@ -57,9 +57,10 @@ impl<'a> Costed<'a> {
         module: &'a Module,
         name: &'a str,
         shape: RunShape,
-        seconds: &dyn Fn(&Cost) -> f64,
+        seconds: &dyn Fn(&Cost, f64) -> f64,
     ) -> Costed<'a> {
         let (graph, symbols) = (&module.graphs[name], &module.symbols);
+        let bytes = of_graph(graph, symbols, &shape).resident_bytes();
         let order = graph.order();
         let block_of = blocks(graph, symbols, &order);
         let mut sections: Vec<Section> = Vec::new();
@@ -74,7 +75,7 @@ impl<'a> Costed<'a> {
                 symbols: used(graph, symbols, node),
                 spent: Spent {
                     cost,
-                    seconds: seconds(&cost),
+                    seconds: seconds(&cost, bytes),
                 },
             };
             let found = match block {

@@ -84,7 +84,7 @@ impl CostArgs {
         options.draft_vocabulary = self.vocabulary.read()?;
         let module = model.lower(&options)?;
         let module = run_until(module, Stage::Fused, &self.passes.options())?.module;
-        let ceilings = self.ceilings.get()?;
+        let ceilings = self.ceilings.get(self.threads.map(NonZeroUsize::get))?;
         let question = self.question(&ceilings);
         let Some(forecast) = forecast(&module, &ceilings, &question) else {
             return Err(Failure::plain(
@@ -94,7 +94,7 @@ impl CostArgs {
         };
         let graphs = module.graphs.keys();
         let runs = graphs.flat_map(|graph| self.shapes().map(move |shape| (graph, shape)));
-        let seconds = |cost: &_| ceilings.seconds(cost, question.threads);
+        let seconds = |cost: &_, bytes| ceilings.seconds(cost, question.threads, bytes);
         let costed = runs.map(|(graph, shape)| Costed::new(&module, graph, shape, &seconds));
         let answer = Answer {
             costed: costed.collect(),
@@ -109,9 +109,10 @@ impl CostArgs {
     }
 
     fn question(&self, ceilings: &Ceilings) -> Question {
-        let measured = ceilings.rates.last().map_or(1, |r| r.threads);
+        let measured = ceilings.most_threads();
+        let threads = self.threads.map_or(measured, NonZeroUsize::get);
         Question {
-            threads: self.threads.map_or(measured, NonZeroUsize::get),
+            threads: threads.min(measured),
             context: self.ctx_size,
             prefill: self.lower.batch_size(),
             acceptance: self.acceptance,

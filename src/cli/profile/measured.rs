@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 use serde::Serialize;
-use sharpi_compile::cost::{RunShape, of};
+use sharpi_compile::cost::{RunShape, of, of_graph};
 use sharpi_compile::exec::{RecordedRun, Work};
 use sharpi_compile::ir::NodeId;
 
@@ -159,6 +159,8 @@ fn add_run(recorded: &Recorded, run: &RecordedRun, sums: &mut IndexMap<NodeId, S
         rows: run.rows,
         context: run.position,
     };
+    let resident = of_graph(graph, &module.symbols, &shape).resident_bytes();
+    let best = |cost: &_| recorded.ceilings.seconds(cost, recorded.threads, resident);
     // Nanoseconds of all workers: of each kernel, and of the waits behind each step.
     let mut kernels: HashMap<(usize, usize), u64> = HashMap::new();
     let mut waits: HashMap<usize, u64> = HashMap::new();
@@ -185,7 +187,7 @@ fn add_run(recorded: &Recorded, run: &RecordedRun, sums: &mut IndexMap<NodeId, S
                 count: 1,
                 seconds: seconds(took(kernel)),
                 wait_seconds: seconds(wait),
-                best_seconds: recorded.ceilings.seconds(&cost, recorded.threads),
+                best_seconds: best(&cost),
                 bytes: cost.memory_bytes(),
             });
         }

@@ -83,7 +83,7 @@ impl Profile {
             Some(path) => Some((path, File::create(path).map_err(|e| unwritable(path, &e))?)),
             None => None,
         };
-        let recorded = self.record(self.ceilings.get()?)?;
+        let recorded = self.record(self.ceilings.get(Some(self.exec.threads()))?)?;
         if let Some((path, file)) = export {
             timeline::write(&recorded, BufWriter::new(file)).map_err(|e| unwritable(path, &e))?;
         }

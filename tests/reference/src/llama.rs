@@ -76,6 +76,22 @@ impl Llama {
         self.model.vocab().tokenize(text.as_bytes(), true, true)
     }
 
+    /// Ids of a text whose special tokens are text too, behind the token that begins one.
+    pub fn plain_tokens(&self, text: &str) -> Vec<LlamaToken> {
+        self.model.vocab().tokenize(text.as_bytes(), true, false)
+    }
+
+    /// The token that begins a text, if the model wants one.
+    pub fn bos(&self) -> Option<LlamaToken> {
+        let vocab = self.model.vocab();
+        vocab.should_add_bos().then(|| vocab.bos())
+    }
+
+    /// Tokens of the vocabulary.
+    pub fn vocabulary(&self) -> usize {
+        self.model.n_vocab() as usize
+    }
+
     /// Text of ids, special tokens included.
     pub fn text(&self, ids: &[u32]) -> String {
         let vocab = self.model.vocab();

@@ -5,6 +5,7 @@ mod capture;
 mod compare;
 mod generate;
 mod llama;
+mod perplexity;
 mod plot;
 mod quantize;
 
@@ -34,6 +35,8 @@ enum Command {
     Capture(CaptureArgs),
     /// Measure both engines alternately on one file and print how much faster this one is
     Compare(compare::CompareArgs),
+    /// Measure how well llama.cpp predicts a text, and write its log probabilities
+    Perplexity(perplexity::PerplexityArgs),
     /// Draw what `compare --json` has measured
     Plot(plot::PlotArgs),
     /// Quantise a model of f32, each matrix to the next of some types
@@ -83,6 +86,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Capture(args) => args.run(),
         Command::Compare(args) => args.run(),
+        Command::Perplexity(args) => args.run(),
         Command::Plot(args) => args.run(),
         Command::Quantize(args) => args.run(),
     }
