@@ -128,7 +128,8 @@ impl PerplexityArgs {
         } = task;
         let tokens = chunks.count() * (chunks.length() - 1);
         // Drawn over each other on one terminal they could not be read.
-        let live = !self.json && !(io::stdout().is_terminal() && io::stderr().is_terminal());
+        let shared = io::stdout().is_terminal() && io::stderr().is_terminal();
+        let live = !self.json && !shared;
         let bar = Progress::tokens("perplexity", tokens);
         let mut fed = 0;
         for chunk in 0..chunks.count() {
