@@ -11,7 +11,7 @@ use crate::{fails, json, sharpi, stdout};
 
 const TEXT: &str = "fixtures/perplexity/richard.txt";
 const MICRO: &str = "fixtures/models/micro-dense-f32.gguf";
-/// What llama.cpp made of the text with that model: 6 chunks of 48 tokens.
+/// What `perplexity --kl-divergence-base` made of the text with that model: 6 chunks of 48 tokens.
 const BASE: &str = "fixtures/perplexity/micro-dense-f32.kld";
 
 /// `perplexity` over the text, with further arguments.
@@ -145,22 +145,24 @@ fn another_type_of_cache_diverges_and_the_position_that_does_most_is_told() {
 }
 
 #[test]
-fn llama_cpps_own_log_probabilities_are_those_of_the_same_model_here() {
+fn log_probabilities_that_were_kept_are_those_of_the_same_model() {
     let found = json(beside(Path::new(BASE), &format!("--json -f {TEXT}")));
     let apart = &found["kl_divergence"];
     let number = |value: &Value| value.as_f64().unwrap();
     assert_eq!((&found["chunks"], &found["n_ctx"]), (&6.into(), &48.into()));
     assert_eq!(found["positions"], 6 * 23);
-    assert_eq!(format!("{:.4}", number(&found["ppl"])), LLAMA_CPP_PPL);
+    assert_eq!(format!("{:.4}", number(&found["ppl"])), PPL);
     let base = number(&apart["ppl_base"]);
-    assert!((base / number(&found["ppl"]) - 1.0).abs() < 1e-4, "{apart}");
+    // A file holds what is less likely than the best token by more than exp(16) to be as likely as
+    // that, which tokens of a text hardly ever are but for a model with random weights.
+    assert!((base / number(&found["ppl"]) - 1.0).abs() < 0.02, "{apart}");
     assert!(number(&apart["mean"]).abs() < 1e-5, "{apart}");
     assert!(number(&apart["largest"]["kl"]) < 1e-4, "{apart}");
     assert_eq!(apart["same_top"], 1.0);
 }
 
-/// As `cargo reference perplexity` printed it when it wrote the base.
-const LLAMA_CPP_PPL: &str = "0";
+/// As it was printed when the base was written.
+const PPL: &str = "31237.2176";
 
 #[test]
 fn another_model_is_told_apart_from_the_base() {
