@@ -3,6 +3,7 @@
 use sharpi_compile::Model;
 
 use super::failure::Failure;
+use super::notice;
 
 /// A context larger than this costs memory that few texts need; `-c` can ask for it.
 const DEFAULT: usize = 4096;
@@ -22,7 +23,14 @@ impl ContextArg {
         Ok(match self.ctx_size {
             None => trained.min(DEFAULT),
             Some(0) => trained,
-            Some(n) => n,
+            Some(n) => {
+                if n > trained {
+                    notice::warn(format_args!(
+                        "a context of {n} tokens is more than the {trained} that the model was trained for: texts may go wrong there"
+                    ));
+                }
+                n
+            }
         })
     }
 }

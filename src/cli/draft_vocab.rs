@@ -32,6 +32,10 @@ fn chosen(text: &str) -> Result<Chosen, String> {
 }
 
 impl DraftVocabArgs {
+    pub(super) fn is_given(&self) -> bool {
+        self.draft_vocab.is_some()
+    }
+
     /// The ids; `None` for all.
     pub(super) fn read(&self) -> Result<Option<DraftVocabulary>, Failure> {
         let path = match &self.draft_vocab {
@@ -54,7 +58,7 @@ impl DraftVocabArgs {
 
 /// The ids in a text, with commas, spaces or ends of lines between.
 fn listed(text: &str) -> Result<Vec<u32>, String> {
-    let parts = text.split(|c: char| c.is_whitespace() || ",[]".contains(c));
+    let parts = text.split(|c: char| c.is_whitespace() || ",[]\u{feff}".contains(c));
     let parts = parts.filter(|part| !part.is_empty());
     let id = |part: &str| part.parse().map_err(|_| format!("{part:?} is no token id"));
     parts.map(id).collect()

@@ -1,20 +1,23 @@
 //! How graphs are executed: threads, and where weights are held.
 
+use std::env;
 use std::num::NonZeroUsize;
 use std::thread;
 
-use sharpi_compile::exec::LoadOptions;
+use sharpi_compile::exec::{LoadOptions, simd};
 use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::{CompileOptions, Executable, Model, SessionOptions};
 use sharpi_passes::Options;
 
 use super::failure::Failure;
+use super::notice;
 use super::progress::Progress;
 
 /// Threads wait for each other after every step: far more than processors stand still.
 pub(super) const MOST_THREADS: i64 = 512;
 
 #[derive(clap::Args)]
+#[command(next_help_heading = "Machine")]
 pub(super) struct ExecArgs {
     /// Threads to compute with [default: as many as the machine runs at once]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
@@ -29,6 +32,7 @@ pub(super) struct ExecArgs {
 
 /// Where weights are held.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Machine")]
 pub(super) struct WeightArgs {
     /// Use the weights from the mapped file instead of bringing them into memory in the layout of
     /// the kernels: it starts at once and takes no memory of its own, but computes more slowly
@@ -73,6 +77,14 @@ impl ExecArgs {
         self.weights.compile(model, lower, passes, self.threads())
     }
 
+    /// Warns of what does nothing on this machine.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        if self.pin && self.threads() == 1 {
+            notice::warn("--pin does nothing with one thread: the first is left where it is");
+        }
+        check_machine(self.threads())
+    }
+
     /// Options of a session.
     pub(super) fn session(&self, context: usize, rollback: usize) -> SessionOptions {
         SessionOptions {
@@ -86,6 +98,42 @@ impl ExecArgs {
     pub(super) fn threads(&self) -> usize {
         self.threads.map_or_else(available_threads, usize::from)
     }
+}
+
+/// Warns of more threads than run at once, and checks `SHARPI_SIMD`.
+pub(super) fn check_machine(threads: usize) -> Result<(), Failure> {
+    let cores = available_threads();
+    if threads > cores {
+        notice::warn(format_args!(
+            "{threads} threads are more than the {cores} that this machine runs at once: they wait for each other"
+        ));
+    }
+    check_simd()
+}
+
+/// An unknown instruction set is an error, one that the CPU lacks a warning.
+pub(super) fn check_simd() -> Result<(), Failure> {
+    let Some(wanted) = env::var_os(simd::VARIABLE) else {
+        return Ok(());
+    };
+    let wanted = wanted.to_string_lossy();
+    if !simd::NAMES.contains(&&*wanted) {
+        return Err(Failure::usage(
+            format!("{}={wanted:?} is no instruction set", simd::VARIABLE),
+            format!(
+                "set it to one of {}, or unset it for the widest that the CPU has",
+                simd::NAMES.join(", ")
+            ),
+        ));
+    }
+    if simd::used() != wanted {
+        notice::warn(format_args!(
+            "{}={wanted}: this CPU lacks it, {} is used",
+            simd::VARIABLE,
+            simd::used()
+        ));
+    }
+    Ok(())
 }
 
 /// As many threads as the machine runs at once.

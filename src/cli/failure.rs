@@ -15,12 +15,12 @@ use sharpi_compile::{Error, RunError};
 use sharpi_passes::CompileError;
 use thiserror::Error as ThisError;
 
+use super::interrupt;
+
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 const MISMATCH: u8 = 3;
 const UNSUPPORTED: u8 = 4;
-/// As shells report a program that Ctrl-C has ended.
-const INTERRUPTED: u8 = 130;
 
 /// What to do when only the program can be at fault.
 const FAULT: &str = "this is a fault of the program: report it with the model's name; --skip-pass may lead around it";
@@ -29,6 +29,8 @@ const FAULT: &str = "this is a fault of the program: report it with the model's 
 pub(super) enum Failure {
     /// Whoever read the output has had enough: nothing to complain about.
     BrokenPipe,
+    /// Ctrl-C ended it cleanly, which has been told.
+    Interrupted,
     /// Something to tell.
     Told(Problem),
 }
@@ -66,7 +68,7 @@ impl Failure {
 
     /// Something that Ctrl-C ended before it was done.
     pub(super) fn interrupted(message: impl Display, help: impl Display) -> Failure {
-        Failure::told(message, help, INTERRUPTED)
+        Failure::told(message, help, interrupt::EXIT_CODE)
     }
 
     fn told(message: impl Display, help: impl Display, code: u8) -> Failure {
@@ -79,8 +81,10 @@ impl Failure {
 
     /// Tells it on stderr and gives the exit code.
     pub(super) fn report(self) -> ExitCode {
-        let Failure::Told(problem) = self else {
-            return ExitCode::SUCCESS;
+        let problem = match self {
+            Failure::Told(problem) => problem,
+            Failure::BrokenPipe => return ExitCode::SUCCESS,
+            Failure::Interrupted => return ExitCode::from(interrupt::EXIT_CODE),
         };
         let code = problem.code;
         // Messages name files and tensors, which have to stay in one piece to be searched for.

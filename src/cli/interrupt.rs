@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::failure::Failure;
 
 /// As shells report a program that Ctrl-C has ended.
-const INTERRUPTED: i32 = 130;
+pub(super) const EXIT_CODE: u8 = 130;
 
 /// A flag that the first Ctrl-C sets, for a clean end; the second ends the program at once.
 pub(super) fn flag() -> Result<Arc<AtomicBool>, Failure> {
@@ -15,7 +15,7 @@ pub(super) fn flag() -> Result<Arc<AtomicBool>, Failure> {
     let set = Arc::clone(&flag);
     let handler = move || {
         if set.swap(true, Ordering::Relaxed) {
-            exit(INTERRUPTED);
+            exit(EXIT_CODE.into());
         }
     };
     ctrlc::set_handler(handler).map_err(|error| {

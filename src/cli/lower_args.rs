@@ -8,10 +8,14 @@ use sharpi_compile::lower::LowerOptions;
 use sharpi_ir::DType;
 
 #[derive(clap::Args)]
+#[command(next_help_heading = "Graphs")]
 pub(super) struct LowerArgs {
     /// Most tokens of the prompt to feed at once
     #[arg(short, long, value_name = "N", default_value = "512")]
     batch_size: NonZeroUsize,
+    /// The same, as llama.cpp names it: the smaller of the two counts; also -ub
+    #[arg(long, value_name = "N")]
+    ubatch_size: Option<NonZeroUsize>,
     /// Type of the cached keys; also -ctk
     #[arg(long, value_name = "TYPE", default_value = "f16")]
     cache_type_k: CacheType,
@@ -41,7 +45,8 @@ impl CacheType {
 impl LowerArgs {
     /// Most tokens of the prompt to feed at once.
     pub(super) fn batch_size(&self) -> usize {
-        self.batch_size.get()
+        let most = self.batch_size;
+        self.ubatch_size.unwrap_or(most).min(most).get()
     }
 
     /// Options for graphs that read no more than `context` tokens at once, and give logits for
@@ -50,7 +55,7 @@ impl LowerArgs {
         LowerOptions {
             cache_k: self.cache_type_k.dtype(),
             cache_v: self.cache_type_v.dtype(),
-            max_tokens: self.batch_size.get().max(rows).min(context),
+            max_tokens: self.batch_size().max(rows).min(context),
             max_rows: rows,
             ..LowerOptions::default()
         }

@@ -1,26 +1,32 @@
 //! The command line: one module per subcommand. Only here does anything print or exit.
 //!
 //! Exit codes: 0 all went well, 1 it failed, 2 the command line is wrong, 3 a comparison failed,
-//! 4 the model is of a kind that is not supported.
+//! 4 the model is of a kind that is not supported, 130 Ctrl-C ended a run.
 
 mod argv;
 mod bench;
 mod ceilings;
+mod completions;
 mod context_arg;
 mod cost;
+mod described;
 mod detokenize;
 mod draft_vocab;
 mod dump_graph;
+mod escapes;
 mod exec_args;
 mod failure;
+mod help;
 mod hwbench;
 mod ids;
 mod inspect;
 mod interrupt;
 mod lower_args;
+mod man;
 mod memory;
 mod model_arg;
 mod module_file;
+mod notice;
 mod parity;
 mod pass_args;
 mod passes;
@@ -33,32 +39,35 @@ mod record;
 mod reduce;
 mod run;
 mod sampling;
+mod shape;
 mod spec;
+mod started;
 mod synth;
 mod table;
+mod text_file;
 mod timings;
 mod tokenize;
 mod trace;
 mod units;
+mod version;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
+use notice::Loudness;
 
-/// Compiles and runs Qwen3.5 and Qwen3.6 GGUF models on the CPU.
+/// Compiles and runs Qwen3.5 and Qwen3.6 GGUF models on the CPU
 #[derive(Parser)]
-#[command(name = "sharpi-compile", version, after_help = EXIT_CODES)]
+#[command(name = "sharpi-compile")]
 struct Cli {
+    #[command(flatten)]
+    loudness: Loudness,
     #[command(subcommand)]
     command: Command,
 }
-
-const EXIT_CODES: &str = "\
-Exit codes: 0 ok, 1 failure, 2 wrong usage, 3 a comparison failed, 4 unsupported model.
-`-ctk TYPE` and `-ctv TYPE` stand for `--cache-type-k TYPE` and `--cache-type-v TYPE`.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -92,12 +101,22 @@ enum Command {
     Passes(passes::Passes),
     /// Find the smallest graph with which a command still fails
     Reduce(reduce::Reduce),
+    /// Print a script that completes commands and options in a shell
+    Completions(completions::Completions),
+    /// Print the manual page, or write those of all commands
+    Man(man::ManArgs),
 }
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let args = argv::with_long_names(std::env::args_os());
-    let cli = match Cli::try_parse_from(args) {
+    let mut command = help::command();
+    command.build();
+    let line = match argv::translate(std::env::args_os(), &command) {
+        Ok(line) => line,
+        Err(failure) => return failure.report(),
+    };
+    let matches = command.try_get_matches_from_mut(line.args);
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Nothing can be said if neither stream takes text.
@@ -105,6 +124,8 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(error.exit_code() as u8);
         }
     };
+    cli.loudness.set();
+    notice::idle(&line.idle);
     match cli.command.run(&mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -129,6 +150,8 @@ impl Command {
             Command::Hwbench(args) => args.run(out),
             Command::Passes(args) => args.run(out),
             Command::Reduce(args) => args.run(out),
+            Command::Completions(args) => args.run(out),
+            Command::Man(args) => args.run(out),
         }?;
         Ok(out.flush()?)
     }
@@ -144,14 +167,4 @@ fn write_json_line(out: &mut impl Write, value: &impl serde::Serialize) -> Resul
 fn write_json(out: &mut impl Write, value: &impl serde::Serialize) -> Result<(), Failure> {
     serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
     Ok(writeln!(out)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_command_line_is_free_of_contradictions() {
-        super::Cli::command().debug_assert();
-    }
 }

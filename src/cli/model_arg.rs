@@ -1,12 +1,12 @@
 //! Which model.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use sharpi_compile::Model;
 use sharpi_compile::tokenizer::Tokenizer;
 
 use super::failure::Failure;
+use super::notice;
 
 #[derive(clap::Args)]
 pub(super) struct ModelArg {
@@ -30,7 +30,15 @@ pub(super) struct StrictArg {
     strict: bool,
 }
 
+/// What the model that is part of the program is called.
+const EMBEDDED: &str = "(part of the program)";
+
 impl ModelArg {
+    /// What the model is called.
+    pub(super) fn name(&self) -> String {
+        name(self.model.as_ref())
+    }
+
     pub(super) fn open(&self) -> Result<Model, Failure> {
         let model = match (&self.model, &self.model_draft) {
             (Some(model), Some(head)) => Model::open_with_head(model, head)?,
@@ -38,6 +46,11 @@ impl ModelArg {
         };
         self.strict.check(&model)?;
         Ok(model)
+    }
+
+    /// A file that is named in another way than with -m.
+    pub(super) fn open_file(&self, file: &Path) -> Result<Model, Failure> {
+        self.strict.open(Some(file))
     }
 
     /// Whether a file is named to take the head from.
@@ -66,7 +79,7 @@ impl StrictArg {
                     "leave --strict away to run it all the same",
                 ));
             }
-            warn(note);
+            notice::warn(note);
         }
         Ok(())
     }
@@ -82,11 +95,11 @@ fn open_unchecked(file: Option<&Path>) -> Result<Model, Failure> {
 /// The model's tokeniser; what is odd about the vocabulary is told on stderr.
 pub(super) fn tokenizer(model: &Model) -> Result<Tokenizer, Failure> {
     let tokenizer = model.tokenizer()?;
-    tokenizer.warnings().iter().for_each(warn);
+    tokenizer.warnings().iter().for_each(notice::warn);
     Ok(tokenizer)
 }
 
-fn warn(what: impl std::fmt::Display) {
-    // What is wanted does not fail for want of a place for warnings.
-    let _ = writeln!(io::stderr(), "warning: {what}");
+/// What a model is called: as its file, if it has one.
+pub(super) fn name(file: Option<&PathBuf>) -> String {
+    file.map_or(EMBEDDED.into(), |path| path.display().to_string())
 }

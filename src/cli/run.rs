@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use sharpi_compile::exec::Footprint;
 use sharpi_compile::generate::{
     DraftOptions, GenerateOptions, Generator, MtpDrafter, Sampler, StopReason, check_prompt,
 };
@@ -11,16 +12,21 @@ use sharpi_compile::tokenizer::Tokenizer;
 use sharpi_compile::{Model, Session};
 
 use super::context_arg::ContextArg;
+use super::described::Described;
 use super::exec_args::ExecArgs;
 use super::failure::Failure;
 use super::lower_args::LowerArgs;
+use super::memory::sums;
 use super::model_arg::{self, ModelArg};
+use super::notice;
 use super::pass_args::PassArgs;
 use super::progress::Progress;
 use super::prompt::{Prompt, PromptArgs};
-use super::record::{Record, Round};
+use super::record::{Record, Round, Stop};
 use super::sampling::SamplingArgs;
+use super::shape::Shape;
 use super::spec::SpecArgs;
+use super::started::Started;
 use super::timings::{Timings, peak_memory, timed};
 use super::trace::{self, Summary};
 use super::{interrupt, write_json_line};
@@ -82,12 +88,9 @@ impl Run {
         check_prompt(&prompt.ids, context, hparams.vocabulary)?;
         let draft = self.spec.options(&hparams)?;
         if draft.is_none() && self.model.names_a_head() {
-            // As all that is told beside the text, not worth failing for want of a stderr.
-            let _ = writeln!(
-                io::stderr(),
-                "--model-draft has no effect without --spec-type"
-            );
+            notice::warn("--model-draft does nothing without drafting: see --spec-type");
         }
+        self.exec.check()?;
         let session = timed(&mut timings.compile_seconds, || {
             self.session(&model, context, draft)
         })?;
@@ -97,23 +100,27 @@ impl Run {
         timings.compile_seconds -= timings.weight_seconds;
         // Until here there is nothing to end cleanly, and Ctrl-C ends the program at once.
         let cancel = interrupt::flag()?;
-        let sampler = Sampler::new(self.sampling.options());
-        let options = self.generate_options(&tokenizer, cancel);
-        let ids = &prompt.ids;
-        let mut generator = match draft {
-            None => Generator::new(session, sampler, ids, options)?,
-            Some(draft) => {
-                let drafter = Box::new(MtpDrafter::new(&session, draft)?);
-                Generator::with_drafter(session, sampler, drafter, ids, options)?
-            }
-        };
+        let sampling = self.sampling.options();
+        let seed = (sampling.temp > 0.0).then_some(sampling.seed);
+        let described = Described::of(&model, &self.model.name());
+        let started = Started::new(described, &session, self.exec.threads(), seed);
+        notice::tell(&started);
+        let memory = session.footprint();
+        if notice::is_verbose() {
+            tell_more(&session, &prompt);
+        }
+        let sampler = Sampler::new(sampling);
+        let options = self.generate_options(&tokenizer, Arc::clone(&cancel));
+        let mut generator = generator(session, sampler, draft, &prompt.ids, options)?;
+        let mut fed = 0;
         timed(&mut timings.prompt_seconds, || {
             let bar = Progress::tokens("prompt", prompt.ids.len());
             generator.prefill(|done| {
-                timings.prompt_tokens = done;
+                fed = done;
                 bar.at(done as u64);
             })
         })?;
+        timings.fed(fed, prompt.ids.len(), cancel.load(Ordering::Relaxed));
         if !self.json && !self.no_display_prompt {
             write!(out, "{}", prompt.text)?;
             out.flush()?;
@@ -124,7 +131,16 @@ impl Run {
         })?;
         timings.generated_tokens = answer.ids.len();
         timings.peak_memory_bytes = peak_memory();
-        self.close(prompt, answer, timings, &generator, context, out)
+        let close = Closing {
+            stop: Stop::of(generator.stop_reason()),
+            prompt,
+            answer,
+            started,
+            seed,
+            timings,
+            memory,
+        };
+        self.close(close, &generator, out)
     }
 
     fn load(&self) -> Result<(Model, Tokenizer), Failure> {
@@ -142,25 +158,24 @@ impl Run {
         context: usize,
         draft: Option<DraftOptions>,
     ) -> Result<Session, Failure> {
-        // A draft is verified together with the token before it.
-        let width = 1 + draft.map_or(0, |d| d.n_max);
+        let drafts = draft.map_or(0, |d| d.n_max);
+        let shape = Shape { context, drafts };
         let traced = self.trace_layers || trace::is_set("SHARPI_TRACE_LAYERS");
         let mut passes = self.passes.options();
         if traced {
             passes.only.get_or_insert_default();
         }
-        let mut lower = self.lower.options(context, width);
-        lower.draft = draft.is_some();
-        if lower.draft {
-            lower.draft_vocabulary = self.spec.vocabulary.read()?;
-        }
+        let vocabulary = match draft {
+            Some(_) => self.spec.vocabulary.read()?,
+            None => None,
+        };
+        let lower = shape.lower(&self.lower, vocabulary);
         let executable = Arc::new(self.exec.compile(model, lower, passes)?);
         if let Some(last) = &executable.report().last_rewrite {
-            // As all that is told beside the text, not worth failing for want of a stderr.
-            let _ = writeln!(io::stderr(), "{last}");
+            notice::tell(last);
         }
-        let rollback = if draft.is_some() { width } else { 0 };
-        let mut session = Session::new(executable, &self.exec.session(context, rollback))?;
+        let options = self.exec.session(context, shape.rollback());
+        let mut session = Session::new(executable, &options)?;
         if traced {
             session.watch(Some(Box::new(trace::tensor)));
         }
@@ -215,43 +230,93 @@ impl Run {
     /// Prints what is left to be said once the text is complete.
     fn close(
         &self,
-        prompt: Prompt,
-        answer: Answer,
-        timings: Timings,
+        closing: Closing,
         generator: &Generator,
-        context: usize,
         out: &mut impl Write,
     ) -> Result<(), Failure> {
-        let summary = Summary(generator.rounds());
+        let (summary, stop) = (Summary(generator.rounds()), closing.stop);
         if self.json {
             if self.spec.traced() {
                 let _ = write!(io::stderr(), "{summary}");
             }
             let record = Record {
-                prompt_ids: prompt.ids,
-                ids: answer.ids,
-                text: answer.text,
+                prompt_ids: closing.prompt.ids,
+                ids: closing.answer.ids,
+                text: closing.answer.text,
+                stop,
+                seed: closing.seed,
+                run: closing.started,
                 rounds: generator.rounds().iter().map(Round::from).collect(),
                 drafted: summary.drafted(),
                 accepted: summary.accepted(),
-                timings,
-                top: self.logits_top.map(|_| answer.top),
+                timings: closing.timings,
+                memory: closing.memory.into(),
+                top: self.logits_top.map(|_| closing.answer.top),
             };
-            return write_json_line(out, &record);
+            write_json_line(out, &record)?;
+        } else {
+            writeln!(out)?;
+            out.flush()?;
+            notice::tell(format_args!("\nstopped:    {}", why(generator)));
+            notice::tell(format_args!(
+                "{}memory:     {}",
+                closing.timings,
+                sums(&closing.memory)
+            ));
+            if !generator.rounds().is_empty() {
+                notice::tell(format_args!("{}", summary.to_string().trim_end()));
+            }
         }
-        writeln!(out)?;
-        out.flush()?;
-        let full =
-            format!("\nstopped: the context of {context} tokens is full, -c N makes it larger\n");
-        let note = match generator.stop_reason() {
-            Some(StopReason::Context) => &full,
-            _ => "",
-        };
-        // The text is what was asked for; it does not fail for want of a place for timings.
-        let _ = write!(io::stderr(), "{note}\n{timings}");
-        if !generator.rounds().is_empty() {
-            let _ = write!(io::stderr(), "{summary}");
+        match stop {
+            Stop::Interrupted => Err(Failure::Interrupted),
+            _ => Ok(()),
         }
-        Ok(())
     }
+}
+
+/// What is left to be told at the end.
+struct Closing {
+    stop: Stop,
+    prompt: Prompt,
+    answer: Answer,
+    started: Started,
+    seed: Option<u64>,
+    timings: Timings,
+    memory: Footprint,
+}
+
+fn generator(
+    session: Session,
+    sampler: Sampler,
+    draft: Option<DraftOptions>,
+    prompt: &[u32],
+    options: GenerateOptions,
+) -> Result<Generator, Failure> {
+    let Some(draft) = draft else {
+        return Ok(Generator::new(session, sampler, prompt, options)?);
+    };
+    let drafter = Box::new(MtpDrafter::new(&session, draft)?);
+    let generator = Generator::with_drafter(session, sampler, drafter, prompt, options)?;
+    Ok(generator)
+}
+
+/// Why the text ended, in words.
+fn why(generator: &Generator) -> String {
+    let context = generator.session().context();
+    match generator.stop_reason() {
+        Some(StopReason::EndOfText(id)) => format!("eos, token {id} ended the text"),
+        Some(StopReason::Context) => {
+            format!("context, the context of {context} tokens is full, -c N makes it larger")
+        }
+        Some(StopReason::Cancelled) => "interrupted".into(),
+        Some(StopReason::Length | StopReason::Failed) | None => {
+            "length, as many tokens as asked for with -n".into()
+        }
+    }
+}
+
+/// What `--verbose` tells besides.
+fn tell_more(session: &Session, prompt: &Prompt) {
+    notice::detail(format_args!("\n{}", session.executable().report()));
+    notice::detail(format_args!("prompt: ids {:?}", prompt.ids));
 }

@@ -1,30 +1,31 @@
 //! Whether and how tokens are drafted.
 
-use std::io::{self, Write};
-
 use clap::ValueEnum;
 use sharpi_compile::generate::DraftOptions;
 use sharpi_compile::lower::Hparams;
 
 use super::draft_vocab::DraftVocabArgs;
 use super::failure::Failure;
+use super::notice;
 use super::trace::is_set;
 
 #[derive(clap::Args)]
+#[command(next_help_heading = "Drafting")]
 pub(super) struct SpecArgs {
     /// Way of drafting tokens; `auto` drafts when the model has a head for it
     #[arg(long, value_name = "TYPE", default_value = "none")]
     spec_type: SpecType,
     /// Most tokens in a draft; `auto` chooses the length of each by measured times and acceptance,
     /// which makes samples with --temp depend on time
-    #[arg(long, value_name = "N", default_value = "2", value_parser = most)]
-    spec_draft_n_max: Most,
-    /// Drop drafts of fewer tokens
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    spec_draft_n_min: u16,
-    /// End a draft before a token less likely than this
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
-    spec_draft_p_min: f32,
+    /// [default: 2]
+    #[arg(long, value_name = "N", value_parser = most)]
+    spec_draft_n_max: Option<Most>,
+    /// Drop drafts of fewer tokens [default: 0]
+    #[arg(long, value_name = "N")]
+    spec_draft_n_min: Option<u16>,
+    /// End a draft before a token less likely than this [default: 0]
+    #[arg(long, value_name = "P")]
+    spec_draft_p_min: Option<f32>,
     #[command(flatten)]
     pub(super) vocabulary: DraftVocabArgs,
     /// Tell each round of drafting on stderr; also SHARPI_TRACE_MTP=1
@@ -41,6 +42,9 @@ enum Most {
 
 /// Longest draft that is chosen of itself: longer ones hardly ever hold as a whole.
 pub(super) const AUTO: u16 = 7;
+
+/// Longest draft unless another is asked for.
+const DEFAULT: Most = Most::Fixed(2);
 
 impl Most {
     fn tokens(self) -> u16 {
@@ -76,12 +80,12 @@ impl SpecArgs {
 
     /// How to draft from this model, if at all.
     pub(super) fn options(&self, hparams: &Hparams) -> Result<Option<DraftOptions>, Failure> {
-        let most = self.spec_draft_n_max.tokens();
-        if self.spec_draft_n_min > most {
+        let longest = self.spec_draft_n_max.unwrap_or(DEFAULT);
+        let (most, least) = (longest.tokens(), self.spec_draft_n_min.unwrap_or(0));
+        if least > most {
             return Err(Failure::usage(
                 format!(
-                    "--spec-draft-n-min {} is more than --spec-draft-n-max {most}: every draft would be dropped",
-                    self.spec_draft_n_min
+                    "--spec-draft-n-min {least} is more than --spec-draft-n-max {most}: every draft would be dropped",
                 ),
                 "choose a smaller --spec-draft-n-min",
             ));
@@ -89,33 +93,47 @@ impl SpecArgs {
         let has_head = hparams.mtp_blocks > 0;
         let key = format!("{}.nextn_predict_layers", hparams.arch.name());
         if self.spec_type != SpecType::None && is_set(DISABLE) {
-            say(&format!("drafting: off, {DISABLE} is set"));
+            notice::tell(format_args!("drafting: off, {DISABLE} is set"));
             return Ok(None);
         }
         match self.spec_type {
-            SpecType::None => return Ok(None),
+            SpecType::None => {
+                self.warn_of_idle();
+                return Ok(None);
+            }
             SpecType::DraftMtp if !has_head => return Err(no_head(hparams, "--spec-type")),
             SpecType::Auto if !has_head => {
                 let why = match hparams.mtp_absent {
                     true => ": declared, and its tensors are absent",
                     false => "",
                 };
-                say(&format!(
+                notice::tell(format_args!(
                     "drafting: none, the model has no MTP head (`{key}`{why})"
                 ));
                 return Ok(None);
             }
-            SpecType::Auto => say(&format!(
+            SpecType::Auto => notice::tell(format_args!(
                 "drafting: draft-mtp with up to {most} tokens, the model has an MTP head"
             )),
             SpecType::DraftMtp => {}
         }
         Ok(Some(DraftOptions {
             n_max: most.into(),
-            adaptive: matches!(self.spec_draft_n_max, Most::Auto),
-            n_min: self.spec_draft_n_min.into(),
-            p_min: self.spec_draft_p_min,
+            adaptive: matches!(longest, Most::Auto),
+            n_min: least.into(),
+            p_min: self.spec_draft_p_min.unwrap_or(0.0),
         }))
+    }
+
+    fn warn_of_idle(&self) {
+        let options = [
+            ("--spec-draft-n-max", self.spec_draft_n_max.is_some()),
+            ("--spec-draft-n-min", self.spec_draft_n_min.is_some()),
+            ("--spec-draft-p-min", self.spec_draft_p_min.is_some()),
+            ("--draft-vocab", self.vocabulary.is_given()),
+            ("--trace-mtp", self.trace_mtp),
+        ];
+        notice::idle_without(&options, "without drafting: see --spec-type");
     }
 }
 
@@ -133,9 +151,4 @@ pub(super) fn no_head(hparams: &Hparams, option: &str) -> Failure {
              them where the original model has them), or leave {option} away"
         ),
     )
-}
-
-fn say(line: &str) {
-    // What was chosen does not matter enough to fail for want of a stderr.
-    let _ = writeln!(io::stderr(), "{line}");
 }

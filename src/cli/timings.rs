@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Instant;
 
-use indicatif::HumanBytes;
 use serde::Serialize;
+
+use super::units::si;
 
 /// Seconds and tokens of one run.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -17,12 +18,24 @@ pub(super) struct Timings {
     pub(super) weight_seconds: f64,
     pub(super) weight_bytes: u64,
     pub(super) prompt_tokens: usize,
+    /// Those of them that took the prompt's time: the last one may be left for the first draft.
+    #[serde(skip)]
+    pub(super) prefilled_tokens: usize,
     pub(super) prompt_seconds: f64,
     pub(super) generated_tokens: usize,
     pub(super) generate_seconds: f64,
     /// The most memory that the program held, mapped files included, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) peak_memory_bytes: Option<u64>,
+}
+
+impl Timings {
+    /// Of a prompt's tokens so many were fed. All were if nothing stopped it: with drafting the
+    /// last one waits for the drafts to go with it.
+    pub(super) fn fed(&mut self, done: usize, prompt: usize, stopped: bool) {
+        self.prefilled_tokens = done;
+        self.prompt_tokens = if stopped { done } else { prompt };
+    }
 }
 
 /// The most memory that this process has held so far, in bytes.
@@ -46,16 +59,20 @@ impl fmt::Display for Timings {
         writeln!(f, "load:       {:9.3} s", self.load_seconds)?;
         writeln!(f, "compile:    {:9.3} s", self.compile_seconds)?;
         if self.weight_bytes > 0 {
-            let (seconds, bytes) = (self.weight_seconds, HumanBytes(self.weight_bytes));
+            let (seconds, bytes) = (self.weight_seconds, si(self.weight_bytes as f64, "B"));
             writeln!(f, "weights:    {seconds:9.3} s, {bytes}")?;
         }
         let (tokens, seconds) = (self.prompt_tokens, self.prompt_seconds);
-        line(f, "prompt:    ", seconds, tokens, tokens)?;
+        line(f, "prompt:    ", seconds, tokens, self.prefilled_tokens)?;
         let (tokens, seconds) = (self.generated_tokens, self.generate_seconds);
         // The prompt's run has already given the first token.
         line(f, "generation:", seconds, tokens, tokens.saturating_sub(1))?;
         match self.peak_memory_bytes {
-            Some(bytes) => writeln!(f, "memory:     {} at most", HumanBytes(bytes)),
+            Some(bytes) => writeln!(
+                f,
+                "resident:   {} at most, mapped files included",
+                si(bytes as f64, "B")
+            ),
             None => Ok(()),
         }
     }

@@ -13,6 +13,7 @@ mod poison;
 mod recording;
 mod region;
 mod session;
+pub mod simd;
 mod state;
 
 pub use call::Input;

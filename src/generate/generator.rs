@@ -158,6 +158,11 @@ impl Generator {
         &self.rounds
     }
 
+    /// The session as it is now.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// The session. It has seen all tokens but the last of the last round.
     pub fn into_session(self) -> Session {
         self.session

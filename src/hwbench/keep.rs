@@ -49,6 +49,9 @@ fn path() -> Option<PathBuf> {
     let (cpu, threads) = (cpu(), available_threads());
     let cpu: String = cpu.chars().map(plain).collect();
     let build = if cfg!(debug_assertions) { "-debug" } else { "" };
-    let file = format!("ceilings-{VERSION}-{cpu}-{}-{threads}{build}.json", simd());
+    let file = format!(
+        "ceilings-{VERSION}-{cpu}-{}-{threads}{build}.json",
+        simd::used()
+    );
     Some(folder.join("sharpi-compile").join(file))
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPool;
 
 use crate::cost::{Ceilings, Rates, SetReads};
-use sharpi_kernels::simd::{Level, level};
+use crate::exec::simd;
 
 pub use keep::{keep, kept};
 
@@ -98,7 +98,7 @@ pub fn measure(mut progress: impl FnMut(usize, usize)) -> Result<Ceilings, Hwben
     progress(pools.len(), pools.len());
     let mut ceilings = Ceilings {
         cpu: cpu(),
-        simd: simd().into(),
+        simd: simd::used().into(),
         disturbed,
         rates,
         sets,
@@ -263,15 +263,6 @@ fn cpu() -> String {
         }
     }
     std::env::consts::ARCH.to_string()
-}
-
-fn simd() -> &'static str {
-    match level() {
-        Level::Scalar => "scalar",
-        Level::Avx2 => "avx2",
-        Level::AvxVnni => "avxvnni",
-        Level::Avx512 => "avx512",
-    }
 }
 
 #[cfg(test)]

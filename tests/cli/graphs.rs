@@ -204,3 +204,54 @@ fn a_planned_graph_tells_its_steps_its_arena_and_what_going_back_costs() {
         assert!(text.contains(words), "{words}");
     }
 }
+
+#[test]
+fn a_model_can_stand_where_a_graph_does() {
+    let model = "fixtures/models/micro-dense-IQ4_XS.gguf";
+    let named = stdout(sharpi(&format!("dump-graph -m {model}")));
+    assert_eq!(stdout(sharpi(&format!("dump-graph {model}"))), named);
+    let stage = stdout(sharpi(&format!(
+        "dump-graph {model} --no-draft --stage planned"
+    )));
+    assert!(!stage.contains("graph @mtp"));
+    let diff = stdout(sharpi(&format!("dump-graph --diff {model} {model}")));
+    assert_eq!(diff, "");
+    fails(
+        sharpi(&format!("dump-graph -m {model} {model}")),
+        2,
+        &["cannot be used with"],
+    );
+}
+
+#[test]
+fn numbers_are_numbers_in_json_and_types_are_objects() {
+    let dump = json(sharpi("dump-graph --graph trunk --no-fold --format json"));
+    let types = dump["weights"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .chain(dump["graphs"][0]["inputs"].as_array().unwrap());
+    for ty in types.map(|typed| &typed["type"]) {
+        assert!(ty["dtype"].is_string() && ty["shape"].is_array(), "{ty}");
+    }
+    let kinds: Vec<_> = dump["states"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| &s["type"]["kind"])
+        .collect();
+    assert!(kinds.contains(&&Value::from("kv")) && kinds.contains(&&Value::from("recurrent")));
+    let body = dump["graphs"][0]["body"].as_array().unwrap();
+    let result = &body[0]["results"][0]["type"];
+    assert_eq!(result["shape"], serde_json::json!(["T", 256]));
+    let norm = body.iter().find(|op| op["op"] == "rmsnorm").unwrap();
+    assert_eq!(norm["attrs"]["eps"], serde_json::json!(1e-6));
+    for op in body {
+        for (name, value) in op["attrs"].as_object().into_iter().flatten() {
+            let word = value
+                .as_str()
+                .is_some_and(|text| text.parse::<f64>().is_ok());
+            assert!(!word, "{name} is written as a text: {value}");
+        }
+    }
+}

@@ -5,12 +5,16 @@ mod bench;
 mod capture;
 mod cost;
 mod diffs;
+#[cfg(unix)]
+mod docs;
 mod fake_server;
 mod file_kinds;
 mod files;
 mod graphs;
 mod heads;
+mod help;
 mod listings;
+mod llama;
 mod memory;
 mod parity;
 mod perplexity;
@@ -23,6 +27,7 @@ mod signals;
 mod synth;
 mod tokens;
 mod usage;
+mod warnings;
 
 use assert_cmd::Command;
 use serde_json::Value;

@@ -32,7 +32,7 @@ fn the_memory_of_a_27b_is_known_from_its_header() {
         json(command)
     };
     let found = memory("--fit 24GiB");
-    assert_eq!(found["kv"].as_u64(), Some(17 * 4096 * 8192));
+    assert_eq!(found["kv"].as_u64(), Some(16 * 4096 * 8192));
     let packed = found["packed_weights"].as_u64().unwrap();
     assert!((15_000_000_000..17_000_000_000).contains(&packed));
     let fit = found["fit"]["context"].as_u64().unwrap();
@@ -40,9 +40,12 @@ fn the_memory_of_a_27b_is_known_from_its_header() {
     let mapped = memory("--fit 4GiB --no-repack");
     assert_eq!(mapped["packed_weights"], 0);
     assert!(mapped["fit"]["context"].as_u64().unwrap() > 10_000);
+    // The head has a cache too, for a run that drafts.
+    let drafting = memory("--spec-draft-n-max 1")["kv"].as_u64();
+    assert_eq!(drafting, Some(17 * 4096 * 8192));
     // Half the bytes for each key.
     let halves = memory("-ctk f32")["kv"].as_u64();
-    assert_eq!(halves, Some(17 * 6144 * 8192));
+    assert_eq!(halves, Some(16 * 6144 * 8192));
 }
 
 #[test]
@@ -51,4 +54,38 @@ fn what_cannot_be_shown_is_refused() {
     fails(sharpi("memory --fit many"), 2, &["--fit"]);
     let none = stdout(sharpi("memory --fit 1k"));
     assert!(none.contains("no context at all"), "{none}");
+}
+
+#[test]
+fn what_is_worked_out_is_what_a_run_then_takes() {
+    for args in [
+        "",
+        "-c 300",
+        "-c 512 -ctk f32 -ctv bf16",
+        "-c 100 -b 7",
+        "-c 100 -ub 3",
+        "-c 200 --skip-pass fuse-gdn",
+        "-c 200 --no-repack",
+        "-c 200 --spec-draft-n-max 3",
+        "-c 200 --spec-draft-n-max 3 --draft-vocab 100",
+    ] {
+        let drafting = if args.contains("spec") {
+            "--spec-type draft-mtp"
+        } else {
+            ""
+        };
+        let run = json(sharpi(&format!("run -p x -n 2 --json {args} {drafting}")));
+        let memory = json(sharpi(&format!("memory --json {args}")));
+        for part in [
+            "packed_weights",
+            "kv",
+            "recurrent",
+            "rollback",
+            "arena",
+            "total",
+        ] {
+            assert_eq!(memory[part], run["memory"][part], "{part} with {args:?}");
+        }
+        assert!(memory["total"].as_u64().unwrap() > 100_000);
+    }
 }

@@ -36,7 +36,7 @@ fn a_record_has_all_it_should_and_nothing_else() {
     ));
     let mut keys: Vec<_> = record.as_object().unwrap().keys().cloned().collect();
     keys.sort();
-    let expected = "accepted drafted ids prompt_ids rounds text timings top";
+    let expected = "accepted drafted ids memory prompt_ids rounds run seed stop text timings top";
     assert_eq!(keys.join(" "), expected);
     assert_eq!(record["timings"]["prompt_tokens"], 2);
     assert_eq!(record["timings"]["generated_tokens"], 3);

@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -42,10 +42,28 @@ fn an_interrupt_ends_the_text_and_the_timings_are_told() {
     wait_for_text(&mut child);
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(130));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("generation:"), "{stderr}");
-    assert!(!stderr.contains("context"), "it ran to the end: {stderr}");
+    assert!(stderr.contains("stopped:    interrupted"), "{stderr}");
+}
+
+#[test]
+fn a_record_of_an_interrupted_run_is_whole_and_says_so() {
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("sharpi-compile"))
+        .args("run -p ROMEO: -n -1 -c 100000 --ignore-eos --json".split(' '))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The warning of the context, then the line that is told when Ctrl-C is listened for.
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("context 100000")));
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(record["stop"], "interrupted");
 }
 
 #[test]
@@ -78,7 +96,9 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // The line that begins a run, and no complaint.
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 #[test]

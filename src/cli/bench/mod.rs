@@ -18,19 +18,20 @@ use sharpi_compile::Model;
 use sharpi_compile::generate::check_prompt;
 use sharpi_passes::Options;
 
+use super::described::Described;
 use super::draft_vocab::DraftVocabArgs;
-use super::exec_args::{MOST_THREADS, WeightArgs, available_threads};
+use super::exec_args::{MOST_THREADS, WeightArgs, available_threads, check_machine};
 use super::failure::Failure;
 use super::ids::{self, Ids};
 use super::interrupt;
 use super::lower_args::CacheType;
-use super::model_arg::StrictArg;
+use super::model_arg::{self, StrictArg};
 use super::progress::Progress;
 use super::spec::{DISABLE, no_head};
 use super::trace::is_set;
 use numbers::Numbers;
 use output::{Format, Output};
-use row::{Described, Row};
+use row::Row;
 use setup::Setup;
 use table::Table;
 use test::{Bench as Runner, Drafting, Test};
@@ -56,9 +57,13 @@ pub(super) struct Bench {
     /// Tokens that come before, unmeasured
     #[arg(short = 'd', long, value_name = "N", default_value = "0", value_parser = numbers::parse)]
     n_depth: Vec<Numbers>,
-    /// Most tokens of a prompt to feed at once
-    #[arg(short, long, value_name = "N", default_value = "512", value_parser = numbers::parse_positive)]
+    /// Most tokens of a prompt to feed at once [default: 512]
+    #[arg(short, long, value_name = "N", value_parser = numbers::parse_positive)]
     batch_size: Vec<Numbers>,
+    /// Most tokens to feed at once, as llama-bench names it; the smaller of this and -b counts;
+    /// also -ub
+    #[arg(long, value_name = "N", value_parser = numbers::parse_positive)]
+    ubatch_size: Vec<Numbers>,
     /// Types of the cached keys; also -ctk
     #[arg(
         long,
@@ -113,9 +118,6 @@ struct Report<W: Write> {
     progress: Progress,
     rows: usize,
 }
-
-/// What rows call the model that is part of the program.
-const EMBEDDED: &str = "(part of the program)";
 
 /// As `run` has it.
 const DEFAULT_BATCH: usize = 512;
@@ -201,8 +203,9 @@ impl Bench {
                 "as many as the machine runs at once are the fastest",
             ));
         }
+        check_machine(threads.iter().copied().max().unwrap_or(1))?;
         let mut setups = Vec::new();
-        for n_batch in all(&self.batch_size) {
+        for n_batch in self.batches() {
             for &type_k in &self.cache_type_k {
                 for &type_v in &self.cache_type_v {
                     setups.extend(threads.iter().map(|&n_threads| Setup {
@@ -215,6 +218,23 @@ impl Bench {
             }
         }
         Ok(setups)
+    }
+
+    /// Tokens fed at once: each of -b with each of -ub, the smaller of the two.
+    fn batches(&self) -> Vec<usize> {
+        let given = |numbers: &[Numbers]| match numbers {
+            [] => vec![usize::MAX],
+            numbers => all(numbers).collect(),
+        };
+        let (most, at_once) = (given(&self.batch_size), given(&self.ubatch_size));
+        let mut batches = Vec::new();
+        for n in most.iter().flat_map(|b| at_once.iter().map(|u| *b.min(u))) {
+            let n = if n == usize::MAX { DEFAULT_BATCH } else { n };
+            if !batches.contains(&n) {
+                batches.push(n);
+            }
+        }
+        batches
     }
 
     fn table(&self, setups: &[Setup], tests: &[Test]) -> Table {
@@ -252,8 +272,7 @@ impl Bench {
                 None => (FIRST_ID % vocabulary..vocabulary).collect(),
             };
             check_prompt(&ids, usize::MAX, hparams.vocabulary)?;
-            let name = file.map(|f| f.display().to_string());
-            let described = Described::of(&model, name.as_deref().unwrap_or(EMBEDDED));
+            let described = Described::of(&model, &model_arg::name(file));
             Ok(Opened {
                 model,
                 described,

@@ -2,7 +2,8 @@
 
 use indexmap::IndexMap;
 use serde::Serialize;
-use sharpi_ir::{NodeId, NodeKind, Operand, Value};
+use serde_json::{Value as Json, json};
+use sharpi_ir::{Attr, Dim, NodeId, NodeKind, Operand, RowSet, StateType, TensorType, Value};
 use sharpi_passes::rollback_bytes;
 
 use super::blocks::symbol_name;
@@ -23,19 +24,19 @@ pub(super) struct Document<'a> {
 struct Weight<'a> {
     name: &'a str,
     #[serde(rename = "type")]
-    ty: String,
+    ty: Json,
     /// The tensor's name in the model file.
     tensor: &'a str,
-    /// Rows of the tensor, where it has more.
+    /// Rows of the tensor, where it has more: first and the one behind the last of each range.
     #[serde(skip_serializing_if = "Option::is_none")]
-    rows: Option<String>,
+    rows: Option<Json>,
 }
 
 #[derive(Serialize)]
 struct State<'a> {
     name: &'a str,
     #[serde(rename = "type")]
-    ty: String,
+    ty: Json,
 }
 
 #[derive(Serialize)]
@@ -56,7 +57,7 @@ struct GraphOut<'a> {
 struct Typed<'a> {
     value: &'a str,
     #[serde(rename = "type")]
-    ty: String,
+    ty: Json,
     /// The name that the reference gives the tensor.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
@@ -85,7 +86,7 @@ struct OpOut<'a> {
     block: Option<usize>,
     operands: Vec<String>,
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
-    attrs: IndexMap<&'static str, String>,
+    attrs: IndexMap<&'static str, Json>,
     results: Vec<Typed<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
@@ -109,15 +110,15 @@ impl<'a> Document<'a> {
             weights: weights
                 .map(|(_, name, w)| Weight {
                     name,
-                    ty: w.ty.to_string(),
+                    ty: tensor_type(&w.ty),
                     tensor: &w.source,
-                    rows: w.rows.as_ref().map(|rows| rows.to_string()),
+                    rows: w.rows.as_ref().map(row_ranges),
                 })
                 .collect(),
             states: states
                 .map(|(_, name, ty)| State {
                     name,
-                    ty: ty.to_string(),
+                    ty: state_type(ty),
                 })
                 .collect(),
             graphs: picture
@@ -211,7 +212,7 @@ fn op<'a>(
         attrs: op
             .attrs()
             .into_iter()
-            .map(|(name, attr)| (name, attr.to_string()))
+            .map(|(name, attr)| (name, attr_value(&attr)))
             .collect(),
         results: typed(shown, row.node),
         note: row.note.as_deref(),
@@ -222,8 +223,58 @@ fn typed<'a>(shown: &'a Shown<'a>, node: NodeId) -> Vec<Typed<'a>> {
     let results = shown.graph.values(node).zip(shown.graph.results(node));
     let typed = results.map(|(v, info)| Typed {
         value: shown.numbers.of(v),
-        ty: info.ty.to_string(),
+        ty: tensor_type(&info.ty),
         name: info.name.as_deref(),
     });
     typed.collect()
+}
+
+/// `{"dtype": "f32", "shape": ["T", 256]}`: sizes bound when the graph runs are named.
+fn tensor_type(ty: &TensorType) -> Json {
+    let dim = |dim: &Dim| match dim {
+        Dim::Fixed(n) => json!(n),
+        Dim::Sym(symbol) => json!(symbol.to_string()),
+    };
+    let shape: Vec<Json> = ty.shape.iter().map(dim).collect();
+    json!({"dtype": ty.dtype.to_string(), "shape": shape})
+}
+
+fn row_ranges(rows: &RowSet) -> Json {
+    let ranges = rows.ranges().iter();
+    ranges
+        .map(|range| json!([range.start, range.end]))
+        .collect()
+}
+
+fn state_type(ty: &StateType) -> Json {
+    match ty {
+        StateType::Recurrent(tensor) => json!({"kind": "recurrent", "tensor": tensor_type(tensor)}),
+        StateType::Kv { k, v, heads, dim } => json!({
+            "kind": "kv",
+            "k": k.to_string(),
+            "v": v.to_string(),
+            "heads": heads,
+            "dim": dim,
+        }),
+    }
+}
+
+/// Numbers as numbers; one with a point is written as the textual form writes it, and so reads back
+/// to the same bits.
+fn attr_value(attr: &Attr) -> Json {
+    match attr {
+        Attr::Int(n) => json!(n),
+        Attr::Float(x) => float(*x),
+        Attr::Ints(list) => json!(list.as_slice()),
+        Attr::DType(dtype) => json!(dtype.to_string()),
+    }
+}
+
+/// The shortest decimal that is this f32, which is a shorter one than that of the same f64.
+fn float(x: f32) -> Json {
+    match x.to_string().parse::<f64>() {
+        Ok(shortest) if shortest.is_finite() => json!(shortest),
+        // JSON has no word for what is no number.
+        _ => json!(x.to_string()),
+    }
 }

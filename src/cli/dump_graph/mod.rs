@@ -20,7 +20,6 @@ use sharpi_ir::Module;
 use sharpi_passes::{Options, Report, Snapshot, Stage, pipeline};
 
 use super::failure::Failure;
-use super::module_file;
 use super::pass_args::PassArgs;
 use super::range::range;
 use super::write_json;
@@ -165,7 +164,10 @@ impl DumpGraph {
         };
         let [old, new] = stops.map(|(name, at)| {
             let snapshot = match diff::is_file(at) {
-                true => self.compiled(module_file::read(Path::new(at))?, Stage::Imported.name()),
+                true => self.compiled(
+                    self.source.module_of(Path::new(at))?,
+                    Stage::Imported.name(),
+                ),
                 false => self.compiled(self.module()?, at),
             };
             snapshot.map(|snapshot| Side { name, snapshot })

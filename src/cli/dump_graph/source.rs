@@ -1,7 +1,10 @@
 //! Where the graphs come from: a model, or a file in the textual form.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
+use sharpi_compile::Model;
 use sharpi_compile::lower::LowerOptions;
 use sharpi_ir::Module;
 
@@ -12,14 +15,14 @@ use crate::cli::module_file;
 
 #[derive(clap::Args)]
 pub(super) struct Source {
-    /// Graphs in the textual form, in place of a model's
-    #[arg(value_name = "FILE.sir", conflicts_with = "model")]
+    /// Model file, or graphs in the textual form
+    #[arg(value_name = "FILE", conflicts_with = "model")]
     file: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArg,
     /// The graphs of a run that drafts no tokens: the end of the trunk for the rows of the logits
     /// alone, and no head
-    #[arg(long, conflicts_with = "file")]
+    #[arg(long)]
     no_draft: bool,
     #[command(flatten)]
     lower: LowerArgs,
@@ -29,15 +32,42 @@ impl Source {
     /// The graphs before any pass. Of a model only the header is read.
     pub(super) fn module(&self) -> Result<Module, Failure> {
         match &self.file {
-            Some(path) => module_file::read(path),
-            None => {
-                let rows = LowerOptions::default().max_rows;
-                let options = LowerOptions {
-                    draft: !self.no_draft,
-                    ..self.lower.options(usize::MAX, rows)
-                };
-                Ok(self.model.open()?.lower(&options)?)
-            }
+            Some(path) => self.module_of(path),
+            None => self.lowered(&self.model.open()?),
         }
     }
+
+    /// The graphs of a file: of a model, or in the textual form.
+    pub(super) fn module_of(&self, path: &Path) -> Result<Module, Failure> {
+        if is_gguf(path) {
+            return self.lowered(&self.model.open_file(path)?);
+        }
+        if self.no_draft {
+            return Err(Failure::usage(
+                format!("{} holds graphs that are made already", path.display()),
+                "--no-draft chooses the graphs of a model; leave it away",
+            ));
+        }
+        module_file::read(path)
+    }
+
+    fn lowered(&self, model: &Model) -> Result<Module, Failure> {
+        let rows = LowerOptions::default().max_rows;
+        let options = LowerOptions {
+            draft: !self.no_draft,
+            ..self.lower.options(usize::MAX, rows)
+        };
+        Ok(model.lower(&options)?)
+    }
+}
+
+/// Whether a file is a model, by its first bytes.
+fn is_gguf(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    // A pipe would be waited for.
+    if !path.is_file() {
+        return false;
+    }
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    read.is_ok() && magic == *b"GGUF"
 }

@@ -20,8 +20,11 @@ use metadata::Json;
 #[derive(clap::Args)]
 pub(super) struct Inspect {
     /// Model file, GGUF; of a split model the first part
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "model")]
+    file: Option<PathBuf>,
+    /// The same, as other commands name it
+    #[arg(short, long, value_name = "FILE", conflicts_with = "file")]
+    model: Option<PathBuf>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -66,7 +69,10 @@ struct TypeCount {
 
 impl Inspect {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let model = Model::open(&self.file)?;
+        let Some(file) = self.file.as_ref().or(self.model.as_ref()) else {
+            return Err(Failure::usage("no file is named", "name a model file"));
+        };
+        let model = Model::open(file)?;
         let findings = Findings::new(&model);
         match self.json {
             true => write_json(out, &findings),

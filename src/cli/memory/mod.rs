@@ -3,7 +3,6 @@
 mod picture;
 
 use std::io::Write;
-use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 
 use bytesize::ByteSize;
@@ -11,12 +10,15 @@ use serde::Serialize;
 use sharpi_compile::exec::{Footprint, LoadOptions};
 use sharpi_compile::{CompileOptions, Executable, Model, SessionOptions};
 
+use super::context_arg::ContextArg;
 use super::draft_vocab::DraftVocabArgs;
 use super::failure::Failure;
 use super::lower_args::LowerArgs;
 use super::model_arg::ModelArg;
 use super::pass_args::PassArgs;
 use super::range::range;
+use super::shape::Shape;
+use super::spec::no_head;
 use super::table::Table;
 use super::units::si;
 use super::write_json;
@@ -25,12 +27,11 @@ use super::write_json;
 pub(super) struct Memory {
     #[command(flatten)]
     model: ModelArg,
-    /// Tokens that prompt and text can have together
-    #[arg(short, long, value_name = "N", default_value = "4096")]
-    ctx_size: NonZeroUsize,
-    /// Most tokens in a draft; 0 for no drafting
-    #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u16).range(0..=64))]
-    spec_draft_n_max: u16,
+    #[command(flatten)]
+    context: ContextArg,
+    /// Most tokens in a draft; 0 for no drafting [default: 0, and 2 with --graph mtp]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=64))]
+    spec_draft_n_max: Option<u16>,
     #[command(flatten)]
     vocabulary: DraftVocabArgs,
     /// Weights stay in the mapped file
@@ -66,7 +67,8 @@ struct Document<'a> {
     total: u128,
     /// With --fit, the largest context.
     fit: Option<Fit>,
-    arena: &'a [picture::Arena],
+    /// Where values lie, by graph.
+    arenas: &'a [picture::Arena],
 }
 
 /// The largest context that fits into so many bytes.
@@ -82,15 +84,16 @@ struct Fit {
 impl Memory {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
         let model = self.model.open()?;
-        let executable = self.executable(&model)?;
-        let options = self.session_options();
+        let shape = self.shape(&model)?;
+        let executable = self.executable(&model, shape)?;
+        let options = session_options(shape);
         let mut footprint = executable.footprint(&options);
         if self.no_repack {
             footprint.packed_weights = 0;
         }
         let fit = self
             .fit
-            .map(|ByteSize(bytes)| self.fit(&model, &executable, bytes));
+            .map(|ByteSize(bytes)| self.fit(&model, &executable, shape, bytes));
         let fit = fit.transpose()?;
         let arenas = picture::arenas(&executable)?;
         if self.json {
@@ -103,7 +106,7 @@ impl Memory {
                     footprint,
                     total: footprint.total(),
                     fit,
-                    arena: &arenas,
+                    arenas: &arenas,
                 },
             );
         }
@@ -115,7 +118,7 @@ impl Memory {
             )
         })?;
         let picture = picture::draw(arena, self.steps.clone())?;
-        self.write_sums(&model, &footprint, out)?;
+        self.write_sums(&model, &footprint, shape, out)?;
         if let Some(fit) = fit {
             write_fit(&fit, out)?;
         }
@@ -123,10 +126,8 @@ impl Memory {
     }
 
     /// Bound to the weights, none of which is loaded.
-    fn executable(&self, model: &Model) -> Result<Executable, Failure> {
-        let rows = 1 + usize::from(self.spec_draft_n_max);
-        let mut lower = self.lower.options(self.ctx_size.get(), rows);
-        lower.draft_vocabulary = self.vocabulary.read()?;
+    fn executable(&self, model: &Model, shape: Shape) -> Result<Executable, Failure> {
+        let lower = shape.lower(&self.lower, self.vocabulary.read()?);
         Ok(model.compile(&CompileOptions {
             lower,
             passes: self.passes.options(),
@@ -137,19 +138,27 @@ impl Memory {
         })?)
     }
 
-    fn session_options(&self) -> SessionOptions {
-        let drafts = usize::from(self.spec_draft_n_max);
-        SessionOptions {
-            context: self.ctx_size.get(),
-            // A draft is verified together with the token before it.
-            rollback: if drafts > 0 { 1 + drafts } else { 0 },
-            ..SessionOptions::default()
+    fn shape(&self, model: &Model) -> Result<Shape, Failure> {
+        let head = self.graph == "mtp";
+        let drafts = self.spec_draft_n_max.unwrap_or(if head { 2 } else { 0 });
+        if drafts > 0 && model.hparams()?.mtp_blocks == 0 {
+            return Err(no_head(&model.hparams()?, "--spec-draft-n-max"));
         }
+        Ok(Shape {
+            context: self.context.of(model)?,
+            drafts: drafts.into(),
+        })
     }
 
-    fn fit(&self, model: &Model, executable: &Executable, bytes: u64) -> Result<Fit, Failure> {
+    fn fit(
+        &self,
+        model: &Model,
+        executable: &Executable,
+        shape: Shape,
+        bytes: u64,
+    ) -> Result<Fit, Failure> {
         let trained = model.hparams()?.context_length;
-        let options = self.session_options();
+        let options = session_options(shape);
         let packed = !self.no_repack;
         let context = executable.largest_context(&options, packed, bytes.into(), trained);
         Ok(Fit {
@@ -163,9 +172,10 @@ impl Memory {
         &self,
         model: &Model,
         footprint: &Footprint,
+        shape: Shape,
         out: &mut impl Write,
     ) -> Result<(), Failure> {
-        let options = self.session_options();
+        let options = session_options(shape);
         let mapped = si(model.gguf().file_bytes() as f64, "B");
         let tokens = options.context as u128;
         let weights = match self.no_repack {
@@ -189,7 +199,12 @@ impl Memory {
             (
                 "arena",
                 footprint.arena,
-                format!("values of a run of {} tokens", self.batch()),
+                format!(
+                    "values of a run of {} tokens",
+                    self.lower
+                        .options(shape.context, 1 + shape.drafts)
+                        .max_tokens
+                ),
             ),
             ("all", footprint.total(), String::new()),
         ];
@@ -199,12 +214,28 @@ impl Memory {
         }
         Ok(table.write(out)?)
     }
+}
 
-    /// Most tokens of a run.
-    fn batch(&self) -> usize {
-        let rows = 1 + usize::from(self.spec_draft_n_max);
-        self.lower.options(self.ctx_size.get(), rows).max_tokens
+fn session_options(shape: Shape) -> SessionOptions {
+    SessionOptions {
+        context: shape.context,
+        rollback: shape.rollback(),
+        ..SessionOptions::default()
     }
+}
+
+/// Bytes of all parts in one line: what `run` tells of its session.
+pub(super) fn sums(footprint: &Footprint) -> String {
+    let part = |bytes: u128, what: &str| format!("{} {what}", si(bytes as f64, "B"));
+    let parts = [
+        part(footprint.packed_weights, "weights"),
+        part(footprint.kv, "K/V caches"),
+        part(footprint.recurrent, "recurrent states"),
+        part(footprint.rollback, "rollback log"),
+        part(footprint.arena, "arena"),
+    ];
+    let all = si(footprint.total() as f64, "B");
+    format!("{all}: {}", parts.join(", "))
 }
 
 fn write_fit(fit: &Fit, out: &mut impl Write) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sharpi_compile::cost::Ceilings;
 use sharpi_compile::exec::RecordedRun;
@@ -28,6 +29,7 @@ use super::model_arg::{self, ModelArg};
 use super::pass_args::PassArgs;
 use super::progress::Progress;
 use super::prompt::PromptArgs;
+use super::shape::Shape;
 use super::spec::no_head;
 use super::timings::{Timings, peak_memory, timed};
 use super::write_json;
@@ -110,14 +112,17 @@ impl Profile {
         })?;
         let executable = session.executable().clone();
         session.record();
-        let mut generator = self.generator(session, &prompt, n_max)?;
+        let cancel = interrupt::flag()?;
+        let mut generator = self.generator(session, &prompt, n_max, Arc::clone(&cancel))?;
+        let mut fed = 0;
         timed(&mut timings.prompt_seconds, || {
             let bar = Progress::tokens("prompt", prompt.len());
             generator.prefill(|done| {
-                timings.prompt_tokens = done;
+                fed = done;
                 bar.at(done as u64);
             })
         })?;
+        timings.fed(fed, prompt.len(), cancel.load(Ordering::Relaxed));
         timed(&mut timings.generate_seconds, || {
             let bar = Progress::tokens("text", self.n_predict);
             for token in &mut generator {
@@ -139,12 +144,14 @@ impl Profile {
     }
 
     fn session(&self, model: &Model, context: usize, n_max: usize) -> Result<Session, Failure> {
-        let mut lower = self.lower.options(context, 1 + n_max);
-        lower.draft = n_max > 0;
-        lower.draft_vocabulary = self.vocabulary.read()?;
+        let shape = Shape {
+            context,
+            drafts: n_max,
+        };
+        self.exec.check()?;
+        let lower = shape.lower(&self.lower, self.vocabulary.read()?);
         let executable = self.exec.compile(model, lower, self.passes.options())?;
-        let rollback = if n_max > 0 { 1 + n_max } else { 0 };
-        let options = self.exec.session(context, rollback);
+        let options = self.exec.session(context, shape.rollback());
         Ok(Session::new(Arc::new(executable), &options)?)
     }
 
@@ -154,12 +161,13 @@ impl Profile {
         session: Session,
         prompt: &[u32],
         n_max: usize,
+        cancel: Arc<AtomicBool>,
     ) -> Result<Generator, Failure> {
         let sampler = Sampler::new(SamplerOptions::default());
         let options = GenerateOptions {
             max_tokens: Some(self.n_predict),
             batch: usize::MAX,
-            cancel: interrupt::flag()?,
+            cancel,
             ..GenerateOptions::default()
         };
         if n_max == 0 {

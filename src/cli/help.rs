@@ -1,0 +1,208 @@
+//! What `--help` shows beside the options: commands in groups, and examples.
+
+use clap::{Command, CommandFactory};
+
+use super::{Cli, version};
+
+/// The program's name.
+pub(super) const NAME: &str = "sharpi-compile";
+
+/// Commands by what they are for.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Run a model", &["run", "bench", "profile"]),
+    ("Look into a file", &["inspect", "tokenize", "detokenize"]),
+    (
+        "Know before running",
+        &["memory", "cost", "hwbench", "synth"],
+    ),
+    ("Trust the result", &["parity", "perplexity"]),
+    ("See the compiler", &["dump-graph", "passes", "reduce"]),
+];
+
+/// Where commands stand that no group names.
+const OTHERS: &str = "The program itself";
+
+/// Examples of each command, without the program's name.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    (
+        "run",
+        &[
+            "run -p 'KING RICHARD III:' -n 60",
+            "run -m model.gguf -f prompt.txt -n -1 -c 8192",
+            "run -m model.gguf -p '<|im_start|>user\\nHello<|im_end|>\\n<|im_start|>assistant\\n'",
+            "run -m model.gguf -p Once --temp 0.8 --top-k 20 -s 42",
+            "run -m model.gguf -p Once --spec-type auto --json",
+        ],
+    ),
+    (
+        "bench",
+        &[
+            "bench -m model.gguf -p 512 -n 128 -t 1,2",
+            "bench -m model.gguf -p 0 -n 64 -d 0-4096+1024 -o jsonl",
+            "bench -m model.gguf -p 0 -n 64 --spec-draft-n-max 0,2",
+        ],
+    ),
+    (
+        "profile",
+        &["profile -m model.gguf -p 'Once upon' -n 64 --export trace.json"],
+    ),
+    (
+        "dump-graph",
+        &[
+            "dump-graph model.gguf --graph mtp",
+            "dump-graph -m model.gguf --stage planned --layers 0-3",
+            "dump-graph model.gguf --no-fold -o graph.sir",
+            "dump-graph --graph trunk --before fuse-epilogue --after fuse-epilogue",
+        ],
+    ),
+    (
+        "inspect",
+        &["inspect model.gguf", "inspect -m model.gguf --json"],
+    ),
+    (
+        "parity",
+        &[
+            "parity -m model.gguf --golden captures.json",
+            "parity capture --prompt ROMEO: -n 64 -o captures.json",
+        ],
+    ),
+    (
+        "perplexity",
+        &[
+            "perplexity -m model.gguf -f text.txt",
+            "perplexity -m model.gguf --kl-divergence --kl-divergence-base text.kld",
+        ],
+    ),
+    (
+        "tokenize",
+        &["tokenize -m model.gguf 'Hello, world'", "tokenize --json -"],
+    ),
+    ("detokenize", &["detokenize -m model.gguf --ids 870,25"]),
+    (
+        "synth",
+        &["synth --preset 4b -o synth-4b.gguf --mtp-accept 0.8"],
+    ),
+    (
+        "cost",
+        &[
+            "cost -m model.gguf",
+            "cost -m model.gguf --width 1,512 --no-fold",
+        ],
+    ),
+    (
+        "memory",
+        &["memory -m model.gguf -c 8192 --spec-draft-n-max 2 --fit 24GiB"],
+    ),
+    ("hwbench", &["hwbench", "hwbench --force --json"]),
+    ("passes", &["passes"]),
+    (
+        "reduce",
+        &["reduce graph.sir -- sh -c '! sharpi-compile dump-graph {} --stage planned'"],
+    ),
+    (
+        "completions",
+        &["completions bash > ~/.local/share/bash-completion/completions/sharpi-compile"],
+    ),
+    ("man", &["man | man -l -", "man run | man -l -"]),
+];
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ok, 1 failure, 2 wrong usage, 3 a comparison failed, 4 unsupported model, 130 ended by
+Ctrl-C.
+Options of llama.cpp are understood too: `-ctk TYPE` and `-ctv TYPE` stand for `--cache-type-k TYPE`
+and `--cache-type-v TYPE`; -v says which do nothing here.";
+
+/// The whole command line.
+pub(super) fn command() -> Command {
+    let mut command = Cli::command()
+        .version(version::short())
+        .long_version(version::long())
+        .max_term_width(120);
+    for (name, lines) in EXAMPLES {
+        if command.find_subcommand(name).is_some() {
+            command = command.mut_subcommand(name, |c| c.after_help(examples(lines)));
+        }
+    }
+    let groups = grouped(&command);
+    command
+        .help_template(format!(
+            "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}"
+        ))
+        .after_help(EXIT_CODES)
+}
+
+fn examples(lines: &[&str]) -> String {
+    let lines = lines.iter().map(|line| format!("\n  {NAME} {line}"));
+    format!("Examples:{}", lines.collect::<String>())
+}
+
+/// The commands under their headings.
+fn grouped(root: &Command) -> String {
+    let named = |name: &str| GROUPS.iter().any(|(_, names)| names.contains(&name));
+    let all = || root.get_subcommands().map(Command::get_name);
+    let others: Vec<&str> = all().filter(|name| !named(name)).collect();
+    let groups = GROUPS.iter().map(|(heading, names)| (*heading, *names));
+    let width = all().map(str::len).max().unwrap_or(0);
+    let mut text = String::new();
+    for (heading, names) in groups.chain([(OTHERS, others.as_slice())]) {
+        text += &format!("{heading}:\n");
+        for command in names.iter().filter_map(|name| root.find_subcommand(name)) {
+            let about = command.get_about().map(ToString::to_string);
+            let about = about.unwrap_or_default();
+            text += &format!("  {:width$}  {about}\n", command.get_name());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::cli::argv;
+
+    #[test]
+    fn the_command_line_is_free_of_contradictions() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn each_command_has_an_example() {
+        let with: HashSet<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
+        for command in command().get_subcommands() {
+            assert!(with.contains(command.get_name()), "{}", command.get_name());
+        }
+    }
+
+    /// Words of a line as a shell parts them, up to a pipe or a redirection.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![NAME.to_string()];
+        let mut quoted = false;
+        for part in line.split(' ').take_while(|p| !["|", ">"].contains(p)) {
+            match quoted {
+                true => *words.last_mut().unwrap() += &format!(" {part}"),
+                false => words.push(part.into()),
+            }
+            quoted ^= part.matches('\'').count() % 2 == 1;
+        }
+        words.iter().map(|word| word.replace('\'', "")).collect()
+    }
+
+    #[test]
+    fn examples_are_right_command_lines() {
+        let mut root = command();
+        root.build();
+        for (_, lines) in EXAMPLES {
+            for line in *lines {
+                let words = words(line).into_iter().map(Into::into);
+                let Ok(translated) = argv::translate(words, &root) else {
+                    panic!("{line} is refused");
+                };
+                let found = root.clone().try_get_matches_from(translated.args);
+                assert!(found.is_ok(), "{line}: {}", found.unwrap_err());
+            }
+        }
+    }
+}
