@@ -17,7 +17,6 @@ use super::progress::Progress;
 pub(super) const MOST_THREADS: i64 = 512;
 
 #[derive(clap::Args)]
-#[command(next_help_heading = "Machine")]
 pub(super) struct ExecArgs {
     /// Threads to compute with [default: as many as the machine runs at once]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
@@ -32,7 +31,6 @@ pub(super) struct ExecArgs {
 
 /// Where weights are held.
 #[derive(clap::Args)]
-#[command(next_help_heading = "Machine")]
 pub(super) struct WeightArgs {
     /// Use the weights from the mapped file instead of bringing them into memory in the layout of
     /// the kernels: it starts at once and takes no memory of its own, but computes more slowly

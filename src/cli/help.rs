@@ -1,6 +1,6 @@
 //! What `--help` shows beside the options: commands in groups, and examples.
 
-use clap::{Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory};
 
 use super::{Cli, version};
 
@@ -17,6 +17,50 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     ("Trust the result", &["parity", "perplexity"]),
     ("See the compiler", &["dump-graph", "passes", "reduce"]),
+];
+
+/// Options by what they are about, in all commands that have them; others stand under `Options`.
+const HEADINGS: [(&str, &[&str]); 6] = [
+    ("Prompt", &["prompt", "file", "escape", "no-escape"]),
+    (
+        "Drafting",
+        &[
+            "model-draft",
+            "spec-type",
+            "spec-draft-n-max",
+            "spec-draft-n-min",
+            "spec-draft-p-min",
+            "draft-vocab",
+            "trace-mtp",
+        ],
+    ),
+    (
+        "Sampling (llama.cpp's defaults, once --temp is above 0)",
+        &[
+            "temp",
+            "top-k",
+            "top-p",
+            "min-p",
+            "seed",
+            "repeat-penalty",
+            "repeat-last-n",
+        ],
+    ),
+    ("Machine", &["threads", "pin", "no-repack", "mlock"]),
+    (
+        "Graphs",
+        &[
+            "batch-size",
+            "ubatch-size",
+            "cache-type-k",
+            "cache-type-v",
+            "passes",
+            "skip-pass",
+            "fuel",
+            "dump-after-each",
+        ],
+    ),
+    ("Messages", &["verbose", "quiet"]),
 ];
 
 /// Where commands stand that no group names.
@@ -117,11 +161,16 @@ pub(super) fn command() -> Command {
     let mut command = Cli::command()
         .version(version::short())
         .long_version(version::long())
-        .max_term_width(120);
+        .max_term_width(120)
+        .mut_args(under_heading);
     for (name, lines) in EXAMPLES {
         if command.find_subcommand(name).is_some() {
             command = command.mut_subcommand(name, |c| c.after_help(examples(lines)));
         }
+    }
+    let names = command.get_subcommands().map(|c| c.get_name().to_string());
+    for name in names.collect::<Vec<_>>() {
+        command = command.mut_subcommand(name, |c| c.mut_args(under_heading));
     }
     let groups = grouped(&command);
     command
@@ -129,6 +178,15 @@ pub(super) fn command() -> Command {
             "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}"
         ))
         .after_help(EXIT_CODES)
+}
+
+fn under_heading(arg: Arg) -> Arg {
+    let about = |names: &[&str]| arg.get_long().is_some_and(|long| names.contains(&long));
+    let heading = HEADINGS.iter().find(|(_, names)| about(names));
+    match heading {
+        Some((heading, _)) => arg.help_heading(*heading),
+        None => arg,
+    }
 }
 
 fn examples(lines: &[&str]) -> String {

@@ -8,7 +8,6 @@ use sharpi_compile::lower::LowerOptions;
 use sharpi_ir::DType;
 
 #[derive(clap::Args)]
-#[command(next_help_heading = "Graphs")]
 pub(super) struct LowerArgs {
     /// Most tokens of the prompt to feed at once
     #[arg(short, long, value_name = "N", default_value = "512")]

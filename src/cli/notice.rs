@@ -19,7 +19,7 @@ pub(super) struct Loudness {
     )]
     verbose: bool,
     /// Say nothing on stderr but warnings and errors
-    #[arg(short, long, global = true, help_heading = "Messages")]
+    #[arg(short, long, global = true)]
     quiet: bool,
 }
 

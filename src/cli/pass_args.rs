@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use sharpi_passes::Options;
 
 #[derive(clap::Args)]
-#[command(next_help_heading = "Graphs")]
 pub(super) struct PassArgs {
     /// Of the passes that are not required, run these alone
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]

@@ -11,7 +11,6 @@ use super::notice;
 use super::text_file::{self, STDIN};
 
 #[derive(clap::Args)]
-#[command(next_help_heading = "Prompt")]
 pub(super) struct PromptArgs {
     #[command(flatten)]
     source: PromptSource,

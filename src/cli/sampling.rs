@@ -5,7 +5,6 @@ use sharpi_compile::generate::SamplerOptions;
 use super::notice;
 
 #[derive(clap::Args)]
-#[command(next_help_heading = "Sampling (llama.cpp's defaults, once --temp is above 0)")]
 pub(super) struct SamplingArgs {
     /// Temperature; 0 always takes the most likely token
     #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true, value_parser = number(|x| x >= 0.0, "0 or more"))]

@@ -10,7 +10,6 @@ use super::notice;
 use super::trace::is_set;
 
 #[derive(clap::Args)]
-#[command(next_help_heading = "Drafting")]
 pub(super) struct SpecArgs {
     /// Way of drafting tokens; `auto` drafts when the model has a head for it
     #[arg(long, value_name = "TYPE", default_value = "none")]
