@@ -4,8 +4,7 @@ mod count;
 mod json;
 mod text;
 
-use std::fs;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +22,7 @@ use super::interrupt;
 use super::lower_args::LowerArgs;
 use super::model_arg::ModelArg;
 use super::progress::Progress;
+use super::text_file;
 use super::write_json_line;
 use count::Count;
 
@@ -222,6 +222,7 @@ impl PerplexityArgs {
         let rows = ROWS.min(run);
         let mut lower = self.lower.options(length, rows);
         lower.draft = false;
+        self.exec.check()?;
         let executable = Arc::new(self.exec.compile(model, lower, Options::default())?);
         let session = Session::new(executable, &self.exec.session(length, 0))?;
         Ok(Evaluator::new(session, run, rows))
@@ -255,27 +256,6 @@ fn same_tokens(
         ),
         "name the text that it was made with; without -f the tokens of the file are evaluated",
     ))
-}
-
-/// A text as llama.cpp reads it: without one line feed at its end.
-fn read(path: &Path) -> Result<String, Failure> {
-    let text = match path.as_os_str() == "-" {
-        true => {
-            let mut text = String::new();
-            io::stdin().read_to_string(&mut text).map(|_| text)
-        }
-        false => fs::read_to_string(path),
-    };
-    let mut text = text.map_err(|error| {
-        Failure::plain(
-            format!("{}: {error}", path.display()),
-            "-f takes a readable text file in UTF-8",
-        )
-    })?;
-    if text.ends_with('\n') {
-        text.pop();
-    }
-    Ok(text)
 }
 
 fn chunk_length(text: &str) -> Result<usize, String> {
