@@ -267,6 +267,12 @@ fn attr_value(attr: &Attr) -> Json {
         Attr::Float(x) => float(*x),
         Attr::Ints(list) => json!(list.as_slice()),
         Attr::DType(dtype) => json!(dtype.to_string()),
+        Attr::Group(parts) => {
+            let parts = parts.iter();
+            parts
+                .map(|(name, part)| (name.clone(), attr_value(part)))
+                .collect()
+        }
     }
 }
 

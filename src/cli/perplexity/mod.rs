@@ -160,7 +160,7 @@ impl PerplexityArgs {
     }
 
     fn task(&self, tokenizer: &Tokenizer, vocabulary: usize) -> Result<Task, Failure> {
-        let text = self.file.as_deref().map(read).transpose()?;
+        let text = self.file.as_deref().map(text_file::read).transpose()?;
         let most = usize::try_from(self.chunks).ok();
         let base = match (&self.kl_divergence_base, self.kl_divergence) {
             (Some(path), true) => Some((path, self.base(path, most, vocabulary)?)),
