@@ -101,7 +101,7 @@ fn assert_continues(model: &Model, ids: [u32; 6], logits: [f32; 6]) {
 
 /// Bits of the logits of the trunk for the prompt and of the head, in runs of one width.
 fn bits(model: &Model, width: usize, only: Option<Vec<String>>) -> Vec<Vec<u32>> {
-    let mut session = session(&executable(model, only).into(), 2);
+    let mut session = session(&executable(model, only).into(), 1);
     let mut rows = Vec::new();
     for ids in PROMPT.chunks(width) {
         rows.extend(feed(&mut session, ids));
