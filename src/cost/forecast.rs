@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sharpi_ir::{Graph, Module};
 
-use super::{Ceilings, RunShape, of, of_graph};
+use super::{Ceilings, Cost, RunShape, of};
 
 /// What is to be forecast.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -89,11 +89,12 @@ impl Runs<'_> {
             rows,
             context: self.question.context,
         };
-        let bytes = of_graph(graph, &self.module.symbols, &shape).resident_bytes();
         let of = |node| of(graph, node, &self.module.symbols, &shape);
+        let costs: Vec<Cost> = graph.nodes().map(of).collect();
+        let bytes = costs.iter().copied().sum::<Cost>().resident_bytes();
         let threads = self.question.threads;
-        let seconds = |node| self.ceilings.seconds(&of(node), threads, bytes);
-        graph.nodes().map(seconds).sum()
+        let seconds = |cost| self.ceilings.seconds(cost, threads, bytes);
+        costs.iter().map(seconds).sum()
     }
 }
 

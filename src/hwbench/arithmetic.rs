@@ -26,7 +26,9 @@ impl Loop {
             start.elapsed()
         });
         let (turns, found) = steady(turns, |turns| rate(pool, |_, _| (self.run)(turns)));
-        found.times(turns * self.macs)
+        found
+            .side_by_side(pool.current_num_threads())
+            .times(turns * self.macs)
     }
 }
 

@@ -109,6 +109,7 @@ impl Buffer {
             rate: a.rate.max(b.rate),
             quiet: a.quiet && b.quiet,
             piece: a.piece.min(b.piece),
+            fastest: a.fastest.min(b.fastest),
         });
         best.unwrap_or_default()
     }
