@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn threads_that_never_run_together_multiply_as_fast_as_while_they_run() {
         // Each runs for half a millisecond of two, a piece taking 100 µs, and never both.
-        let stopping = |from| (0..60).flat_map(|i| run(from + i * 2000, 100, 5)).collect();
+        let stopping = |from: u64| (0..60).flat_map(|i| run(from + i * 2000, 100, 5)).collect();
         let found = measured(&[stopping(0), stopping(1000)]);
         assert!(!found.quiet);
         let rate = found.side_by_side(2).rate;
