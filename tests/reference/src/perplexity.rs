@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use llama_cpp_2::llama_batch::LlamaBatch;
-use llama_cpp_2::token::LlamaToken;
 use sharpi_compile::ir::DType;
 
 use crate::llama::{Llama, Shape};
