@@ -14,6 +14,7 @@ pub mod lower;
 mod model;
 pub mod parity;
 pub mod perplexity;
+pub mod regular_file;
 pub mod synth;
 pub mod tokenizer;
 

@@ -14,6 +14,7 @@ mod module;
 mod op;
 mod order;
 mod patch;
+pub mod plain;
 pub mod reduce;
 mod rope;
 mod rows;

@@ -48,7 +48,10 @@ pub struct Symbols {
 
 /// A name declared twice with different meanings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} @{name} is declared twice with different types")]
+#[error(
+    "{kind} @{} is declared twice with different types",
+    crate::plain::Plain(name)
+)]
 pub struct Redeclared {
     kind: &'static str,
     name: String,

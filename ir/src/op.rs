@@ -69,7 +69,7 @@ impl Signature {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpError {
     /// No op has that name.
-    #[error("there is no op `{0}`")]
+    #[error("there is no op `{}`", crate::plain::Plain(.0))]
     Unknown(String),
     /// The op needs an attribute that is not there, or is of another kind.
     #[error("`{op}` needs the attribute `{attr}` ({expected})")]
@@ -82,7 +82,7 @@ pub enum OpError {
         expected: &'static str,
     },
     /// The op has no such attribute.
-    #[error("`{op}` has no attribute `{attr}`")]
+    #[error("`{op}` has no attribute `{}`", crate::plain::Plain(attr))]
     Stray {
         /// Mnemonic.
         op: &'static str,

@@ -4,15 +4,19 @@ use std::io;
 use std::path::PathBuf;
 
 use sharpi_ir::VerifyError;
+use sharpi_ir::plain::{Plain, PlainPath};
 
 use crate::pass::PassError;
 use crate::stage::Stage;
+
+/// At most this many offences are shown.
+const SHOWN: usize = 12;
 
 /// Why a module could not be compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
     /// A name that nothing has.
-    #[error("there is no {kind} `{name}`, expected one of {names}")]
+    #[error("there is no {kind} `{}`, expected one of {names}", Plain(name))]
     Unknown {
         /// What was looked for.
         kind: &'static str,
@@ -36,7 +40,7 @@ pub enum CompileError {
         source: VerifyError,
     },
     /// A pass gave up.
-    #[error("pass `{pass}` on @{graph}: {source}")]
+    #[error("pass `{pass}` on @{}: {source}", Plain(graph))]
     Pass {
         /// The pass.
         pass: &'static str,
@@ -46,7 +50,7 @@ pub enum CompileError {
         source: PassError,
     },
     /// The module is not what a stage must be.
-    #[error("not {stage}:\n{}", offences.join("\n"))]
+    #[error("not {stage}:\n{}", listed(offences))]
     Stage {
         /// The stage that is not reached.
         stage: Stage,
@@ -54,7 +58,7 @@ pub enum CompileError {
         offences: Vec<String>,
     },
     /// A dump could not be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {source}", PlainPath(path))]
     Dump {
         /// File or folder.
         path: PathBuf,
@@ -67,4 +71,12 @@ pub enum CompileError {
         /// The stage reached.
         stage: Stage,
     },
+}
+
+/// The first few of the offences, and how many more there are.
+fn listed(offences: &[String]) -> String {
+    let shown = offences.iter().take(SHOWN).cloned();
+    let more = offences.len().saturating_sub(SHOWN);
+    let more = (more > 0).then(|| format!("… and {more} more"));
+    shown.chain(more).collect::<Vec<_>>().join("\n")
 }

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use sharpi_ir::plain::Plain;
 use sharpi_ir::text::Numbering;
 use sharpi_ir::{Graph, NodeId, NodeKind, Value};
 
@@ -39,7 +40,7 @@ impl<'a> Labels<'a> {
         let number = || Numbering::new(self.graph, &self.graph.order());
         let number = self.numbers.get_or_init(number).of(v);
         match self.graph.name(v) {
-            Some(name) => format!("{number} ({name})"),
+            Some(name) => format!("{number} ({})", Plain(name)),
             None => number.to_string(),
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use indexmap::IndexMap;
+use sharpi_ir::plain::Plain;
 use sharpi_ir::{Module, verify};
 
 use crate::error::CompileError;
@@ -158,7 +159,7 @@ impl Snapshot {
         let mut offences = Vec::new();
         for ((name, graph), decisions) in self.module.graphs.iter().zip(self.decisions.values()) {
             let found = stage.offences(graph, &self.module.symbols, decisions);
-            offences.extend(found.iter().map(|o| format!("@{name}: {o}")));
+            offences.extend(found.iter().map(|o| format!("@{}: {o}", Plain(name))));
         }
         self.report.checking += start.elapsed();
         if !offences.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sharpi_ir::plain::Plain;
 use sharpi_ir::{Graph, Module, Symbols};
 
 use crate::check_plan::{check_memory, check_schedule};
@@ -51,7 +52,7 @@ impl Stage {
         let graphs = module.graphs.iter();
         let illegal = graphs.flat_map(|(name, graph)| {
             let found = self.illegal_ops(graph, &module.symbols).into_iter();
-            found.map(move |offence| format!("@{name}: {offence}"))
+            found.map(move |offence| format!("@{}: {offence}", Plain(name)))
         });
         let offences: Vec<String> = illegal.collect();
         match offences.is_empty() {

@@ -1,14 +1,16 @@
 //! The machine that times are worked out for.
 
-use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use sharpi_compile::cost::Ceilings;
 use sharpi_compile::hwbench::{self, HwbenchError};
+use sharpi_compile::regular_file;
+use sharpi_ir::plain::PlainPath;
 
 use super::failure::Failure;
 use super::progress::Progress;
+use super::screen;
 
 #[derive(clap::Args)]
 pub(super) struct CeilingsArg {
@@ -86,17 +88,17 @@ fn measure(known: Option<&Ceilings>) -> Result<Ceilings, Failure> {
 
 /// Nothing fails for want of a place for it.
 fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(screen::notes(), "{text}");
 }
 
 fn read(path: &Path) -> Result<Ceilings, Failure> {
     let fail = |message: String| {
         Failure::plain(
-            format!("{}: {message}", path.display()),
+            format!("{}: {message}", PlainPath(path)),
             "`sharpi-compile hwbench --json` prints such a file",
         )
     };
-    let text = fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+    let text = regular_file::read_to_string(path).map_err(|e| fail(e.to_string()))?;
     let ceilings: Ceilings = serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
     ceilings.check().map_err(|e| fail(e.to_string()))?;
     Ok(ceilings)

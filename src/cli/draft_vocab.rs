@@ -1,10 +1,11 @@
 //! Which ids are drafted.
 
 use std::fmt::Display;
-use std::fs;
 use std::path::PathBuf;
 
 use sharpi_compile::lower::DraftVocabulary;
+use sharpi_compile::regular_file;
+use sharpi_ir::plain::PlainPath;
 
 use super::failure::Failure;
 
@@ -45,12 +46,12 @@ impl DraftVocabArgs {
         };
         let cannot = |error: &dyn Display| {
             Failure::plain(
-                format!("cannot read ids from {}: {error}", path.display()),
+                format!("cannot read ids from {}: {error}", PlainPath(path)),
                 "--draft-vocab takes a number, or a file of token ids with commas or ends of \
                  lines between",
             )
         };
-        let text = fs::read_to_string(path).map_err(|e| cannot(&e))?;
+        let text = regular_file::read_to_string(path).map_err(|e| cannot(&e))?;
         let ids = listed(&text).map_err(|e| cannot(&e))?;
         Ok(Some(DraftVocabulary::Ids(ids)))
     }

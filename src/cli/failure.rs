@@ -12,6 +12,7 @@ use sharpi_compile::lower::LowerError;
 use sharpi_compile::parity::{CaptureError, GoldenError, ParityError, ServerError};
 use sharpi_compile::tokenizer::TokenizerError;
 use sharpi_compile::{Error, RunError};
+use sharpi_ir::plain;
 use sharpi_passes::CompileError;
 use thiserror::Error as ThisError;
 
@@ -24,6 +25,16 @@ const UNSUPPORTED: u8 = 4;
 
 /// What to do when only the program can be at fault.
 const FAULT: &str = "this is a fault of the program: report it with the model's name; --skip-pass may lead around it";
+
+/// The most bytes of a message, and of what to do next.
+const MOST: usize = 1800;
+
+/// A text without anything that a terminal obeys, and not longer than a person reads.
+fn harmless(text: impl Display) -> String {
+    let mut text = plain::lines(&text.to_string());
+    plain::shorten(&mut text, MOST);
+    text
+}
 
 /// Why a command did not do what was asked for.
 pub(super) enum Failure {
@@ -73,8 +84,8 @@ impl Failure {
 
     fn told(message: impl Display, help: impl Display, code: u8) -> Failure {
         Failure::Told(Problem {
-            message: message.to_string(),
-            help: help.to_string(),
+            message: harmless(message),
+            help: harmless(help),
             code,
         })
     }

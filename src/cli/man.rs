@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Command;
 use clap_mangen::Man;
+use sharpi_ir::plain::PlainPath;
 
 use super::failure::Failure;
 use super::help;
@@ -27,7 +28,7 @@ impl ManArgs {
         match &self.output {
             Some(folder) => write_all(&root, folder).map_err(|error| {
                 Failure::plain(
-                    format!("cannot write pages into {}: {error}", folder.display()),
+                    format!("cannot write pages into {}: {error}", PlainPath(folder)),
                     "name a folder that can be written to with -o",
                 )
             }),

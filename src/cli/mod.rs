@@ -39,6 +39,7 @@ mod record;
 mod reduce;
 mod run;
 mod sampling;
+mod screen;
 mod shape;
 mod spec;
 mod started;
@@ -55,6 +56,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{FromArgMatches, Parser, Subcommand};
+use sharpi_ir::plain::is_harmful;
 
 use failure::Failure;
 use notice::Loudness;
@@ -119,17 +121,34 @@ pub(crate) fn main() -> ExitCode {
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            // Nothing can be said if neither stream takes text.
-            let _ = error.print();
+            tell_usage(&error);
             return ExitCode::from(error.exit_code() as u8);
         }
     };
     cli.loudness.set();
     notice::idle(&line.idle);
-    match cli.command.run(&mut io::stdout().lock()) {
+    let result = match &cli.command {
+        Command::Run(args) => args.run(&mut screen::writing()),
+        Command::Detokenize(args) => args.run(&mut screen::writing()),
+        command => command.run(&mut screen::findings()),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Says what is wrong with the command line, or the help that was asked for. Words of the command
+/// line may be names of files that somebody else has chosen.
+fn tell_usage(error: &clap::Error) {
+    let text = error.render().to_string();
+    let harmful = text.chars().any(|c| is_harmful(c) && c != '\n');
+    // Nothing can be said if neither stream takes text.
+    let _ = match (harmful, error.use_stderr()) {
+        (false, _) => error.print(),
+        (true, true) => screen::notes().write_all(text.as_bytes()),
+        (true, false) => screen::findings().write_all(text.as_bytes()),
+    };
 }
 
 impl Command {
@@ -159,12 +178,12 @@ impl Command {
 
 /// Writes a value as JSON on one line.
 fn write_json_line(out: &mut impl Write, value: &impl serde::Serialize) -> Result<(), Failure> {
-    serde_json::to_writer(&mut *out, value).map_err(io::Error::from)?;
+    serde_json::to_writer(screen::json(&mut *out), value).map_err(io::Error::from)?;
     Ok(writeln!(out)?)
 }
 
 /// Writes a value as JSON for people to read too.
 fn write_json(out: &mut impl Write, value: &impl serde::Serialize) -> Result<(), Failure> {
-    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
+    serde_json::to_writer_pretty(screen::json(&mut *out), value).map_err(io::Error::from)?;
     Ok(writeln!(out)?)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sharpi_compile::Model;
 use sharpi_compile::tokenizer::Tokenizer;
+use sharpi_ir::plain::PlainPath;
 
 use super::failure::Failure;
 use super::notice;
@@ -101,5 +102,5 @@ pub(super) fn tokenizer(model: &Model) -> Result<Tokenizer, Failure> {
 
 /// What a model is called: as its file, if it has one.
 pub(super) fn name(file: Option<&PathBuf>) -> String {
-    file.map_or(EMBEDDED.into(), |path| path.display().to_string())
+    file.map_or(EMBEDDED.into(), |path| PlainPath(path).to_string())
 }

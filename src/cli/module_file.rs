@@ -1,16 +1,17 @@
 //! Files in the textual form.
 
-use std::fs;
 use std::path::Path;
 
+use sharpi_compile::regular_file;
+use sharpi_ir::plain::PlainPath;
 use sharpi_ir::{Module, text, verify};
 
 use super::failure::Failure;
 
 /// Reads a sound module.
 pub(super) fn read(path: &Path) -> Result<Module, Failure> {
-    let shown = path.display();
-    let text = fs::read_to_string(path).map_err(|error| {
+    let shown = PlainPath(path);
+    let text = regular_file::read_to_string(path).map_err(|error| {
         Failure::plain(
             format!("cannot read {shown}: {error}"),
             "name a file that `dump-graph --no-fold -o FILE.sir` has written",

@@ -1,10 +1,11 @@
 //! What is said on stderr beside the result, and how much of it.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::argv::Idle;
+use super::screen;
 
 /// How much is said.
 #[derive(clap::Args, Clone, Copy)]
@@ -90,5 +91,5 @@ pub(super) fn idle_without(options: &[(&str, bool)], without: &str) {
 
 fn say(line: &dyn Display) {
     // None of this matters enough to fail for want of a stderr.
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(screen::notes(), "{line}");
 }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sharpi_ir::Module;
+use sharpi_ir::plain::PlainPath;
 use sharpi_ir::reduce::{Verdict, reduce};
 use sharpi_ir::text::print;
 
@@ -93,7 +94,7 @@ impl Reduce {
             true => ", stopped",
             false => "",
         };
-        let path = output.display();
+        let path = PlainPath(&output);
         Ok(writeln!(
             out,
             "{after}, of {before}; {runs} runs{end}; in {path}"
@@ -119,7 +120,7 @@ impl Reduce {
         Err(Failure::plain(
             format!(
                 "with the whole of {} the command {what}",
-                self.file.display()
+                PlainPath(&self.file)
             ),
             "give a command that fails, the code of its failure with --exit-code N, or more time \
              with --timeout SECONDS",
@@ -214,7 +215,7 @@ fn save(path: &Path, text: &str) -> Result<(), Failure> {
     let new = path.with_extension("new");
     let saved = fs::write(&new, text).and_then(|()| fs::rename(&new, path));
     saved.map_err(|error| {
-        let message = format!("cannot write {}: {error}", path.display());
+        let message = format!("cannot write {}: {error}", PlainPath(path));
         Failure::plain(message, "choose a file that can be written to with -o")
     })
 }

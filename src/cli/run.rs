@@ -1,6 +1,6 @@
 //! `run`: continues a text.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -29,7 +29,7 @@ use super::spec::SpecArgs;
 use super::started::Started;
 use super::timings::{Timings, peak_memory, timed};
 use super::trace::{self, Summary};
-use super::{interrupt, write_json_line};
+use super::{interrupt, screen, write_json_line};
 
 #[derive(clap::Args)]
 pub(super) struct Run {
@@ -237,7 +237,7 @@ impl Run {
         let (summary, stop) = (Summary(generator.rounds()), closing.stop);
         if self.json {
             if self.spec.traced() {
-                let _ = write!(io::stderr(), "{summary}");
+                let _ = write!(screen::notes(), "{summary}");
             }
             let record = Record {
                 prompt_ids: closing.prompt.ids,

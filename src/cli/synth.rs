@@ -12,6 +12,7 @@ use clap::builder::PossibleValue;
 use serde::Serialize;
 use sharpi_compile::gguf::write::Writer;
 use sharpi_compile::synth::{Preset, Synth};
+use sharpi_ir::plain::PlainPath;
 
 use super::failure::Failure;
 use super::progress::Progress;
@@ -153,7 +154,7 @@ impl SynthArgs {
 
 impl Written<'_> {
     fn tell(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let (file, gigabytes) = (self.file.display(), gigabytes(self.bytes));
+        let (file, gigabytes) = (PlainPath(&self.file), gigabytes(self.bytes));
         Ok(writeln!(
             out,
             "{file}: the shape of {}, {} tensors, {gigabytes:.2} GB in {:.1} s",
@@ -176,7 +177,7 @@ fn check_room(part: &Path, bytes: u64) -> Result<(), Failure> {
         format!(
             "the file takes {:.2} GB, and {} has room for {:.2} GB",
             gigabytes(bytes),
-            folder.display(),
+            PlainPath(folder),
             gigabytes(room)
         ),
         "free some room, or name a file on another disk with -o; --header-only takes next to none",
@@ -194,7 +195,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
         }
         _ => "name a file in a folder that exists and may be written to with -o",
     };
-    Failure::plain(format!("cannot write {}: {error}", path.display()), help)
+    Failure::plain(format!("cannot write {}: {error}", PlainPath(path)), help)
 }
 
 /// A file that tells how far it is, and ends at Ctrl-C.

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use sharpi_ir::plain::line;
+
 /// Lines of cells under a head.
 pub(super) struct Table<const N: usize> {
     head: [&'static str; N],
@@ -21,7 +23,7 @@ impl<const N: usize> Table<N> {
     }
 
     pub(super) fn line(&mut self, cells: [String; N]) {
-        self.lines.push(cells);
+        self.lines.push(cells.map(|cell| line(&cell)));
     }
 
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {

@@ -4,6 +4,9 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
+use sharpi_compile::regular_file;
+use sharpi_ir::plain::PlainPath;
+
 use super::failure::Failure;
 
 /// What stands for the standard input.
@@ -18,8 +21,14 @@ pub(super) fn read(path: &Path) -> Result<String, Failure> {
     if path == Path::new(STDIN) {
         return stdin();
     }
-    let shown = path.display().to_string();
-    text(fs::read(path), &shown)
+    let shown = PlainPath(path).to_string();
+    // A shell's `<(command)` names a pipe that somebody writes to already.
+    let open = ["/dev/stdin", "/dev/fd", "/proc/self/fd"];
+    let bytes = match open.iter().any(|stream| path.starts_with(stream)) {
+        true => fs::read(path),
+        false => regular_file::read(path),
+    };
+    text(bytes, &shown)
 }
 
 /// The text of the standard input, as of a file.

@@ -1,10 +1,13 @@
 //! What a run tells of its inside, on stderr.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use sharpi_compile::generate::Round;
+use sharpi_ir::plain::Plain;
+
+use super::screen;
 
 /// Whether an environment variable is set to something that means yes.
 pub(super) fn is_set(variable: &str) -> bool {
@@ -20,7 +23,7 @@ pub(super) fn round(round: &Round) {
         .map_or("the text ends".into(), |id| format!("then {id}"));
     let (position, accepted) = (round.position, round.accepted);
     let _ = writeln!(
-        io::stderr(),
+        screen::notes(),
         "mtp {position}: draft{draft}; accepted {accepted}, {next}"
     );
 }
@@ -39,8 +42,10 @@ pub(super) fn tensor(graph: &str, name: &str, dims: &[usize], values: &[f32]) {
     let last = &values[values.len().saturating_sub(4)..];
     let first = &values[..values.len().min(4)];
     let _ = writeln!(
-        io::stderr(),
-        "@{graph} {name} {dims:?}: l2 {l2:.6}, first {}, last {}",
+        screen::notes(),
+        "@{} {} {dims:?}: l2 {l2:.6}, first {}, last {}",
+        Plain(graph),
+        Plain(name),
         list(first),
         list(last)
     );

@@ -1,11 +1,17 @@
 //! What can be wrong with a run.
 
+use sharpi_ir::plain::Plain;
+
 /// Why a graph did not run; the session is as before.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// The module has no such graph.
-    #[error("there is no graph `{name}`, the module has: {known}")]
+    #[error(
+        "there is no graph `{}`, the module has: {}",
+        Plain(name),
+        sharpi_ir::plain::line(known)
+    )]
     NoGraph {
         /// What was asked for.
         name: String,
@@ -13,7 +19,7 @@ pub enum RunError {
         known: String,
     },
     /// An input is missing, unknown, or of another type or length.
-    #[error("input `{name}` of graph `{graph}`: {message}")]
+    #[error("input `{}` of graph `{}`: {message}", Plain(name), Plain(graph))]
     Input {
         /// The graph.
         graph: String,
@@ -24,7 +30,8 @@ pub enum RunError {
     },
     /// The run does not start where the graph's states stand.
     #[error(
-        "the run starts at position {start}, but graph `{graph}` has consumed {consumed} tokens"
+        "the run starts at position {start}, but graph `{}` has consumed {consumed} tokens",
+        Plain(graph)
     )]
     Position {
         /// The graph.
@@ -44,7 +51,8 @@ pub enum RunError {
     },
     /// A graph cannot go back there.
     #[error(
-        "graph `{graph}` cannot go back to {tokens} tokens, only to none or {earliest} to {consumed}; save the session to come back to it"
+        "graph `{}` cannot go back to {tokens} tokens, only to none or {earliest} to {consumed}; save the session to come back to it",
+        Plain(graph)
     )]
     Truncate {
         /// The graph.

@@ -66,7 +66,10 @@ pub enum LoadError {
         source: std::io::Error,
     },
     /// The file could not be read.
-    #[error("tensor `{tensor}` cannot be read: {source}")]
+    #[error(
+        "tensor `{}` cannot be read: {source}",
+        sharpi_ir::plain::Plain(tensor)
+    )]
     Read {
         /// Of which tensor.
         tensor: String,

@@ -105,18 +105,31 @@ impl Array {
     }
 }
 
+impl Array {
+    fn first(&self) -> Vec<String> {
+        let elements = (0..SHOWN).map_while(|i| self.get(i));
+        elements.map(|element| element.to_string()).collect()
+    }
+
+    /// One of several arrays, of which only numbers are shown, as they are short.
+    fn briefly(&self) -> String {
+        match self {
+            Array::Nested(_) | Array::Str(_) => format!("[{} in all]", self.len()),
+            array => array.to_string(),
+        }
+    }
+}
+
 /// The first few elements, then the number of all of them.
 impl fmt::Display for Array {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[")?;
-        for (index, value) in (0..SHOWN).map_while(|i| Some((i, self.get(i)?))) {
-            let comma = if index > 0 { ", " } else { "" };
-            write!(f, "{comma}{value}")?;
-        }
-        if self.len() > SHOWN {
-            write!(f, ", … {} in all", self.len())?;
-        }
-        f.write_str("]")
+        let shown: Vec<String> = match self {
+            Array::Nested(arrays) => arrays.iter().take(SHOWN).map(Array::briefly).collect(),
+            array => array.first(),
+        };
+        let rest = (self.len() > SHOWN).then(|| format!("… {} in all", self.len()));
+        let shown: Vec<String> = shown.into_iter().chain(rest).collect();
+        write!(f, "[{}]", shown.join(", "))
     }
 }
 
@@ -157,5 +170,8 @@ mod tests {
         let nested = Array::Nested(vec![vec![1u8].into(), vec![true].into()]);
         assert_eq!(nested.element_type(), ValueType::Array);
         assert_eq!(nested.to_string(), "[[1], [true]]");
+        let texts = Array::from(vec!["long".to_owned(); 100]);
+        let nested = Array::Nested(vec![texts, Array::Nested(vec![nested])]);
+        assert_eq!(nested.to_string(), "[[100 in all], [1 in all]]");
     }
 }

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use sharpi_ir::plain::{PlainPath, Quoted};
+
 use super::ggml_type::GgmlType;
-use super::quote::Quoted;
 
 /// Why a model could not be opened.
 #[derive(Debug, Error)]
 pub enum GgufError {
     /// A file could not be opened or mapped.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}", PlainPath(path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -31,7 +32,8 @@ pub enum GgufError {
     /// A part of a split model other than the first was opened.
     #[error(
         "{}: this is part {part} of {count} of a split model; open the first part, {}",
-        path.display(), first.display()
+        PlainPath(path),
+        PlainPath(first)
     )]
     NotFirstPart {
         /// The file that was opened.
@@ -44,7 +46,10 @@ pub enum GgufError {
         first: PathBuf,
     },
     /// A part of a split model is not there.
-    #[error("{}: part {part} of {count} of the split model is missing", path.display())]
+    #[error(
+        "{}: part {part} of {count} of the split model is missing",
+        PlainPath(path)
+    )]
     MissingPart {
         /// The file that is wanted.
         path: PathBuf,
@@ -58,7 +63,7 @@ pub enum GgufError {
     #[error(
         "{}: this is part {part} of {count} of a split model; expected its name to end in \
          -{part:05}-of-{count:05}.gguf",
-        path.display()
+        PlainPath(path)
     )]
     PartName {
         /// The file that was opened.
@@ -69,7 +74,7 @@ pub enum GgufError {
         count: u64,
     },
     /// A `split.` key of a part does not fit the set.
-    #[error("{}: {key}: expected {expected}, found {found}", path.display())]
+    #[error("{}: {key}: expected {expected}, found {found}", PlainPath(path))]
     SplitKey {
         /// The part.
         path: PathBuf,
@@ -83,7 +88,7 @@ pub enum GgufError {
     /// The parts together do not hold as many tensors as they say.
     #[error(
         "{}: split.tensors.count: expected {expected} tensors in the whole set, found {found}",
-        path.display()
+        PlainPath(path)
     )]
     SplitTensors {
         /// The first part.
@@ -128,7 +133,7 @@ impl GgufError {
 }
 
 fn prefix(path: Option<&Path>) -> String {
-    path.map_or_else(String::new, |path| format!("{}: ", path.display()))
+    path.map_or_else(String::new, |path| format!("{}: ", PlainPath(path)))
 }
 
 /// A fault at a place in a file.
@@ -215,6 +220,9 @@ pub enum Fault {
     /// Text is not UTF-8; the offset is that of the first bad byte.
     #[error("expected UTF-8 in the {what}, found byte {byte:#04x}")]
     Utf8 { what: &'static str, byte: u8 },
+    /// A metadata key without a letter.
+    #[error("expected a key, found an empty text")]
+    EmptyKey,
     /// A metadata key occurs twice.
     #[error("key {} occurs a second time", Quoted(key))]
     DuplicateKey { key: String },

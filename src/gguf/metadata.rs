@@ -16,8 +16,8 @@ const MAX_DEPTH: usize = 8;
 /// The key whose texts are computed with, so that none may be another than it was written.
 const TOKENS_KEY: &str = "tokenizer.ggml.tokens";
 
-/// The least bytes a pair takes: an empty key's length, a type and a byte.
-pub(super) const LEAST_BYTES: u64 = 8 + 4 + 1;
+/// The least bytes a pair takes: a key of one byte and its length, a type and a byte.
+pub(super) const LEAST_BYTES: u64 = 8 + 1 + 4 + 1;
 
 pub(super) fn read(
     cursor: &mut Cursor,
@@ -27,6 +27,9 @@ pub(super) fn read(
     for _ in 0..count {
         let at = cursor.position();
         let key = cursor.string("key")?;
+        if key.is_empty() {
+            return Err(Malformed::new(at, Fault::EmptyKey));
+        }
         match metadata.entry(key.to_owned()) {
             Entry::Occupied(pair) => {
                 let key = pair.key().clone();

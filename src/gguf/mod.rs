@@ -12,7 +12,6 @@ mod ggml_type;
 mod header;
 mod layout;
 mod metadata;
-mod quote;
 mod scalar;
 mod split;
 mod storage;

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
+use crate::regular_file;
+
 /// The bytes of one model file.
 pub(super) enum Storage {
     /// A read-only private map of a file.
@@ -18,12 +20,7 @@ pub(super) enum Storage {
 
 impl Storage {
     pub(super) fn map(path: &Path) -> io::Result<Storage> {
-        let file = File::open(path)?;
-        // Mapping anything else fails in words that say nothing about the path.
-        if !file.metadata()?.is_file() {
-            let error = "not a regular file";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
-        }
+        let file = regular_file::open(path)?;
         // SAFETY: the map is read-only, and `Gguf::open` asks its caller not to
         // change the file while it is mapped.
         let map = unsafe { Mmap::map(&file)? };

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use sharpi_ir::plain::Quoted;
+
 use super::array::Array;
-use super::quote::Quoted;
 use super::value_type::ValueType;
 
 macro_rules! values {

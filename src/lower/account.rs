@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use indexmap::IndexMap;
+use sharpi_ir::plain::Plain;
 
 use super::hparams::Hparams;
 use super::known_keys::{Known, known};
@@ -48,7 +49,8 @@ impl fmt::Display for Note {
             Note::Harmless { what, why } => write!(f, "{what}: {why}"),
             Note::UnknownKey { key } => write!(
                 f,
-                "metadata key `{key}` is not known here, and has no effect"
+                "metadata key `{}` is not known here, and has no effect",
+                Plain(key)
             ),
             Note::AbsentHead { key } => write!(
                 f,
@@ -101,16 +103,16 @@ fn key_notes(source: &Source, hp: &Hparams) -> Result<Vec<Note>, LowerError> {
         };
         match known(own) {
             None if is_of_other_input(own) => notes.push(Note::Harmless {
-                what: format!("key `{key}`"),
+                what: format!("key `{}`", Plain(key)),
                 why: "images and sound alone need it",
             }),
             None => notes.push(Note::UnknownKey { key: key.into() }),
             Some(Known::Harmless(why)) => notes.push(Note::Harmless {
-                what: format!("key `{key}`"),
+                what: format!("key `{}`", Plain(key)),
                 why,
             }),
             Some(Known::Unless(neutral)) if neutral.accepts(value) => notes.push(Note::Harmless {
-                what: format!("key `{key}`"),
+                what: format!("key `{}`", Plain(key)),
                 why: "its value changes nothing",
             }),
             Some(Known::Unless(neutral)) => {
@@ -164,7 +166,7 @@ fn refusal(unused: &[&str], hp: &Hparams) -> LowerError {
     let mut names: BTreeMap<(bool, String), ()> = BTreeMap::new();
     for name in unused {
         let homeless = homeless(name, blocks);
-        let shown = homeless.clone().unwrap_or_else(|| (*name).to_string());
+        let shown = homeless.clone().unwrap_or_else(|| Plain(name).to_string());
         names.insert((homeless.is_none(), shown), ());
     }
     let homeless = names.keys().any(|(has_home, _)| !has_home);
@@ -191,8 +193,8 @@ fn homeless(name: &str, blocks: usize) -> Option<String> {
     let (block, rest) = name.strip_prefix("blk.")?.split_once('.')?;
     let index: usize = block.parse().ok()?;
     match rest.starts_with("nextn.") {
-        true => Some(format!("blk.{block}.nextn.*")),
-        false if index >= blocks => Some(format!("blk.{block}.*")),
+        true => Some(format!("blk.{index}.nextn.*")),
+        false if index >= blocks => Some(format!("blk.{index}.*")),
         false => None,
     }
 }
@@ -218,7 +220,10 @@ impl<'n> Groups<'n> {
     fn notes(self, kind: &str) -> Vec<Note> {
         let group = |(prefix, (why, names)): (&str, (&'static str, Vec<&str>))| {
             let whats: Vec<String> = match (prefix, &names[..]) {
-                ("", _) | (_, [_]) => names.iter().map(|n| format!("{kind} `{n}`")).collect(),
+                ("", _) | (_, [_]) => names
+                    .iter()
+                    .map(|n| format!("{kind} `{}`", Plain(n)))
+                    .collect(),
                 _ => vec![format!("{} {kind}s `{prefix}*`", names.len())],
             };
             whats

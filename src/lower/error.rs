@@ -1,5 +1,6 @@
 //! What can be wrong with a model.
 
+use sharpi_ir::plain::Plain;
 use sharpi_ir::{BuildError, DType, Redeclared};
 
 /// Why a model cannot be lowered.
@@ -10,7 +11,10 @@ pub enum LowerError {
     #[error("the file is no model, it is {0}")]
     NoModel(String),
     /// `general.architecture` is another one.
-    #[error("architecture `{found}` is not supported, expected `qwen35` or `qwen35moe`")]
+    #[error(
+        "architecture `{}` is not supported, expected `qwen35` or `qwen35moe`",
+        Plain(found)
+    )]
     Architecture {
         /// What the file says.
         found: String,

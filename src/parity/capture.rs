@@ -30,7 +30,7 @@ pub enum CaptureError {
     #[error(transparent)]
     Server(#[from] ServerError),
     /// There is nothing to continue.
-    #[error("the prompt {prompt:?} has no tokens")]
+    #[error("the prompt {} has no tokens", sharpi_ir::plain::Quoted(prompt))]
     EmptyPrompt {
         /// The prompt.
         prompt: String,

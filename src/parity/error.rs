@@ -30,7 +30,10 @@ pub enum ParityError {
         vocabulary: usize,
     },
     /// The runs of a dump are not those of a round of drafting.
-    #[error("passes: the runs are {found}, expected {expected}")]
+    #[error(
+        "passes: the runs are {}, expected {expected}",
+        sharpi_ir::plain::line(found)
+    )]
     Passes {
         /// Graph and width of each run.
         found: String,

@@ -6,6 +6,12 @@ use std::{fmt, fs, io};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sharpi_ir::DType;
+use sharpi_ir::plain::{PlainPath, Quoted, line};
+
+use crate::regular_file;
+
+/// The most tokens of a draft: each makes the graphs wider.
+const MOST_DRAFTED: usize = 64;
 
 /// One greedy continuation of a prompt. A golden file is a list of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,7 +115,12 @@ pub struct Tensor {
 impl Tensor {
     /// How many elements it has.
     pub fn elements(&self) -> usize {
-        self.ne.iter().product()
+        let count = |all: usize, n: &usize| all.saturating_mul(*n);
+        // Of a tensor with none, no other dimension counts, however large.
+        match self.ne.contains(&0) {
+            true => 0,
+            false => self.ne.iter().fold(1, count),
+        }
     }
 }
 
@@ -118,7 +129,7 @@ impl Tensor {
 #[non_exhaustive]
 pub enum GoldenError {
     /// The file cannot be read or written.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}", PlainPath(path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -126,7 +137,7 @@ pub enum GoldenError {
         error: io::Error,
     },
     /// The file is not of the form expected.
-    #[error("{}: {}{message}", path.display(), located(place))]
+    #[error("{}: {}{}", PlainPath(path), located(place), line(message))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -140,7 +151,7 @@ pub enum GoldenError {
 fn located(place: &str) -> String {
     match place {
         "." => String::new(),
-        place => format!("{place}: "),
+        place => format!("{}: ", line(place)),
     }
 }
 
@@ -150,7 +161,15 @@ impl Capture {
     /// # Errors
     /// A file that cannot be read, or an entry that is malformed or contradicts itself.
     pub fn read_all(path: &Path) -> Result<Vec<Capture>, GoldenError> {
-        let captures: Vec<Capture> = read(path)?;
+        Capture::parse_all(path, &read(path)?)
+    }
+
+    /// [`Capture::read_all`], of a text that stands in the file.
+    ///
+    /// # Errors
+    /// An entry that is malformed or contradicts itself.
+    pub fn parse_all(path: &Path, text: &str) -> Result<Vec<Capture>, GoldenError> {
+        let captures: Vec<Capture> = parse(path, text)?;
         if captures.is_empty() {
             return Err(malformed(path, ".", "holds no captures"));
         }
@@ -191,6 +210,9 @@ impl Capture {
         if let Some(i) = self.top5.iter().position(|top| top.len() < 2) {
             return fault(&format!("top5[{i}]"), "holds fewer than two logits");
         }
+        if self.n_draft_max > MOST_DRAFTED {
+            return fault("n_draft_max", "is above 64, the most that is drafted");
+        }
         if self.n_draft_max == 0 && !self.rounds.is_empty() {
             return fault(
                 "rounds",
@@ -214,7 +236,8 @@ impl fmt::Display for Capture {
         let (prompt, ids, cache_type) = (&self.prompt, self.ids.len(), self.cache_type.name());
         write!(
             f,
-            "{prompt:?}: {ids} ids, cache {cache_type}, n-max {}",
+            "{}: {ids} ids, cache {cache_type}, n-max {}",
+            Quoted(prompt),
             self.n_draft_max
         )?;
         if let (Some(drafted), Some(accepted)) = (self.drafted, self.accepted) {
@@ -233,7 +256,15 @@ impl Dump {
     /// # Errors
     /// A file that cannot be read or is malformed.
     pub fn read(path: &Path) -> Result<Dump, GoldenError> {
-        let dump: Dump = read(path)?;
+        Dump::parse(path, &read(path)?)
+    }
+
+    /// [`Dump::read`], of a text that stands in the file.
+    ///
+    /// # Errors
+    /// A text that is malformed.
+    pub fn parse(path: &Path, text: &str) -> Result<Dump, GoldenError> {
+        let dump: Dump = parse(path, text)?;
         for (i, pass) in dump.passes.iter().enumerate() {
             let over = |t: &Tensor| t.first.len().max(t.last.len()) > t.elements();
             if let Some(j) = pass.tensors.iter().position(over) {
@@ -254,20 +285,30 @@ impl Dump {
 /// # Errors
 /// A file that cannot be read, is malformed or holds no prompt.
 pub fn read_prompts(path: &Path) -> Result<Vec<String>, GoldenError> {
-    let prompts: Vec<String> = read(path)?;
+    parse_prompts(path, &read(path)?)
+}
+
+/// [`read_prompts`], of a text that stands in the file.
+///
+/// # Errors
+/// A text that is malformed or holds no prompt.
+pub fn parse_prompts(path: &Path, text: &str) -> Result<Vec<String>, GoldenError> {
+    let prompts: Vec<String> = parse(path, text)?;
     match prompts.is_empty() {
         true => Err(malformed(path, ".", "holds no prompts")),
         false => Ok(prompts),
     }
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T, GoldenError> {
-    let io = |error| GoldenError::Io {
+fn read(path: &Path) -> Result<String, GoldenError> {
+    regular_file::read_to_string(path).map_err(|error| GoldenError::Io {
         path: path.into(),
         error,
-    };
-    let text = fs::read_to_string(path).map_err(io)?;
-    let mut json = serde_json::Deserializer::from_str(&text);
+    })
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, GoldenError> {
+    let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let place = error.path().to_string();
         malformed(path, place, error.into_inner().to_string())

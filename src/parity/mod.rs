@@ -24,7 +24,7 @@ pub use capture::{CaptureError, CaptureOptions, capture};
 pub use compare::{Mode, ParityOptions, Progress, compare, work};
 pub use deviation::Deviation;
 pub use error::ParityError;
-pub use golden::{Capture, Dump, GoldenError, Round, read_prompts};
+pub use golden::{Capture, Dump, GoldenError, Round, parse_prompts, read_prompts};
 pub use origin::Origin;
 pub use outcome::{Compared, Difference, Outcome, Skip, Verdict};
 pub use rounds::RoundsCompared;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sharpi_ir::plain::line;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
@@ -58,7 +59,7 @@ pub struct Completed {
 #[non_exhaustive]
 pub enum ServerError {
     /// The address is none that this program can talk to.
-    #[error("`{url}` is not the address of a server: {message}")]
+    #[error("`{url}` is not the address of a server: {message}", url = line(url), message = line(message))]
     Address {
         /// The address.
         url: String,
@@ -66,7 +67,7 @@ pub enum ServerError {
         message: String,
     },
     /// Nobody answers.
-    #[error("no server answers at {url}: {message}")]
+    #[error("no server answers at {url}: {message}", url = line(url), message = line(message))]
     Unreachable {
         /// The address.
         url: String,
@@ -74,7 +75,7 @@ pub enum ServerError {
         message: String,
     },
     /// Somebody answers, but not llama.cpp.
-    #[error("the server at {url} is not llama-server: {message}")]
+    #[error("the server at {url} is not llama-server: {message}", url = line(url), message = line(message))]
     NotLlamaServer {
         /// The address.
         url: String,
@@ -82,13 +83,13 @@ pub enum ServerError {
         message: String,
     },
     /// The model is not there yet.
-    #[error("the server at {url} is still loading its model")]
+    #[error("the server at {url} is still loading its model", url = line(url))]
     Loading {
         /// The address.
         url: String,
     },
     /// The answer took too long.
-    #[error("the server at {url} did not answer {path} within {} s", timeout.as_secs())]
+    #[error("the server at {url} did not answer {path} within {} s", timeout.as_secs(), url = line(url))]
     TimedOut {
         /// The address.
         url: String,
@@ -98,7 +99,7 @@ pub enum ServerError {
         timeout: Duration,
     },
     /// The server did not want to.
-    #[error("the server at {url} refused {path} with status {status}: {message}")]
+    #[error("the server at {url} refused {path} with status {status}: {message}", url = line(url), message = line(message))]
     Refused {
         /// The address.
         url: String,
@@ -110,7 +111,7 @@ pub enum ServerError {
         message: String,
     },
     /// The answer lacks what was asked for.
-    #[error("the answer of the server at {url} to {path} cannot be read: {message}")]
+    #[error("the answer of the server at {url} to {path} cannot be read: {message}", url = line(url), message = line(message))]
     Answer {
         /// The address.
         url: String,

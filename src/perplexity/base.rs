@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::base_error::{BaseError, BaseFault};
 use super::chunks::{LEAST_CHUNK, judged};
 use super::log_probs::{row_bytes, split};
+use crate::regular_file;
 
 /// What a file begins with.
 pub(super) const MAGIC: &[u8; 8] = b"_logits_";
@@ -50,7 +51,7 @@ impl BaseFile {
             return Err(BaseFault::Kind);
         }
         let bytes = metadata.len();
-        let mut input = BufReader::new(File::open(path)?);
+        let mut input = BufReader::new(regular_file::open(path)?);
         let mut magic = Vec::new();
         (&mut input)
             .take(MAGIC.len() as u64)

@@ -3,9 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use sharpi_ir::plain::PlainPath;
+
 /// A file of log probabilities that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {fault}", path.display())]
+#[error("{}: {fault}", PlainPath(path))]
 pub struct BaseError {
     /// The file.
     pub path: PathBuf,

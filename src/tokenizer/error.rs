@@ -1,5 +1,7 @@
 //! What can be wrong with a vocabulary.
 
+use sharpi_ir::plain::Plain;
+
 /// A vocabulary that cannot be used, and what would have been accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenizerError {
@@ -22,13 +24,19 @@ pub enum TokenizerError {
         expected: &'static str,
     },
     /// `tokenizer.ggml.model` names an algorithm there is no code for.
-    #[error("unknown tokenizer model `{model}`; accepted is `gpt2` (byte-level BPE)")]
+    #[error(
+        "unknown tokenizer model `{}`; accepted is `gpt2` (byte-level BPE)",
+        Plain(model)
+    )]
     UnknownModel {
         /// The name in the file.
         model: String,
     },
     /// `tokenizer.ggml.pre` names a word rule there is no code for.
-    #[error("unknown pre-tokenizer `{pre}`; accepted are `qwen2` and `qwen35`")]
+    #[error(
+        "unknown pre-tokenizer `{}`; accepted are `qwen2` and `qwen35`",
+        Plain(pre)
+    )]
     UnknownPreTokenizer {
         /// The name in the file.
         pre: String,
@@ -55,7 +63,10 @@ pub enum TokenizerError {
         value: i32,
     },
     /// Two tokens share one text, so the text has no single id.
-    #[error("tokens {first} and {second} are both `{text}`; every token needs a text of its own")]
+    #[error(
+        "tokens {first} and {second} are both `{}`; every token needs a text of its own",
+        Plain(text)
+    )]
     DuplicateToken {
         /// The text they share.
         text: String,
@@ -73,7 +84,10 @@ pub enum TokenizerError {
         text: char,
     },
     /// A token of type byte whose text names no byte.
-    #[error("byte token {id} is `{text}`; accepted are `<0x00>` to `<0xFF>`")]
+    #[error(
+        "byte token {id} is `{}`; accepted are `<0x00>` to `<0xFF>`",
+        Plain(text)
+    )]
     MalformedByteToken {
         /// The token.
         id: u32,
@@ -81,7 +95,10 @@ pub enum TokenizerError {
         text: String,
     },
     /// A merge that is not two parts with one space between.
-    #[error("merge {rank} is `{merge}`; accepted are two tokens with a space between them")]
+    #[error(
+        "merge {rank} is `{}`; accepted are two tokens with a space between them",
+        Plain(merge)
+    )]
     MalformedMerge {
         /// Place in the list of merges, from 0.
         rank: usize,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sharpi_ir::plain::Plain;
+
 /// Something in a vocabulary that is ignored or assumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,7 +45,8 @@ impl fmt::Display for TokenizerWarning {
             TokenizerWarning::MergesWithoutToken { count, first } => write!(
                 f,
                 "{count} of the merges need a token that the vocabulary does not have, the first \
-                 is `{first}`"
+                 is `{}`",
+                Plain(first)
             ),
         }
     }

@@ -13,6 +13,7 @@ mod files;
 mod graphs;
 mod heads;
 mod help;
+mod hostile;
 mod listings;
 mod llama;
 mod memory;

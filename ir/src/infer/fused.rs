@@ -80,10 +80,19 @@ pub(super) fn matmul_add(a: &Args) -> Result<ResultTypes> {
     one(y)
 }
 
+/// Elements of so many heads, as many again for their gates, if there are any and so many can be
+/// counted.
+fn with_gates(heads: usize, dim: usize) -> Option<usize> {
+    let all = heads.checked_mul(dim)?.checked_mul(2)?;
+    (all > 0).then_some(all)
+}
+
 /// Heads and head size of the cache in slot `i`.
 fn cache(a: &Args, i: usize) -> Result<(usize, usize)> {
     match a.state(i) {
-        StateType::Kv { heads, dim, .. } if *heads > 0 => Ok((*heads, *dim)),
+        StateType::Kv { heads, dim, .. } if with_gates(*heads, *dim).is_some() => {
+            Ok((*heads, *dim))
+        }
         StateType::Kv { .. } | StateType::Recurrent(_) => a.mismatch(i, "kv[heads, head size]"),
     }
 }
@@ -210,7 +219,7 @@ pub(super) fn gated_delta_net(a: &Args, to: DType) -> Result<ResultTypes> {
     };
     let dims: Option<Vec<usize>> = matrix.shape.iter().map(|d| d.fixed()).collect();
     let (heads, d) = match dims.as_deref() {
-        Some(&[heads, d, same]) if d == same && d * heads > 0 => (heads, d),
+        Some(&[heads, d, same]) if d == same && with_gates(heads, d).is_some() => (heads, d),
         Some(_) | None => return a.mismatch(4, "f32[heads, head size, head size]"),
     };
     let u = a.f32(0, 2)?;

@@ -6,6 +6,7 @@ use petgraph::visit::EdgeRef;
 use super::{Patch, Place};
 use crate::graph::{Edge, Graph, NodeId};
 use crate::module::{StateId, Symbols};
+use crate::plain::Plain;
 
 /// The ops on one state in the order in which they run.
 pub(super) struct Chain {
@@ -47,10 +48,16 @@ impl Graph {
             let name = symbols.state_of(state).map_or("?", |(name, _)| name);
             let run = first.unwrap_or(0);
             if first.is_none() && !old.is_empty() {
-                return Err(format!("adds an op on state @{name} in the place of none"));
+                return Err(format!(
+                    "adds an op on state @{} in the place of none",
+                    Plain(name)
+                ));
             }
             if !old[run..run + count].iter().all(erased) {
-                return Err(format!("erases ops on state @{name} around one that stays"));
+                return Err(format!(
+                    "erases ops on state @{} around one that stays",
+                    Plain(name)
+                ));
             }
         }
         for (i, node) in old.iter().enumerate() {

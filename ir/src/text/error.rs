@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use crate::plain;
+
+/// At most this many characters of a line are shown before a place, and as many behind it.
+const NEAR: usize = 100;
+
 /// Where a text is no module, why, and what would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError {
@@ -36,16 +41,35 @@ impl ParseError {
     }
 }
 
+impl ParseError {
+    /// What stands on the line before the place and from there on: all of it, or what is near.
+    fn excerpt(&self) -> (String, String) {
+        let at =
+            (self.source.char_indices().nth(self.column - 1)).map_or(self.source.len(), |(i, _)| i);
+        let (before, behind) = self.source.split_at(at);
+        let first = before.char_indices().rev().nth(NEAR);
+        let before = match first {
+            Some((i, c)) => format!("…{}", plain::lines(&before[i + c.len_utf8()..])),
+            None => plain::lines(before),
+        };
+        let behind = match behind.char_indices().nth(NEAR) {
+            Some((end, _)) => format!("{}…", plain::lines(&behind[..end])),
+            None => plain::lines(behind),
+        };
+        (before, behind)
+    }
+}
+
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
+        let (before, behind) = self.excerpt();
         // Tabs stay tabs, so that the caret stands under its character.
         let blank = |c| if c == '\t' { '\t' } else { ' ' };
-        let before = self.source.chars().take(self.column - 1);
-        let pad: String = before.map(blank).collect();
+        let pad: String = before.chars().map(blank).collect();
         writeln!(f, "line {number}, column {}: {}", self.column, self.message)?;
-        writeln!(f, "{number} | {}", self.source)?;
+        writeln!(f, "{number} | {before}{behind}")?;
         write!(f, "{margin} | {pad}^ expected {}", self.expected)
     }
 }

@@ -1,5 +1,6 @@
 //! Takes a text apart: a cursor that hands out the word, name or sign that is asked for.
 
+use crate::plain::Plain;
 use crate::text::error::ParseError;
 use crate::text::is_name_char;
 
@@ -102,7 +103,7 @@ impl<'a> Cursor<'a> {
         let digits = self.take(digits, expected)?;
         digits
             .parse()
-            .map_err(|_| self.error(at, format!("{digits} is too large"), expected))
+            .map_err(|_| self.error(at, format!("{} is too large", clipped(digits)), expected))
     }
 
     /// The name after a sign like `%` or `@`, and whether it was quoted.
@@ -182,7 +183,11 @@ impl<'a> Cursor<'a> {
             Some(_) if !word.is_empty() => {
                 self.error(at, format!("found `{}`", clipped(word)), expected)
             }
-            Some(c) => self.error(at, format!("found `{}`", c.escape_debug()), expected),
+            Some(c) => self.error(
+                at,
+                format!("found `{}`", Plain(c.encode_utf8(&mut [0; 4]))),
+                expected,
+            ),
         }
     }
 
@@ -231,5 +236,5 @@ fn run(text: &str, belongs: impl Fn(char) -> bool) -> &str {
 
 /// The beginning of a name or word on one line, for messages.
 pub(crate) fn clipped(word: &str) -> String {
-    word.chars().take(60).flat_map(char::escape_debug).collect()
+    Plain(word).to_string()
 }

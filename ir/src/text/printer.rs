@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use crate::graph::{Graph, NodeId, NodeKind, Operand, ResultInfo, Value};
 use crate::module::{Module, StateId, Symbols, WeightId};
+use crate::plain::is_harmful;
 use crate::text::is_plain;
 
 /// Where types begin on an op's line. Fixed, so that a new op moves no other line.
@@ -311,7 +312,7 @@ fn push_line(text: &mut String, line: &str, note: Option<String>) {
         let pad = NOTE_COLUMN.saturating_sub(line.chars().count());
         text.extend(std::iter::repeat_n(' ', pad));
         // A line end in a note would end the comment.
-        let _ = write!(text, "  ; {}", note.replace(char::is_control, " "));
+        let _ = write!(text, "  ; {}", note.replace(is_harmful, " "));
     }
     text.push('\n');
 }
@@ -348,7 +349,7 @@ fn quoted(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => {
+            c if is_harmful(c) => {
                 let _ = write!(out, "\\u{{{:x}}}", c as u32);
             }
             c => out.push(c),

@@ -11,6 +11,7 @@ use crate::graph::{Edge, Graph, NodeId, NodeKind, Operand};
 use crate::infer::infer;
 use crate::module::{StateId, Symbols};
 use crate::op::Op;
+use crate::plain::Plain;
 use crate::text::{Numbering, Site};
 use crate::types::{Symbol, TensorType};
 
@@ -75,7 +76,7 @@ impl Verifier<'_> {
                 NodeKind::Input(name) if !names.insert(name) => {
                     self.fault(
                         Site::Signature,
-                        format!("two inputs have the name %{}", name.escape_debug()),
+                        format!("two inputs have the name %{}", Plain(name)),
                     );
                 }
                 NodeKind::Input(_) => {}
@@ -96,7 +97,7 @@ impl Verifier<'_> {
             if self.graph.find(*v).is_none() {
                 self.fault(
                     Site::Return,
-                    format!("output %{} is no value of the graph", name.escape_debug()),
+                    format!("output %{} is no value of the graph", Plain(name)),
                 );
             }
         }

@@ -10,10 +10,14 @@ use std::fmt;
 
 use crate::graph::{Graph, NodeId};
 use crate::module::{Module, Symbols};
+use crate::plain::line;
 use crate::text::{Line, Site, graph_lines, module_lines};
 
 /// Lines shown before and after one with a fault.
 const CONTEXT: usize = 2;
+
+/// At most this many faults are shown.
+const SHOWN: usize = 12;
 
 /// Something that must not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,9 +114,11 @@ impl fmt::Display for VerifyError {
         let plural = if self.faults.len() == 1 { "" } else { "s" };
         writeln!(f, "{} fault{plural}", self.faults.len())?;
         let width = self.lines.len().to_string().len();
-        let near = |n: usize| self.faults.iter().any(|f| f.line.abs_diff(n) <= CONTEXT);
+        let shown = &self.faults[..self.faults.len().min(SHOWN)];
+        let near = |n: usize| shown.iter().any(|f| f.line.abs_diff(n) <= CONTEXT);
+        let last = shown.last().map_or(0, |f| f.line + CONTEXT);
         let mut gap = false;
-        for (n, text) in (1..).zip(&self.lines) {
+        for (n, text) in (1..=last).zip(&self.lines) {
             if !near(n) {
                 gap = true;
                 continue;
@@ -120,13 +126,22 @@ impl fmt::Display for VerifyError {
             if std::mem::take(&mut gap) {
                 writeln!(f, "{:width$} …", "")?;
             }
-            writeln!(f, "{n:width$} | {text}")?;
+            writeln!(f, "{n:width$} | {}", line(text))?;
             let indent = text.len() - text.trim_start().len();
-            for fault in self.faults.iter().filter(|f| f.line == n) {
-                writeln!(f, "{:width$} | {:indent$}^ {}", "", "", fault.message)?;
+            for fault in shown.iter().filter(|f| f.line == n) {
+                writeln!(
+                    f,
+                    "{:width$} | {:indent$}^ {}",
+                    "",
+                    "",
+                    line(&fault.message)
+                )?;
             }
         }
-        Ok(())
+        match self.faults.len() - shown.len() {
+            0 => Ok(()),
+            more => writeln!(f, "{:width$} … and {more} more", ""),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ mod setup;
 mod table;
 mod test;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use super::interrupt;
 use super::lower_args::CacheType;
 use super::model_arg::{self, StrictArg};
 use super::progress::Progress;
+use super::screen;
 use super::spec::{DISABLE, no_head};
 use super::trace::is_set;
 use numbers::Numbers;
@@ -161,7 +162,7 @@ impl Bench {
         if cancel.load(Ordering::Relaxed) {
             // The rows are there; they do not fail for want of a stderr.
             let _ = writeln!(
-                io::stderr(),
+                screen::notes(),
                 "interrupted: {rows} of {all} tests are in the result"
             );
         }

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::super::failure::Failure;
+use super::super::screen;
 use super::row::Row;
 use super::table::Table;
 
@@ -59,7 +60,8 @@ impl<W: Write> Output<W> {
             }
             Format::Json => {
                 out.write_all(if first { b"[\n" } else { b",\n" })?;
-                serde_json::to_writer_pretty(&mut *out, row).map_err(io::Error::from)?;
+                serde_json::to_writer_pretty(screen::json(&mut *out), row)
+                    .map_err(io::Error::from)?;
             }
             Format::Jsonl => super::super::write_json_line(out, row)?,
         }

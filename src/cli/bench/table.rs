@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use sharpi_ir::plain;
+
 use super::super::lower_args::CacheType;
 use super::row::Row;
 
@@ -109,7 +111,7 @@ impl Table {
 
     fn line(self, out: &mut impl Write, text: impl Fn(&Column) -> String) -> io::Result<()> {
         for column in self.columns() {
-            let (text, width) = (text(column), column.width);
+            let (text, width) = (plain::line(&text(column)), column.width);
             match column.left {
                 true => write!(out, "| {text:<width$} ")?,
                 false => write!(out, "| {text:>width$} ")?,

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use sharpi_ir::Module;
+use sharpi_ir::plain::PlainPath;
 use sharpi_passes::{Options, Report, Snapshot, Stage, pipeline};
 
 use super::failure::Failure;
@@ -217,7 +218,7 @@ fn before(pass: &str) -> Result<&'static str, Failure> {
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     fs::write(path, bytes).map_err(|error| {
-        let message = format!("cannot write {}: {error}", path.display());
+        let message = format!("cannot write {}: {error}", PlainPath(path));
         Failure::plain(message, "choose a file that can be written to with -o")
     })
 }

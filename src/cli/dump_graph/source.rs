@@ -1,12 +1,13 @@
 //! Where the graphs come from: a model, or a file in the textual form.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use sharpi_compile::Model;
 use sharpi_compile::lower::LowerOptions;
+use sharpi_compile::regular_file;
 use sharpi_ir::Module;
+use sharpi_ir::plain::PlainPath;
 
 use crate::cli::failure::Failure;
 use crate::cli::lower_args::LowerArgs;
@@ -44,7 +45,7 @@ impl Source {
         }
         if self.no_draft {
             return Err(Failure::usage(
-                format!("{} holds graphs that are made already", path.display()),
+                format!("{} holds graphs that are made already", PlainPath(path)),
                 "--no-draft chooses the graphs of a model; leave it away",
             ));
         }
@@ -64,10 +65,6 @@ impl Source {
 /// Whether a file is a model, by its first bytes.
 fn is_gguf(path: &Path) -> bool {
     let mut magic = [0; 4];
-    // A pipe would be waited for.
-    if !path.is_file() {
-        return false;
-    }
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    let read = regular_file::open(path).and_then(|mut file| file.read_exact(&mut magic));
     read.is_ok() && magic == *b"GGUF"
 }

@@ -12,6 +12,7 @@ use sharpi_compile::gguf::{Gguf, TensorInfo, Value};
 use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::{Error, Model};
 use sharpi_ir::DType;
+use sharpi_ir::plain::Plain;
 
 use super::failure::Failure;
 use super::write_json;
@@ -123,20 +124,23 @@ impl Findings<'_> {
         )?;
         writeln!(out, "\nmetadata ({} keys)", self.metadata.len())?;
         for (key, value) in self.metadata {
-            writeln!(out, "  {key} = {value}")?;
+            writeln!(out, "  {} = {value}", Plain(key))?;
         }
         writeln!(
             out,
             "\ntensors ({}), dimensions fastest first",
             self.tensors.len()
         )?;
-        let width = self.tensors.iter().map(|t| t.name.len()).max().unwrap_or(0);
-        for t in &self.tensors {
+        let names = self.tensors.iter().map(|t| Plain(&t.name).to_string());
+        let names: Vec<String> = names.collect();
+        let width = names.iter().map(|name| name.chars().count()).max();
+        let width = width.unwrap_or(0);
+        for (name, t) in names.iter().zip(&self.tensors) {
             let dims = format!("{:?}", t.dims);
             writeln!(
                 out,
                 "  {:width$}  {:7} {dims:20} {:12} bytes",
-                t.name, t.ty, t.bytes
+                name, t.ty, t.bytes
             )?;
         }
         writeln!(out, "\ntypes")?;
@@ -212,7 +216,13 @@ fn unsupported(model: &Model, of_tokenizer: Option<Error>) -> Vec<String> {
     let tensors = model.gguf().tensors().values();
     let mut reasons: Vec<String> = tensors
         .filter(|t| !kernel(t))
-        .map(|t| format!("tensor `{}` has type {}, which has no kernel", t.name, t.ty))
+        .map(|t| {
+            format!(
+                "tensor `{}` has type {}, which has no kernel",
+                Plain(&t.name),
+                t.ty
+            )
+        })
         .collect();
     // The lowering stops at the first of these.
     if reasons.is_empty() {

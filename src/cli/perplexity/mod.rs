@@ -14,6 +14,7 @@ use sharpi_compile::perplexity::{
 };
 use sharpi_compile::tokenizer::Tokenizer;
 use sharpi_compile::{Model, Session};
+use sharpi_ir::plain::PlainPath;
 use sharpi_passes::Options;
 
 use super::exec_args::ExecArgs;
@@ -199,7 +200,7 @@ impl PerplexityArgs {
     fn base(&self, path: &Path, most: Option<usize>, own: usize) -> Result<BaseFile, Failure> {
         let base = BaseFile::open(path, most)?;
         let (length, vocabulary) = (base.length(), base.vocabulary());
-        let name = path.display();
+        let name = PlainPath(path);
         if vocabulary != own {
             return Err(Failure::plain(
                 format!(
@@ -250,7 +251,7 @@ fn same_tokens(
     Err(Failure::plain(
         format!(
             "{}: it is not of this text: token {same} is {} there and {} here",
-            path.display(),
+            PlainPath(path),
             word(base.tokens().get(same)),
             word(named.get(same)),
         ),
@@ -275,7 +276,7 @@ fn chunk_count(text: &str) -> Result<i64, String> {
 
 /// Something worth knowing; nothing fails for want of a place for it.
 fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(screen::notes(), "{text}");
 }
 
 impl From<BaseError> for Failure {

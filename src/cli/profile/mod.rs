@@ -17,6 +17,7 @@ use sharpi_compile::generate::{
     DraftOptions, GenerateOptions, Generator, MtpDrafter, Sampler, SamplerOptions, check_prompt,
 };
 use sharpi_compile::{Executable, Model, Session};
+use sharpi_ir::plain::PlainPath;
 
 use super::ceilings::CeilingsArg;
 use super::context_arg::ContextArg;
@@ -185,7 +186,7 @@ impl Profile {
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::plain(
-        format!("{}: {error}", path.display()),
+        format!("{}: {error}", PlainPath(path)),
         "name a file that can be written with --export",
     )
 }

@@ -13,7 +13,7 @@ use sharpi_kernels::quant::WeightType;
 
 /// Why an op cannot be bound to a kernel.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot execute `{op}`: {message}")]
+#[error("cannot execute `{op}`: {}", sharpi_ir::plain::line(message))]
 pub struct BindError {
     /// Mnemonic.
     pub op: &'static str,
