@@ -71,7 +71,7 @@ fn a_folder_is_no_model() {
     let folder = tempdir().unwrap();
     let mut inspect = sharpi("inspect");
     inspect.arg(folder.path());
-    fails(inspect, 1, &["not a regular file"]);
+    fails(inspect, 1, &["is a folder", "expected a regular file"]);
 }
 
 #[test]

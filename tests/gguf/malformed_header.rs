@@ -36,7 +36,7 @@ fn counts_beyond_the_file_are_refused_before_anything_is_allocated() {
          but the file has 8 left",
     );
     Raw::new(0, u64::MAX).fails(
-        "offset 0x10: metadata count 18446744073709551615 needs at least 239807672958224170995 \
+        "offset 0x10: metadata count 18446744073709551615 needs at least 258254417031933722610 \
          bytes, but the file has 0 left",
     );
 }
