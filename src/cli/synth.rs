@@ -154,7 +154,7 @@ impl SynthArgs {
 
 impl Written<'_> {
     fn tell(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let (file, gigabytes) = (PlainPath(&self.file), gigabytes(self.bytes));
+        let (file, gigabytes) = (PlainPath(self.file), gigabytes(self.bytes));
         Ok(writeln!(
             out,
             "{file}: the shape of {}, {} tensors, {gigabytes:.2} GB in {:.1} s",

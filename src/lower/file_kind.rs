@@ -1,5 +1,7 @@
 //! GGUF files that are no models.
 
+use sharpi_ir::plain::Quoted;
+
 use crate::gguf::Gguf;
 
 /// What a file is, in words, if it is no model of its own.
@@ -27,7 +29,7 @@ const VOCABULARY: &str = "a vocabulary alone, without tensors";
 fn adapter(kind: Option<&str>) -> String {
     match kind {
         Some("lora") | None => "an adapter (LoRA), which changes a model".into(),
-        Some(kind) => format!("an adapter ({kind:?}), which changes a model"),
+        Some(kind) => format!("an adapter ({}), which changes a model", Quoted(kind)),
     }
 }
 
