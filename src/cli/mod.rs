@@ -56,7 +56,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{FromArgMatches, Parser, Subcommand};
-use sharpi_ir::plain::is_harmful;
+use sharpi_ir::plain::{Plain, is_harmful};
 
 use failure::Failure;
 use notice::Loudness;
@@ -141,8 +141,14 @@ pub(crate) fn main() -> ExitCode {
 /// Says what is wrong with the command line, or the help that was asked for. Words of the command
 /// line may be names of files that somebody else has chosen.
 fn tell_usage(error: &clap::Error) {
-    let text = error.render().to_string();
-    let harmful = text.chars().any(|c| is_harmful(c) && c != '\n');
+    let mut text = error.render().to_string();
+    for word in std::env::args_os() {
+        let word = word.to_string_lossy();
+        if word.chars().any(is_harmful) {
+            text = text.replace(&*word, &Plain(&word).to_string());
+        }
+    }
+    let harmful = std::env::args_os().any(|word| word.to_string_lossy().chars().any(is_harmful));
     // Nothing can be said if neither stream takes text.
     let _ = match (harmful, error.use_stderr()) {
         (false, _) => error.print(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sharpi_compile::cost::{Ceilings, Cost};
+use sharpi_compile::cost::Ceilings;
 use sharpi_compile::parity::{Capture, Dump, GoldenError, parse_prompts};
 
 use crate::message;
@@ -31,7 +31,7 @@ pub fn check(bytes: &[u8]) {
             Err(error) => message::check(error),
             Ok(()) => {
                 for threads in [1, 2, usize::MAX] {
-                    ceilings.seconds(&Cost::default(), threads);
+                    ceilings.at(threads);
                 }
             }
         },
