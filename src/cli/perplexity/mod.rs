@@ -23,6 +23,7 @@ use super::interrupt;
 use super::lower_args::LowerArgs;
 use super::model_arg::ModelArg;
 use super::progress::Progress;
+use super::screen;
 use super::text_file;
 use super::write_json_line;
 use count::Count;
