@@ -52,6 +52,7 @@ mod trace;
 mod units;
 mod version;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -117,11 +118,11 @@ pub(crate) fn main() -> ExitCode {
         Ok(line) => line,
         Err(failure) => return failure.report(),
     };
-    let matches = command.try_get_matches_from_mut(line.args);
+    let matches = command.try_get_matches_from_mut(&line.args);
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            tell_usage(&error);
+            tell_usage(&error, &line.args, &mut command);
             return ExitCode::from(error.exit_code() as u8);
         }
     };
@@ -140,21 +141,22 @@ pub(crate) fn main() -> ExitCode {
 
 /// Says what is wrong with the command line, or the help that was asked for. Words of the command
 /// line may be names of files that somebody else has chosen.
-fn tell_usage(error: &clap::Error) {
-    let mut text = error.render().to_string();
-    for word in std::env::args_os() {
-        let word = word.to_string_lossy();
-        if word.chars().any(is_harmful) {
-            text = text.replace(&*word, &Plain(&word).to_string());
-        }
-    }
-    let harmful = std::env::args_os().any(|word| word.to_string_lossy().chars().any(is_harmful));
-    // Nothing can be said if neither stream takes text.
-    let _ = match (harmful, error.use_stderr()) {
-        (false, _) => error.print(),
-        (true, true) => screen::notes().write_all(text.as_bytes()),
-        (true, false) => screen::findings().write_all(text.as_bytes()),
+fn tell_usage(error: &clap::Error, words: &[OsString], command: &mut clap::Command) {
+    let shown = words.iter().map(|word| word.to_string_lossy());
+    // The same words, harmless, are as wrong.
+    let again = match shown.clone().any(|word| word.chars().any(is_harmful)) {
+        true => command.try_get_matches_from_mut(shown.map(|word| Plain(&word).to_string())),
+        false => return print_usage(error),
     };
+    match again {
+        Err(error) => print_usage(&error),
+        Ok(_) => drop(writeln!(screen::notes(), "error: {}", error.kind())),
+    }
+}
+
+fn print_usage(error: &clap::Error) {
+    // Nothing can be said if neither stream takes text.
+    let _ = error.print();
 }
 
 impl Command {
