@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sharpi_compile::Model;
+use sharpi_ir::plain::Plain;
 
 /// A model as rows of `bench` and the first line of `run` name it.
 #[derive(Clone, Serialize)]
@@ -29,9 +30,11 @@ impl Described {
             text("general.size_label"),
             main.map(|ty| ty.name()),
         ];
+        let words = words.into_iter().flatten();
+        let words: Vec<String> = words.map(|word| Plain(word).to_string()).collect();
         Described {
             model_filename: file.into(),
-            model_type: words.into_iter().flatten().collect::<Vec<_>>().join(" "),
+            model_type: words.join(" "),
             model_size: tensors().map(|t| t.bytes).sum(),
             model_n_params: tensors().map(|t| t.elements()).sum(),
         }

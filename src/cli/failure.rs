@@ -30,7 +30,7 @@ const FAULT: &str = "this is a fault of the program: report it with the model's 
 const MOST: usize = 1800;
 
 /// A text without anything that a terminal obeys, and not longer than a person reads.
-fn harmless(text: impl Display) -> String {
+pub(super) fn harmless(text: impl Display) -> String {
     let mut text = plain::lines(&text.to_string());
     plain::shorten(&mut text, MOST);
     text

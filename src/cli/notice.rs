@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::argv::Idle;
+use super::failure::harmless;
 use super::screen;
 
 /// How much is said.
@@ -44,7 +45,7 @@ impl Loudness {
 
 /// Something that whoever gave the command should know.
 pub(super) fn warn(line: impl Display) {
-    say(&format_args!("warning: {line}"));
+    say(&format_args!("warning: {}", harmless(line)));
 }
 
 /// Something that can be left out with `--quiet`.

@@ -152,6 +152,11 @@ fn names_of_any_length_are_shown_short() {
             writer.zeros(&name, GgmlType::F32, &[32]).unwrap();
         });
         check_all(&folder.path().join("model.gguf"));
+        // One that runs is told of before it does.
+        let folder = written(|writer| {
+            writer.metadata("general.size_label", name.as_str());
+        });
+        check_all(&folder.path().join("model.gguf"));
     }
 }
 

@@ -161,7 +161,7 @@ fn an_infinite_attribute_is_a_fault() {
     let min = f32::INFINITY;
     graph.inner[first.0].kind = NodeKind::Op(Op::ClampMin { min });
     let found = messages(&graph, &symbols);
-    assert_eq!(found, ["min is inf, expected a finite number"]);
+    assert_eq!(found, ["min is inf, expected finite numbers"]);
 }
 
 #[test]
