@@ -30,6 +30,7 @@ fn small(experts: Option<Experts>) -> Hparams {
         heads: 2,
         kv_heads: 1,
         head_dim: 128,
+        attention_scale: 1.0 / 128f32.sqrt(),
         deltanet: DeltaNet {
             k_heads: 2,
             v_heads: 4,

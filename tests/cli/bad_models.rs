@@ -159,8 +159,12 @@ fn a_tokenizer_that_is_not_supported_is_named() {
 
 #[test]
 fn a_vocabulary_key_of_another_type_is_named() {
-    let text = changed(&[("tokenizer.ggml.eos_token_id", "last")], None);
-    let words = ["`tokenizer.ggml.eos_token_id`", "\"last\"", "a token id"];
+    let text = changed(&[("tokenizer.ggml.tokens", "last")], None);
+    let words = [
+        "`tokenizer.ggml.tokens`",
+        "\"last\"",
+        "a list of one or more texts",
+    ];
     fails(run(&text), 1, &words);
 }
 

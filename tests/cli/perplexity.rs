@@ -11,7 +11,8 @@ use crate::{fails, json, sharpi, stdout};
 
 const TEXT: &str = "fixtures/perplexity/richard.txt";
 const MICRO: &str = "fixtures/models/micro-dense-f32.gguf";
-/// What `perplexity --kl-divergence-base` made of the text with that model: 6 chunks of 48 tokens.
+/// What llama.cpp made of the text with that model (`cargo reference perplexity`): 6 chunks of 48
+/// tokens.
 const BASE: &str = "fixtures/perplexity/micro-dense-f32.kld";
 
 /// `perplexity` over the text, with further arguments.
@@ -145,7 +146,7 @@ fn another_type_of_cache_diverges_and_the_position_that_does_most_is_told() {
 }
 
 #[test]
-fn log_probabilities_that_were_kept_are_those_of_the_same_model() {
+fn log_probabilities_that_llama_cpp_kept_are_those_of_the_same_model_here() {
     let found = json(beside(Path::new(BASE), &format!("--json -f {TEXT}")));
     let apart = &found["kl_divergence"];
     let number = |value: &Value| value.as_f64().unwrap();
@@ -161,7 +162,7 @@ fn log_probabilities_that_were_kept_are_those_of_the_same_model() {
     assert_eq!(apart["same_top"], 1.0);
 }
 
-/// As it was printed when the base was written.
+/// llama.cpp printed 31237.3347.
 const PPL: &str = "31237.2176";
 
 #[test]

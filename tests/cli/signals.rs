@@ -31,6 +31,21 @@ fn wait_for_text(child: &mut Child) {
     assert!(begun.starts_with(b"ROMEO:"));
 }
 
+/// Waits until a program has a handler for interrupts: the system tells which signals are caught.
+fn wait_until_it_listens(child: &Child) {
+    const INTERRUPT: u64 = 1 << 1;
+    let status = format!("/proc/{}/status", child.id());
+    loop {
+        let status = fs::read_to_string(&status).expect("a program that runs");
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.expect("a mask").trim(), 16).unwrap();
+        if caught & INTERRUPT != 0 {
+            return;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
 fn interrupt(child: &Child) {
     let pid = child.id().to_string();
     Command::new("kill").args(["-INT", &pid]).status().unwrap();
@@ -104,27 +119,20 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
 #[test]
 fn an_interrupt_ends_a_comparison_and_what_was_left_out_is_told() {
     let folder = tempdir().unwrap();
-    let pipe = folder.path().join("golden");
-    assert!(
-        Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap()
-            .success()
-    );
+    let golden = folder.path().join("golden.json");
+    // So many captures that they are not all compared before the interrupt comes.
+    let captures = fs::read("fixtures/golden/tiny-dense-Q4_K_M.json").unwrap();
+    let captures: Vec<serde_json::Value> = serde_json::from_slice(&captures).unwrap();
+    let many: Vec<_> = (0..100).flat_map(|_| &captures).collect();
+    fs::write(&golden, serde_json::to_vec(&many).unwrap()).unwrap();
     let child = Command::new(assert_cmd::cargo::cargo_bin!("sharpi-compile"))
         .args(["parity", "--golden"])
-        .arg(&pipe)
+        .arg(&golden)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Goes on once the program reads, when it listens for interrupts already.
-    fs::write(
-        &pipe,
-        fs::read("fixtures/golden/tiny-dense-Q4_K_M.json").unwrap(),
-    )
-    .unwrap();
+    wait_until_it_listens(&child);
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));

@@ -20,7 +20,7 @@ fn args(line: &str) -> String {
 fn options_of_several_letters_get_their_long_names() {
     assert_eq!(
         args("x run -ctk f32 -ctv=f16 -c 5 -- -ctk"),
-        "x run --cache-type-k f32 --cache-type-v=f16 -c 5 -- -ctk"
+        "x run --cache-type-k f32 --cache-type-v f16 -c 5 -- -ctk"
     );
     assert_eq!(args("x bench -pg 4,2"), "x bench --n-prompt-gen 4,2");
     assert_eq!(args("x run -p x -lm mlock"), "x run -p x --mlock");
