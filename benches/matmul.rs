@@ -68,7 +68,7 @@ fn run(c: &mut Criterion, what: &str, widths: &[usize], rows: usize) {
             group.bench_function(BenchmarkId::from_parameter(m), |b| {
                 b.iter(|| {
                     let mut out = ColumnsMut::new(&mut out, rows, rows);
-                    matmul_rows(matrix, 0..rows, black_box(&acts), &mut out);
+                    matmul_rows(matrix, 0..rows, black_box(&acts[..]).into(), &mut out);
                 });
             });
         }

@@ -27,7 +27,7 @@ fn greedy() -> Sampler {
 /// All tokens with all their logits, and why they ended.
 fn told(
     executable: &Arc<Executable>,
-    drafter: Option<Box<dyn Drafter>>,
+    drafter: Option<Box<dyn Drafter + Send>>,
     prompt: &[u32],
     options: GenerateOptions,
 ) -> (Vec<Token>, Option<StopReason>, Vec<Round>) {

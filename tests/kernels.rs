@@ -120,7 +120,7 @@ fn matmul(weights: Matrix<'_>, acts: &[u8], out: &mut [f32]) {
     matmul_rows(
         weights,
         0..rows,
-        acts,
+        acts.into(),
         &mut ColumnsMut::new(out, rows, rows),
     );
 }
@@ -470,7 +470,7 @@ fn threads_write_disjoint_columns_of_one_output() {
             let mut out =
                 unsafe { ColumnsMut::from_raw(first.add(range.start), m, range.len(), rows) };
             let acts = &acts;
-            scope.spawn(move || matmul_rows(matrix, range, acts, &mut out));
+            scope.spawn(move || matmul_rows(matrix, range, acts.into(), &mut out));
         }
     });
     assert_eq!(bits(&split), bits(&whole));

@@ -28,9 +28,11 @@ pub use dot::dot;
 pub use graph::{Graph, NodeId, NodeKind, Operand, Operands, ResultInfo, Value};
 pub use infer::{OperandType, ResultTypes, TypeError, infer};
 pub use module::{Module, Redeclared, StateId, Symbols, Weight, WeightId};
-pub use op::{AttrSpec, Op, OpError, OperandKind, OperandSpec, Signature};
+pub use op::{
+    AttrSpec, Facts, Op, OpError, OperandKind, OperandSpec, ProductSlots, Signature, slot,
+};
 pub use patch::{Patch, PatchError, PatchOperand};
 pub use rope::RopeScaling;
 pub use rows::RowSet;
-pub use types::{DType, Dim, Shape, StateType, Symbol, TensorType};
+pub use types::{DType, Dim, Index, Shape, StateType, Symbol, TensorType};
 pub use verify::{Fault, VerifyError, verify, verify_graph};

@@ -41,6 +41,110 @@ pub struct AttrSpec {
     pub kind: &'static str,
 }
 
+/// How a product stands in an op's operands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProductSlots {
+    /// Slot of the activation.
+    pub x: usize,
+    /// Slot of the weight, in whose activation type they meet.
+    pub weight: usize,
+}
+
+/// Most operands whose rows an op logs stand in a slot below this.
+const LOGGED_SLOTS: usize = 8;
+
+/// What is true of an op beyond its operands and types.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// Whether lowering makes it; all others only passes make.
+    pub imported: bool,
+    /// Whether its result is its operand's bytes under another type; nothing runs.
+    pub view: bool,
+    /// The operands that it multiplies as they are, if it is a product.
+    pub product: Option<ProductSlots>,
+    /// The slot of the operand whose bytes its result may take: each chunk reads of it just what it
+    /// then writes.
+    pub in_place: Option<usize>,
+    /// Whether its state is a cache, of which rows are forgotten for nothing.
+    pub cache: bool,
+    /// What it logs of a token that may be taken back, where its state is recurrent: how many times
+    /// the row of each operand,
+    logged: [u8; LOGGED_SLOTS],
+    /// and of its result.
+    logged_result: u8,
+}
+
+impl Facts {
+    const fn of_op() -> Facts {
+        Facts {
+            imported: false,
+            view: false,
+            product: None,
+            in_place: None,
+            cache: false,
+            logged: [0; LOGGED_SLOTS],
+            logged_result: 0,
+        }
+    }
+
+    const fn imported(mut self) -> Facts {
+        self.imported = true;
+        self
+    }
+
+    const fn view(mut self) -> Facts {
+        self.view = true;
+        self
+    }
+
+    const fn product(mut self, x: usize, weight: usize) -> Facts {
+        self.product = Some(ProductSlots { x, weight });
+        self
+    }
+
+    const fn in_place(mut self, slot: usize) -> Facts {
+        self.in_place = Some(slot);
+        self
+    }
+
+    const fn cache(mut self) -> Facts {
+        self.cache = true;
+        self
+    }
+
+    const fn logs(mut self, slot: usize) -> Facts {
+        self.logged[slot] = 1;
+        self
+    }
+
+    /// Once for the run that writes, once for the next, which reads meanwhile.
+    const fn logs_twice(mut self, slot: usize) -> Facts {
+        self.logged[slot] = 2;
+        self
+    }
+
+    const fn logs_result(mut self) -> Facts {
+        self.logged_result = 1;
+        self
+    }
+
+    /// How many times the rows of operands are logged, by slot; those that are not are left out.
+    pub fn logged_operands(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let logged = self.logged.into_iter().enumerate();
+        (logged.filter(|(_, times)| *times > 0)).map(|(slot, times)| (slot, usize::from(times)))
+    }
+
+    /// How many times the row of the result is logged.
+    pub fn logged_result(&self) -> usize {
+        usize::from(self.logged_result)
+    }
+
+    /// Whether anything is logged.
+    pub fn logs_rows(&self) -> bool {
+        self.logged_result > 0 || self.logged_operands().next().is_some()
+    }
+}
+
 /// What is fixed about an op.
 #[derive(Clone, Copy, Debug)]
 pub struct Signature {
@@ -52,6 +156,8 @@ pub struct Signature {
     pub operands: &'static [OperandSpec],
     /// Attributes in order.
     pub attrs: &'static [AttrSpec],
+    /// What else is true of the op.
+    pub facts: Facts,
 }
 
 impl Signature {
@@ -97,7 +203,21 @@ macro_rules! ops {
     ($(
         $(#[doc = $doc:literal])+
         $Name:ident = $mnemonic:literal ( $($operand:ident : $kind:ident),* ) { $($attr:ident : $ty:ty),* }
+            [$( $fact:ident $(( $($of:ident),* ))? ),*]
     )*) => {
+        /// The operand slots of each op by their names, so that nobody has to count them.
+        pub mod slot {
+            $(
+                #[doc = concat!("Slots of `", $mnemonic, "`.")]
+                #[allow(non_snake_case, non_upper_case_globals, missing_docs)]
+                pub mod $Name {
+                    #[allow(non_camel_case_types)]
+                    enum Index { $($operand),* }
+                    $( pub const $operand: usize = Index::$operand as usize; )*
+                }
+            )*
+        }
+
         /// An operation with its attributes.
         #[derive(Clone, PartialEq, Debug)]
         #[allow(missing_docs)]
@@ -113,6 +233,7 @@ macro_rules! ops {
                     doc: concat!($($doc),+),
                     operands: &[$( OperandSpec { name: stringify!($operand), kind: OperandKind::$kind } ),*],
                     attrs: &[$( AttrSpec { name: stringify!($attr), kind: <$ty as AttrValue>::KIND } ),*],
+                    facts: Facts::of_op()$( .$fact($($( slot::$Name::$of ),*)?) )*,
                 }, )*
             ];
 
@@ -167,113 +288,113 @@ fn take<A: AttrValue>(
 }
 
 ops! {
-    /// Rows of an embedding table: `i32[T] , [V, E] -> f32[T, E]`.
-    Embed = "embed" (ids: Value, table: Weight) {}
+    /// Rows of an embedding table: `index<V>[T], [V, E] -> f32[T, E]`.
+    Embed = "embed" (ids: Value, table: Weight) {} [imported]
     /// `y = x · Wᵀ`: `[.., K], [N, K] -> f32[.., N]`. With a quantised weight the activation is
     /// rounded to the weight's activation type first.
-    Matmul = "matmul" (x: Value, weight: Weight) {}
+    Matmul = "matmul" (x: Value, weight: Weight) {} [imported, product(x, weight)]
     /// The MTP head's projection of `[embedding ‖ hidden]` back to the model width; a matmul by
     /// arithmetic, an op of its own so that the wiring of the head can be seen.
-    EhProj = "eh_proj" (x: Value, weight: Weight) {}
+    EhProj = "eh_proj" (x: Value, weight: Weight) {} [imported, product(x, weight)]
     /// Rounds f32 rows to an activation format, as ggml does before an integer dot product.
-    Quantize = "quantize" (x: Value) { to: DType }
+    Quantize = "quantize" (x: Value) { to: DType } []
     /// `(x / √(mean(x²) + eps)) · w` over the last dimension.
-    Rmsnorm = "rmsnorm" (x: Value, weight: Weight) { eps: f32 }
+    Rmsnorm = "rmsnorm" (x: Value, weight: Weight) { eps: f32 } [imported]
     /// `x / √(Σx² + eps)` over the last dimension.
-    L2norm = "l2norm" (x: Value) { eps: f32 }
+    L2norm = "l2norm" (x: Value) { eps: f32 } [imported]
     /// Rotary position embedding, NeoX pairs `(i, i + n_rot/2)`, on the first `n_rot` elements of
-    /// each head, their angles scaled or not: `f32[T, H, D], i32[T] -> f32[T, H, D]`.
-    Rope = "rope" (x: Value, pos: Value) { n_rot: u32, freq_base: f32, scaling: RopeScaling }
-    /// Writes keys and values of a run into the cache: `f32[T, H, D]` twice, `i32[T]`.
-    KvStore = "kv_store" (k: Value, v: Value, pos: Value, cache: State) {}
+    /// each head, their angles scaled or not: `f32[T, H, D], position[T] -> f32[T, H, D]`.
+    Rope = "rope" (x: Value, pos: Value) { n_rot: u32, freq_base: f32, scaling: RopeScaling } [imported]
+    /// Writes keys and values of a run into the cache: `f32[T, H, D]` twice, `position[T]`.
+    KvStore = "kv_store" (k: Value, v: Value, pos: Value, cache: State) {} [imported, cache]
     /// Causal softmax attention over the cache up to each token's position:
-    /// `f32[T, H, D], i32[T] -> f32[T, H, D]`; query head `h` reads kv head `h / (H / H_kv)`.
-    Attention = "attention" (q: Value, pos: Value, cache: State) { scale: f32 }
+    /// `f32[T, H, D], position[T] -> f32[T, H, D]`; query head `h` reads kv head `h / (H / H_kv)`.
+    Attention = "attention" (q: Value, pos: Value, cache: State) { scale: f32 } [imported, cache]
     /// Depthwise causal convolution over time: `f32[T, C], f32[C, K] -> f32[T, C]`; the last tap
     /// meets the newest token, the state holds the last `K-1` inputs.
-    CausalConv = "causal_conv" (x: Value, weight: Weight, window: State) {}
+    CausalConv = "causal_conv" (x: Value, weight: Weight, window: State) {} [imported, logs(x)]
     /// Gated delta rule, token after token:
     /// `S ← S·exp(g); d = beta·(v − Sᵀk); S ← S + k dᵀ; o = Sᵀq / √D`.
     /// `q, k: f32[T, Hk, D]`, `v: f32[T, Hv, D]`, `g, beta: f32[T, Hv] -> f32[T, Hv, D]`;
     /// v-head `h` uses k-head `h mod Hk`. The state holds `S` by v-head and value column, each
     /// column's D elements over k contiguous.
-    GdnScan = "gdn_scan" (q: Value, k: Value, v: Value, g: Value, beta: Value, matrix: State) {}
+    GdnScan = "gdn_scan" (q: Value, k: Value, v: Value, g: Value, beta: Value, matrix: State) {} [imported, logs(v), logs_twice(k), logs_twice(g)]
     /// `x / (1 + exp(−x))`.
-    Silu = "silu" (x: Value) {}
+    Silu = "silu" (x: Value) {} [imported]
     /// `1 / (1 + exp(−x))`.
-    Sigmoid = "sigmoid" (x: Value) {}
+    Sigmoid = "sigmoid" (x: Value) {} [imported]
     /// `log(1 + exp(x))`, the identity above 20.
-    Softplus = "softplus" (x: Value) {}
+    Softplus = "softplus" (x: Value) {} [imported]
     /// Softmax over the last dimension.
-    Softmax = "softmax" (x: Value) {}
+    Softmax = "softmax" (x: Value) {} [imported]
     /// Elementwise sum; `b` is broadcast onto `a`.
-    Add = "add" (a: Value, b: ValueOrWeight) {}
+    Add = "add" (a: Value, b: ValueOrWeight) {} [imported]
     /// Elementwise product; `b` is broadcast onto `a`.
-    Mul = "mul" (a: Value, b: ValueOrWeight) {}
+    Mul = "mul" (a: Value, b: ValueOrWeight) {} [imported]
     /// Elementwise quotient; `b` is broadcast onto `a`.
-    Div = "div" (a: Value, b: Value) {}
+    Div = "div" (a: Value, b: Value) {} [imported]
     /// `max(x, min)`.
-    ClampMin = "clamp_min" (x: Value) { min: f32 }
+    ClampMin = "clamp_min" (x: Value) { min: f32 } [imported]
     /// `x · by`.
-    Scale = "scale" (x: Value) { by: f32 }
+    Scale = "scale" (x: Value) { by: f32 } [imported]
     /// Sum over the last dimension, which becomes 1.
-    RowSum = "row_sum" (x: Value) {}
+    RowSum = "row_sum" (x: Value) {} [imported]
     /// Joins two tensors along an axis, `a` first.
-    Concat = "concat" (a: Value, b: Value) { axis: u32 }
+    Concat = "concat" (a: Value, b: Value) { axis: u32 } [imported]
     /// Parts of a tensor along an axis, one result per size.
-    Split = "split" (x: Value) { axis: u32, sizes: SmallVec<[u32; 4]> }
+    Split = "split" (x: Value) { axis: u32, sizes: SmallVec<[u32; 4]> } [imported]
     /// The same elements with other dimensions after the token axis.
-    Reshape = "reshape" (x: Value) { dims: SmallVec<[u32; 4]> }
-    /// Chosen rows of the token axis, of any element type: `[T, ..], i32[R] -> [R, ..]`.
-    GetRows = "get_rows" (x: Value, rows: Value) {}
+    Reshape = "reshape" (x: Value) { dims: SmallVec<[u32; 4]> } [imported, view]
+    /// Chosen rows of the token axis, of any element type: `[T, ..], index<T>[R] -> [R, ..]`.
+    GetRows = "get_rows" (x: Value, rows: Value) {} [imported]
     /// The `k` best experts of each token and their probabilities, best first, the lower index on
-    /// a tie: `f32[T, X] -> i32[T, k], f32[T, k]`.
-    TopkRouter = "topk_router" (probs: Value) { k: u32 }
+    /// a tie: `f32[T, X] -> index<X>[T, k], f32[T, k]`.
+    TopkRouter = "topk_router" (probs: Value) { k: u32 } [imported]
     /// Each token times the weights of its experts:
-    /// `[T, K]` or `[T, k, K]`, `i32[T, k]`, `[X, N, K] -> f32[T, k, N]`.
-    MoeMatmul = "moe_matmul" (x: Value, experts: Value, weight: Weight) {}
-    /// What a table says of each token's experts: `i32[T, k], f32[X, N] -> f32[T, k, N]`, or one
-    /// value of each: `f32[X] -> f32[T, k, 1]`.
-    ExpertRows = "expert_rows" (experts: Value, table: Weight) {}
+    /// `[T, K]` or `[T, k, K]`, `index<X>[T, k]`, `[X, N, K] -> f32[T, k, N]`.
+    MoeMatmul = "moe_matmul" (x: Value, experts: Value, weight: Weight) {} [imported, product(x, weight)]
+    /// What a table says of each token's experts: `index<X>[T, k], f32[X, N] -> f32[T, k, N]`, or
+    /// one value of each: `f32[X] -> f32[T, k, 1]`.
+    ExpertRows = "expert_rows" (experts: Value, table: Weight) {} [imported]
     /// Sum over a token's experts in their order: `f32[T, k, E] -> f32[T, E]`.
-    ExpertSum = "expert_sum" (x: Value) {}
+    ExpertSum = "expert_sum" (x: Value) {} [imported]
 
     /// Products of one input with several weights, for each of which it is rounded to the weight's
     /// activation type; with `norm_eps` of its RMS norm, whose weight comes first:
     /// `f32[.., K], (f32[K]), [N, K].. -> f32[.., N]..`.
-    Project = "project" (x: Value, weights: Weights) { norm_eps: Option<f32> }
+    Project = "project" (x: Value, weights: Weights) { norm_eps: Option<f32> } []
     /// `silu(x · Gᵀ) · (x · Uᵀ)`, rounded to an activation format; input and norm as for `project`:
     /// `f32[.., K], (f32[K]), [N, K], [N, K] -> [.., N]`.
-    ProjectSwiglu = "project_swiglu" (x: Value, weights: Weights) { norm_eps: Option<f32>, to: DType }
+    ProjectSwiglu = "project_swiglu" (x: Value, weights: Weights) { norm_eps: Option<f32>, to: DType } []
     /// `residual + x · Wᵀ`: `[.., K], [N, K], f32[.., N] -> f32[.., N]`.
-    MatmulAdd = "matmul_add" (x: Value, weight: Weight, residual: Value) {}
+    MatmulAdd = "matmul_add" (x: Value, weight: Weight, residual: Value) {} [product(x, weight), in_place(residual)]
     /// SiLU of the causal convolution of a projection; input and norm as for `project`, then the
     /// projection's weight and the convolution's: `f32[T, K], (f32[K]), [C, K], f32[C, taps] ->
     /// f32[T, C]`.
-    ProjectConv = "project_conv" (x: Value, window: State, weights: Weights) { norm_eps: Option<f32> }
+    ProjectConv = "project_conv" (x: Value, window: State, weights: Weights) { norm_eps: Option<f32> } [logs_result]
     /// `gdn_scan` of what a DeltaNet block's projections and convolution give, then an RMS norm by
     /// heads, times `silu(z)`, rounded to an activation format. Of `u` q and k are L2-normed;
     /// `g = softplus(alpha + dt) · a`; beta goes through a sigmoid:
     /// `f32[T, 2·Hk·D + Hv·D], f32[T, Hv·D], f32[T, Hv], f32[T, Hv], f32[Hv], f32[Hv], f32[D] ->
     /// [T, Hv·D]`.
-    GatedDeltaNet = "gated_delta_net" (u: Value, z: Value, alpha: Value, beta: Value, matrix: State, dt: Weight, a: Weight, norm: Weight) { l2_eps: f32, eps: f32, to: DType }
+    GatedDeltaNet = "gated_delta_net" (u: Value, z: Value, alpha: Value, beta: Value, matrix: State, dt: Weight, a: Weight, norm: Weight) { l2_eps: f32, eps: f32, to: DType } [logs(u), logs_twice(alpha)]
     /// The `k` experts of each token with the largest softmax of the router's logits, best first:
     /// the SwiGLU of each, rounded to an activation format. Input and norm as for `project`, then
     /// the experts' weights of gate and up, or of both as one tensor, gate first:
     /// `f32[T, K], f32[T, X], (f32[K]), [X, N, K], [X, N, K] -> [T, k, N]`.
-    MoeSwiglu = "moe_swiglu" (x: Value, logits: Value, weights: Weights) { norm_eps: Option<f32>, k: u32, to: DType }
+    MoeSwiglu = "moe_swiglu" (x: Value, logits: Value, weights: Weights) { norm_eps: Option<f32>, k: u32, to: DType } []
     /// `residual + (Σ pⱼ / max(Σ p, min) · xⱼ · Wⱼᵀ + shared · sigmoid(gate))` over a token's
     /// experts, chosen as in `moe_swiglu`, in their order, with the probabilities `p`:
     /// `[T, k, N], f32[T, X], f32[T, E], f32[T, 1], f32[T, E], [X, E, N] -> f32[T, E]`.
-    MoeSum = "moe_sum" (x: Value, logits: Value, shared: Value, gate: Value, residual: Value, weight: Weight) { min: f32 }
+    MoeSum = "moe_sum" (x: Value, logits: Value, shared: Value, gate: Value, residual: Value, weight: Weight) { min: f32 } [product(x, weight), in_place(residual)]
     /// Projects keys and values, norms and rotates the keys by heads, and writes both into the
     /// cache. Input and norm as for `project`, then the weights of keys and of values and the
-    /// keys' norm: `f32[T, K], i32[T], (f32[K]), [H·D, K], [H·D, K], f32[D]`.
-    ProjectKv = "project_kv" (x: Value, pos: Value, cache: State, weights: Weights) { norm_eps: Option<f32>, eps: f32, n_rot: u32, freq_base: f32, scaling: RopeScaling }
+    /// keys' norm: `f32[T, K], position[T], (f32[K]), [H·D, K], [H·D, K], f32[D]`.
+    ProjectKv = "project_kv" (x: Value, pos: Value, cache: State, weights: Weights) { norm_eps: Option<f32>, eps: f32, n_rot: u32, freq_base: f32, scaling: RopeScaling } [cache]
     /// `attention` of normed and rotated queries, times the sigmoid of a gate, rounded to an
     /// activation format; each head's gate stands behind its query:
-    /// `f32[T, H·2·D], i32[T], f32[D] -> [T, H·D]`.
-    GatedAttention = "gated_attention" (q: Value, pos: Value, cache: State, norm: Weight) { eps: f32, n_rot: u32, freq_base: f32, scaling: RopeScaling, scale: f32, to: DType }
+    /// `f32[T, H·2·D], position[T], f32[D] -> [T, H·D]`.
+    GatedAttention = "gated_attention" (q: Value, pos: Value, cache: State, norm: Weight) { eps: f32, n_rot: u32, freq_base: f32, scaling: RopeScaling, scale: f32, to: DType } [cache]
 }
 
 impl Op {
@@ -282,9 +403,37 @@ impl Op {
         self.signature().mnemonic
     }
 
+    /// What is true of it beyond its operands and types.
+    pub fn facts(&self) -> &'static Facts {
+        &self.signature().facts
+    }
+
     /// The operand slot that names a state, for ops that read or write one.
     pub fn state_slot(&self) -> Option<usize> {
         let operands = self.signature().operands;
         operands.iter().position(|o| o.kind == OperandKind::State)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_op_on_a_state_says_what_going_back_costs() {
+        for op in Op::SIGNATURES {
+            let has_state = op.operands.iter().any(|o| o.kind == OperandKind::State);
+            let told = [op.facts.cache, op.facts.logs_rows()];
+            assert_eq!(has_state, told.contains(&true), "{}", op.mnemonic);
+            assert_ne!(told, [true; 2], "{}", op.mnemonic);
+        }
+    }
+
+    #[test]
+    fn slots_have_the_names_of_the_operands() {
+        let of = |mnemonic: &str| Op::SIGNATURES.iter().find(|s| s.mnemonic == mnemonic);
+        let moe_sum = of("moe_sum").expect("an op");
+        assert_eq!(moe_sum.operands[slot::MoeSum::residual].name, "residual");
+        assert_eq!(moe_sum.facts.in_place, Some(slot::MoeSum::residual));
     }
 }

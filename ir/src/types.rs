@@ -177,11 +177,24 @@ impl fmt::Display for Dim {
 /// Dimensions, slowest first.
 pub type Shape = SmallVec<[Dim; 4]>;
 
+/// What whole numbers count: what a kernel may take for granted about them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Index {
+    /// Each is one of `0..n`: ids of a table of n rows, tokens of a run, experts.
+    Below(Dim),
+    /// Positions in the sequence that a token belongs to. Those of a run's tokens follow each other
+    /// in each sequence, from where its states stand.
+    Position,
+}
+
 /// Element type and shape; the last dimension is contiguous in memory.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TensorType {
     /// Element type.
     pub dtype: DType,
+    /// What its numbers count, if they are whole; written in place of the element type, as
+    /// `index<2048>[T]`, `index<T>[R]` or `position[T]`.
+    pub index: Option<Index>,
     /// Dimensions, slowest first.
     pub shape: Shape,
 }
@@ -191,7 +204,24 @@ impl TensorType {
     pub fn new(dtype: DType, dims: impl IntoIterator<Item = Dim>) -> TensorType {
         TensorType {
             dtype,
+            index: None,
             shape: dims.into_iter().collect(),
+        }
+    }
+
+    /// Whole numbers, each one of `0..below`.
+    pub fn index(below: impl Into<Dim>, dims: impl IntoIterator<Item = Dim>) -> TensorType {
+        TensorType {
+            index: Some(Index::Below(below.into())),
+            ..TensorType::new(DType::I32, dims)
+        }
+    }
+
+    /// Positions.
+    pub fn position(dims: impl IntoIterator<Item = Dim>) -> TensorType {
+        TensorType {
+            index: Some(Index::Position),
+            ..TensorType::new(DType::I32, dims)
         }
     }
 
@@ -200,12 +230,22 @@ impl TensorType {
         TensorType::new(dtype, dims.iter().map(|&n| Dim::Fixed(n)))
     }
 
+    /// The symbols that it names, in its shape or as the bound of its numbers.
+    pub fn symbols(&self) -> impl Iterator<Item = Symbol> + '_ {
+        let below = match self.index {
+            Some(Index::Below(dim)) => Some(dim),
+            Some(Index::Position) | None => None,
+        };
+        let dims = self.shape.iter().copied().chain(below);
+        dims.filter_map(|dim| match dim {
+            Dim::Sym(symbol) => Some(symbol),
+            Dim::Fixed(_) => None,
+        })
+    }
+
     /// The same shape with another element type.
     pub fn with_dtype(&self, dtype: DType) -> TensorType {
-        TensorType {
-            dtype,
-            shape: self.shape.clone(),
-        }
+        TensorType::new(dtype, self.shape.iter().copied())
     }
 
     /// Number of dimensions.
@@ -245,7 +285,11 @@ impl TensorType {
 
 impl fmt::Display for TensorType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[", self.dtype)?;
+        match self.index {
+            None => write!(f, "{}[", self.dtype)?,
+            Some(Index::Below(n)) => write!(f, "index<{n}>[")?,
+            Some(Index::Position) => f.write_str("position[")?,
+        }
         for (i, d) in self.shape.iter().enumerate() {
             if i > 0 {
                 f.write_str(", ")?;

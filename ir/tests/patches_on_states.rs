@@ -8,7 +8,7 @@ use support::patching::{first, graph, module, ops, patched, refusal};
 const STATES: &str = r#"
 module @m {
   state @kv : kv<f16>[2, 4]
-  graph @g(%q: f32[T, 2, 4], %p: i32[T]) -> (%y: f32[T, 2, 4]) where T in 1..=8 {
+  graph @g(%q: f32[T, 2, 4], %p: position[T]) -> (%y: f32[T, 2, 4]) where T in 1..=8 {
     kv_store %q, %q, %p, state @kv
     %0 = attention %q, %p, state @kv {scale = 0.5} : f32[T, 2, 4]
     kv_store %0, %0, %p, state @kv

@@ -20,7 +20,7 @@ const BLOCKS: &str = r#"module @m {
     %0 = silu %x : f32[T, 256]
     return %y = %0
   }
-  graph @g(%x: f32[T, 256], %pos: i32[T], %rows: i32[R]) -> (%h: f32[T, 256], %y: f32[R, 256]) where T in 1..=8, R in 0..=4 {
+  graph @g(%x: f32[T, 256], %pos: position[T], %rows: index<T>[R]) -> (%h: f32[T, 256], %y: f32[R, 256]) where T in 1..=8, R in 0..=4 {
     %0 = causal_conv %x, @taps, state @window : f32[T, 256]
     %1 = rmsnorm %0, @norm {eps = 1e-6} : f32[T, 256] as norm-0
     %2 = matmul %1, @up : f32[T, 512] as up-0
@@ -58,7 +58,7 @@ fn reduced(text: &str, fails: impl Fn(&str) -> bool) -> (String, usize) {
 fn an_op_that_fails_by_itself_is_all_that_is_left() {
     let (text, tried) = reduced(BLOCKS, |text| text.contains("= rope "));
     let expected = "module @m {
-  graph @g(%pos: i32[T], %cut.6.0: f32[T, 1, 32]) -> () where T in 1..=8 {
+  graph @g(%pos: position[T], %cut.6.0: f32[T, 1, 32]) -> () where T in 1..=8 {
     %0 = rope %cut.6.0, %pos {n_rot = 32, freq_base = 1.0}     : f32[T, 1, 32]
     return
   }
@@ -91,7 +91,7 @@ fn what_a_failure_needs_is_kept_whatever_it_is() {
         "eps = 1e-6",
         "graph @other",
         "f32[T, 512]",
-        "%rows: i32[R]",
+        "%rows: index<T>[R]",
     ] {
         let (text, _) = reduced(BLOCKS, |text| text.contains(needed));
         let lines = text.lines().count();

@@ -214,7 +214,7 @@ fn a_parse_error_shows_its_line_with_a_caret() {
     insta::assert_snapshot!(error.to_string(), @r#"
     line 2, column 14: there is no element type `f23`
     2 | 	weight @w : f23[4] = "w"
-      | 	            ^ expected one of f32, f16, bf16, i32, q8_0, q8_1, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, q8_k, iq4_nl, iq4_xs, mxfp4, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s
+      | 	            ^ expected one of f32, f16, bf16, i32, q8_0, q8_1, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, q8_k, iq4_nl, iq4_xs, mxfp4, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, index, position
     "#);
 }
 
@@ -247,7 +247,7 @@ fn dot_draws_ops_operands_states_and_outputs() {
       n0 [label="input\n%q: f32[T, 8, 128]", shape=ellipse];
       n1 [label="input\n%k: f32[T, 2, 128]", shape=ellipse];
       n2 [label="input\n%v: f32[T, 2, 128]", shape=ellipse];
-      n3 [label="input\n%pos: i32[T]", shape=ellipse];
+      n3 [label="input\n%pos: position[T]", shape=ellipse];
       n4 [label="rope\n%0: f32[T, 8, 128]\nQcur-3"];
       n5 [label="rope\n%1: f32[T, 2, 128]"];
       n6 [label="kv_store @blk.3.kv"];

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use sharpi_ir::{Graph, NodeId, Value};
 use smallvec::SmallVec;
 
-use crate::facts::{Treatment, treatment};
 use crate::label;
 use crate::pass::PassError;
 
@@ -38,24 +37,21 @@ impl Flow {
             let Some(op) = graph.op(node) else { continue };
             let reads: SmallVec<[Value; 6]> =
                 graph.value_operands(node).map(|v| flow.buffer(v)).collect();
-            match treatment(op) {
-                Treatment::View => {
-                    flow.views
-                        .extend(graph.values(node).zip(reads.iter().copied()));
-                }
-                Treatment::Plain | Treatment::Product { .. } => {
-                    let producers = reads.iter().map(|v| v.node);
-                    let after = (producers.filter(|n| graph.op(*n).is_some()))
-                        .chain(graph.effect_predecessors(node))
-                        .map(|n| positions.get(&n).copied())
-                        .collect::<Option<_>>()
-                        .ok_or_else(|| PassError::Cycle {
-                            node: label::node(graph, node),
-                        })?;
-                    positions.insert(node, flow.ops.len());
-                    flow.ops.push(Running { node, after, reads });
-                }
+            if op.facts().view {
+                let shown = graph.values(node).zip(reads.iter().copied());
+                flow.views.extend(shown);
+                continue;
             }
+            let producers = reads.iter().map(|v| v.node);
+            let after = (producers.filter(|n| graph.op(*n).is_some()))
+                .chain(graph.effect_predecessors(node))
+                .map(|n| positions.get(&n).copied())
+                .collect::<Option<_>>()
+                .ok_or_else(|| PassError::Cycle {
+                    node: label::node(graph, node),
+                })?;
+            positions.insert(node, flow.ops.len());
+            flow.ops.push(Running { node, after, reads });
         }
         Ok(flow)
     }

@@ -11,7 +11,6 @@ mod compile;
 mod cse;
 mod dce;
 mod error;
-mod facts;
 mod flow;
 mod fuel;
 mod fuse_attention;

@@ -5,7 +5,7 @@
 //! of its last reader, both included: ops of one step may run at the same time, so nothing is
 //! reused within a step. Inputs are there before the first step, outputs stay to the end. A value
 //! and its views are one buffer. So are an op's result and an operand that it may overwrite, if
-//! nothing else reads the operand in that step or later: see [`in_place`].
+//! nothing else reads the operand in that step or later: see [`Facts::in_place`](sharpi_ir::Facts::in_place).
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -13,7 +13,6 @@ use std::ops::RangeInclusive;
 use indexmap::IndexMap;
 use sharpi_ir::{Dim, Graph, NodeId, Operand, Symbol, Value};
 
-use crate::facts::in_place;
 use crate::flow::Flow;
 use crate::label;
 use crate::pack::{Block, pack, widest_moment};
@@ -189,7 +188,7 @@ fn homes(
 ) -> HashMap<Value, Value> {
     let mut homes: HashMap<Value, Value> = HashMap::new();
     for op in &flow.ops {
-        let slot = graph.op(op.node).and_then(in_place);
+        let slot = graph.op(op.node).and_then(|op| op.facts().in_place);
         let overwritten = slot.and_then(|slot| match graph.operands(op.node).get(slot) {
             Some(Operand::Value(v)) => Some(flow.buffer(*v)),
             Some(Operand::Weight(_) | Operand::State(_)) | None => None,

@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
 use sharpi_ir::text::{graph_lines_in, print_with};
-use sharpi_ir::{Graph, NodeId, Symbols};
+use sharpi_ir::{Graph, NodeId, Op, Symbols};
 
 use crate::compile::Plan;
-use crate::facts::{Treatment, treatment};
 use crate::label::Labels;
 use crate::manager::Snapshot;
 use crate::plan_memory::{MemoryPlan, Placement};
@@ -74,7 +73,7 @@ fn note(
     memory: Option<&MemoryPlan>,
 ) -> Option<String> {
     let step = steps.get(&node).map(|step| format!("step {step}"));
-    let is_view = (graph.op(node)).is_some_and(|op| treatment(op) == Treatment::View);
+    let is_view = (graph.op(node)).is_some_and(|op| op.facts().view);
     let step = step.or_else(|| (is_view && !steps.is_empty()).then(|| "view".into()));
     let values = graph.values(node);
     let places = values.filter_map(|v| Some(place(memory?.placements.get(&v)?)));
@@ -103,7 +102,7 @@ fn running_order(graph: &Graph, steps: &[Vec<NodeId>]) -> Vec<NodeId> {
     let mut views: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
     let canonical = graph.order();
     for &node in &canonical {
-        let is_view = |op| treatment(op) == Treatment::View;
+        let is_view = |op: &Op| op.facts().view;
         if let Some(shown) = graph.value_operands(node).next()
             && graph.op(node).is_some_and(is_view)
         {

@@ -6,9 +6,8 @@
 //! per product; [`Cse`](crate::Cse) then makes it once for all products that share an input. The
 //! activation of `moe_matmul` is rounded before it is routed: once per token, not once per expert.
 
-use sharpi_ir::{DType, Graph, NodeId, Op, Operand, Patch, Symbols, Value};
+use sharpi_ir::{DType, Graph, NodeId, Op, Operand, Patch, ProductSlots, Symbols, Value};
 
-use crate::facts::{Treatment, treatment};
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::rewrite::{Rule, rewrite};
 
@@ -58,10 +57,7 @@ pub(crate) struct Unrounded {
 
 /// The activation of a product that is still to be rounded.
 pub(crate) fn unrounded(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Unrounded> {
-    let (slot, weight) = match treatment(graph.op(node)?) {
-        Treatment::Product { x, weight } => (x, weight),
-        Treatment::Plain | Treatment::View => return None,
-    };
+    let ProductSlots { x: slot, weight } = graph.op(node)?.facts().product?;
     let operands = graph.operands(node);
     let (Operand::Value(x), Operand::Weight(weight)) =
         (*operands.get(slot)?, *operands.get(weight)?)

@@ -6,7 +6,7 @@
 //! the last run's while it writes its own.
 
 use indexmap::IndexMap;
-use sharpi_ir::{Graph, NodeId, Op, Operand, StateId, Value};
+use sharpi_ir::{Graph, NodeId, Operand, StateId, Value};
 
 /// Bytes that one token of a tentative run takes in the log of each recurrent state of a graph.
 pub fn rollback_bytes(graph: &Graph) -> IndexMap<StateId, usize> {
@@ -17,23 +17,22 @@ pub fn rollback_bytes(graph: &Graph) -> IndexMap<StateId, usize> {
 }
 
 fn log_floats(graph: &Graph, node: NodeId) -> Option<usize> {
-    let operands = graph.operands(node);
-    let operand = |slot: usize| match operands.get(slot)? {
-        Operand::Value(v) => width(graph, *v),
-        Operand::Weight(_) | Operand::State(_) => None,
-    };
-    match graph.op(node)? {
-        Op::CausalConv {} => operand(0),
-        Op::ProjectConv { .. } => width(graph, graph.values(node).next()?),
-        // q, k, v, g, beta.
-        Op::GdnScan {} => Some(operand(2)? + 2 * (operand(1)? + operand(3)?)),
-        // q, k and v as one, z as wide as v, alpha as wide as g.
-        Op::GatedDeltaNet { .. } => {
-            let (all, v) = (operand(0)?, operand(1)?);
-            Some(v + (all - v) + 2 * operand(2)?)
-        }
-        _ => None,
+    let facts = graph.op(node)?.facts();
+    if !facts.logs_rows() {
+        return None;
     }
+    let operands = graph.operands(node);
+    let mut floats = 0;
+    for (slot, times) in facts.logged_operands() {
+        let Operand::Value(v) = *operands.get(slot)? else {
+            return None;
+        };
+        floats += times * width(graph, v)?;
+    }
+    if facts.logged_result() > 0 {
+        floats += facts.logged_result() * width(graph, graph.values(node).next()?)?;
+    }
+    Some(floats)
 }
 
 /// Elements for each token.

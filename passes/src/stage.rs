@@ -7,7 +7,6 @@ use sharpi_ir::{Graph, Module, Symbols};
 
 use crate::check_plan::{check_memory, check_schedule};
 use crate::error::CompileError;
-use crate::facts::is_primitive;
 use crate::label::Labels;
 use crate::pass::Decisions;
 use crate::quantize_activations::unrounded;
@@ -107,7 +106,7 @@ fn strings(faults: Vec<impl ToString>) -> Vec<String> {
 fn ops_of_passes(graph: &Graph) -> Vec<String> {
     let labels = Labels::new(graph);
     let order = graph.order().into_iter();
-    let made = order.filter(|node| graph.op(*node).is_some_and(|op| !is_primitive(op)));
+    let made = order.filter(|node| graph.op(*node).is_some_and(|op| !op.facts().imported));
     made.map(|node| format!("{} is for passes to make", labels.node(node)))
         .collect()
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use sharpi_ir::{Graph, Module};
 
 use super::{Ceilings, Cost, RunShape, of};
+use crate::lower::{MTP, TRUNK};
 
 /// What is to be forecast.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -66,10 +67,10 @@ pub fn forecast(module: &Module, ceilings: &Ceilings, question: &Question) -> Op
         ceilings,
         question: *question,
     };
-    let trunk = module.graphs.get("trunk")?;
+    let trunk = module.graphs.get(TRUNK)?;
     let token = runs.seconds(trunk, 1, 1);
     let prefill = question.prefill.max(1);
-    let drafting = match module.graphs.get("mtp") {
+    let drafting = match module.graphs.get(MTP) {
         Some(head) => (0..=question.n_max)
             .map(|n| Rounds::new(&runs, trunk, head, n).drafting(question.acceptance, token))
             .collect(),

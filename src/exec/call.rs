@@ -1,11 +1,11 @@
-//! The inputs of a run, checked before anything is touched.
+//! The inputs of one sequence in a run, checked before anything is touched.
 
-use sharpi_ir::Symbol;
-
-use crate::exec::ops::{Axis, Slot};
+use sharpi_ir::{DType, Dim, Index, Symbol};
 
 use super::error::RunError;
-use super::executable::BoundGraph;
+use super::executable::{BoundGraph, BoundInput};
+use super::memory::Arena;
+use super::ops::Axis;
 
 /// A graph input.
 #[derive(Clone, Copy, Debug)]
@@ -25,108 +25,157 @@ impl Input<'_> {
     }
 }
 
-/// The checked inputs of a run.
+/// The checked inputs of one sequence.
 pub(super) struct Call<'a> {
-    pub(super) name: &'a str,
-    pub(super) graph: &'a BoundGraph,
-    pub(super) slots: Vec<(&'a Slot, Input<'a>)>,
+    /// In the order of the graph's; `None` for positions that follow from where the states stand.
+    inputs: Vec<Option<Input<'a>>>,
     pub(super) tokens: usize,
     pub(super) rows: usize,
-    pub(super) start: usize,
 }
 
 impl<'a> Call<'a> {
+    /// Inputs for a sequence whose next token has the position `start`. Positions may be left out.
     pub(super) fn check(
-        name: &'a str,
-        graph: &'a BoundGraph,
+        name: &str,
+        graph: &BoundGraph,
         inputs: &[(&str, Input<'a>)],
+        start: usize,
     ) -> Result<Call<'a>, RunError> {
         let fail = |input: &str, message: String| RunError::Input {
             graph: name.into(),
             name: input.into(),
             message,
         };
-        if let Some((stray, _)) = inputs
-            .iter()
-            .find(|(n, _)| !graph.inputs.iter().any(|(i, _)| i == n))
-        {
-            let known: Vec<&str> = graph.inputs.iter().map(|(n, _)| n.as_str()).collect();
-            return Err(fail(
-                stray,
-                format!("there is none, expected {}", known.join(", ")),
-            ));
+        for (i, (given, _)) in inputs.iter().enumerate() {
+            if inputs[..i].iter().any(|(before, _)| before == given) {
+                return Err(fail(given, "is given twice".into()));
+            }
+            if !graph.inputs.iter().any(|input| input.name == *given) {
+                let known: Vec<&str> = graph.inputs.iter().map(|i| i.name.as_str()).collect();
+                let message = format!("there is none, expected {}", known.join(", "));
+                return Err(fail(given, message));
+            }
         }
         let mut call = Call {
-            name,
-            graph,
-            slots: Vec::new(),
+            inputs: Vec::new(),
             tokens: 0,
             rows: 0,
-            start: 0,
         };
-        for (input, slot) in &graph.inputs {
-            let given = inputs.iter().find(|(n, _)| n == input).map(|(_, i)| *i);
-            let given = given.ok_or_else(|| fail(input, "is missing".into()))?;
-            let count = given.len() / slot.width().max(1);
-            match (input.as_str(), slot.axis) {
-                ("ids", _) => call.tokens = count,
-                ("rows", _) => call.rows = count,
-                (_, Axis::Tokens | Axis::Rows) => {}
+        let mut counts: [Option<usize>; 2] = [None; 2];
+        for input in &graph.inputs {
+            let given = inputs.iter().find(|(n, _)| *n == input.name);
+            let given = given.map(|(_, given)| *given);
+            if given.is_none() && input.index != Some(Index::Position) {
+                return Err(fail(&input.name, "is missing".into()));
             }
-            call.slots.push((slot, given));
+            if let Some(given) = given {
+                let count = &mut counts[input.slot.axis as usize];
+                count_rows(input, &given, count).map_err(|m| fail(&input.name, m))?;
+            }
+            call.inputs.push(given);
         }
-        for ((input, slot), (_, given)) in graph.inputs.iter().zip(&call.slots) {
-            call.check_input(input, slot, given)
-                .map_err(|m| fail(input, m))?;
-        }
-        if let Some((_, Input::I32(pos))) = graph
-            .inputs
-            .iter()
-            .position(|(n, _)| n == "pos")
-            .map(|i| call.slots[i])
-        {
-            call.start = usize::try_from(pos[0])
-                .map_err(|_| fail("pos", format!("starts at {}", pos[0])))?;
+        [call.tokens, call.rows] = counts.map(Option::unwrap_or_default);
+        for (input, given) in graph.inputs.iter().zip(&call.inputs) {
+            if let Some(Input::I32(numbers)) = given {
+                call.check_numbers(input, numbers, start)
+                    .map_err(|m| fail(&input.name, m))?;
+            }
         }
         Ok(call)
     }
 
-    /// Type, length and range of one input.
-    fn check_input(&self, name: &str, slot: &Slot, given: &Input<'_>) -> Result<(), String> {
-        let (symbol, count) = match slot.axis {
-            Axis::Tokens => (Symbol::TOKENS, self.tokens),
-            Axis::Rows => (Symbol::ROWS, self.rows),
-        };
-        if let Some(range) = self.graph.bounds.get(&symbol)
-            && !range.contains(&count)
+    /// Whether the numbers are what their type says.
+    fn check_numbers(&self, input: &BoundInput, x: &[i32], start: usize) -> Result<(), String> {
+        let below = |limit: usize| match x
+            .iter()
+            .find(|i| !(0..limit as i64).contains(&i64::from(**i)))
         {
-            return Err(format!(
-                "{count} rows, expected {} to {}",
-                range.start(),
-                range.end()
-            ));
-        }
-        let expected = count * slot.width();
-        if given.len() != expected {
-            return Err(format!("{} elements, expected {expected}", given.len()));
-        }
-        let within =
-            |x: &[i32], limit: usize| match x.iter().find(|&&i| i < 0 || i as usize >= limit) {
-                Some(i) => Err(format!("{i} is not below {limit}")),
-                None => Ok(()),
-            };
-        match (slot.dtype, given) {
-            (sharpi_ir::DType::F32, Input::F32(_)) => Ok(()),
-            (sharpi_ir::DType::I32, Input::I32(x)) => match name {
-                "ids" => within(x, self.graph.vocabulary),
-                "rows" => within(x, self.tokens),
-                "pos" if !x.windows(2).all(|w| w[0].checked_add(1) == Some(w[1])) => {
-                    Err("positions do not follow each other".into())
+            Some(i) => Err(format!("{i} is not below {limit}")),
+            None => Ok(()),
+        };
+        match input.index {
+            None => Ok(()),
+            Some(Index::Below(Dim::Fixed(n))) => below(n),
+            Some(Index::Below(Dim::Sym(s))) if s == Symbol::TOKENS => below(self.tokens),
+            Some(Index::Below(Dim::Sym(_))) => below(self.rows),
+            Some(Index::Position) => {
+                let expected = (start as i64..).zip(x);
+                match expected.into_iter().find(|(e, x)| *e != i64::from(**x)) {
+                    Some((e, x)) => Err(format!(
+                        "position {x} stands where {e} was expected: the states have consumed {start} tokens"
+                    )),
+                    None => Ok(()),
                 }
-                _ => Ok(()),
-            },
-            (dtype, Input::F32(_)) => Err(format!("f32 values, expected {dtype}")),
-            (dtype, Input::I32(_)) => Err(format!("i32 values, expected {dtype}")),
+            }
         }
+    }
+
+    /// Writes the inputs to where the run reads them, behind those of the sequences before: so many
+    /// tokens and rows.
+    pub(super) fn write(
+        &self,
+        graph: &BoundGraph,
+        arena: &mut Arena,
+        start: usize,
+        (tokens, rows): (usize, usize),
+    ) {
+        for (BoundInput { slot, index, .. }, given) in graph.inputs.iter().zip(&self.inputs) {
+            let (before, count) = match slot.axis {
+                Axis::Tokens => (tokens, self.tokens),
+                Axis::Rows => (rows, self.rows),
+            };
+            let (at, count) = (
+                slot.offset + before * slot.stride_bytes(),
+                count * slot.width(),
+            );
+            // Numbers of tokens are those of the sequence; in the run others stand before them.
+            let shift = match index {
+                Some(Index::Below(Dim::Sym(s))) if *s == Symbol::TOKENS => tokens,
+                Some(Index::Below(Dim::Sym(_))) => rows,
+                Some(Index::Below(Dim::Fixed(_)) | Index::Position) | None => 0,
+            };
+            match given {
+                Some(Input::F32(x)) => arena.slice_mut(at, count).copy_from_slice(x),
+                Some(Input::I32(x)) => {
+                    let to = arena.slice_mut::<i32>(at, count);
+                    (to.iter_mut().zip(*x)).for_each(|(to, x)| *to = x + shift as i32);
+                }
+                None => {
+                    let to = arena.slice_mut::<i32>(at, count);
+                    (to.iter_mut().zip(start as i32..)).for_each(|(to, x)| *to = x);
+                }
+            }
+        }
+    }
+}
+
+/// Type and length of an input; `count`, the rows of all inputs along its axis, is found or
+/// compared.
+fn count_rows(
+    input: &BoundInput,
+    given: &Input<'_>,
+    count: &mut Option<usize>,
+) -> Result<(), String> {
+    match (input.slot.dtype, given) {
+        (DType::F32, Input::F32(_)) | (DType::I32, Input::I32(_)) => {}
+        (dtype, Input::F32(_)) => return Err(format!("f32 values, expected {dtype}")),
+        (dtype, Input::I32(_)) => return Err(format!("i32 values, expected {dtype}")),
+    }
+    let width = input.slot.width();
+    if width == 0 || !given.len().is_multiple_of(width) {
+        return Err(format!(
+            "{} elements, expected a multiple of {width}",
+            given.len()
+        ));
+    }
+    let rows = given.len() / width;
+    let expected = *count.get_or_insert(rows);
+    match rows == expected {
+        true => Ok(()),
+        false => Err(format!(
+            "{} elements, expected {}, as the inputs before it have {expected} rows",
+            given.len(),
+            expected * width
+        )),
     }
 }

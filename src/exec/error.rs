@@ -1,5 +1,8 @@
 //! What can be wrong with a run.
 
+use std::ops::RangeInclusive;
+
+use sharpi_ir::Symbol;
 use sharpi_ir::plain::Plain;
 
 /// Why a graph did not run; the session is as before.
@@ -74,11 +77,27 @@ pub enum RunError {
         /// Most that it may have.
         most: usize,
     },
-    /// A saved session of another kind.
-    #[error(
-        "the saved session does not fit: it is of another model, rollback or cache type, or longer than the context"
-    )]
-    Restore,
+    /// A saved session that does not fit.
+    #[error("the saved session does not fit: {0}")]
+    Restore(&'static str),
+    /// A session of another compiled model among those of a batch.
+    #[error("a session of another compiled model cannot be in the run")]
+    OtherModel,
+    /// More tokens or rows than a run takes, or fewer.
+    #[error("{symbol} is {count} in a run of graph `{graph}`, expected {} to {}", range.start(), range.end())]
+    Width {
+        /// The graph.
+        graph: String,
+        /// What is counted: `T` tokens, or `R` rows of logits.
+        symbol: Symbol,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        range: RangeInclusive<usize>,
+    },
+    /// A run was asked for by what looks on at a run.
+    #[error("a run cannot be started from within a run of the same executor")]
+    WithinRun,
     /// The worker threads could not be started.
     #[error("cannot start {threads} threads: {message}")]
     Threads {

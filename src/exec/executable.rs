@@ -2,21 +2,21 @@
 
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
 use sharpi_ir::{
-    DType, Dim, Graph, Module, NodeId, NodeKind, Op, Operand, RowSet, StateId, Symbol, TensorType,
-    Value, WeightId,
+    DType, Dim, Graph, Index, Module, NodeId, NodeKind, Op, Operand, RowSet, StateId, Symbol,
+    TensorType, Value, WeightId,
 };
 use sharpi_passes::{Compiled, Plan, Report};
 
+use super::fingerprint::{Fingerprint, fingerprint};
 use super::footprint::StateBytes;
 use super::load::{LoadOptions, LoadReport, Progress, load, packed_bytes};
-use super::session::SessionOptions;
 use crate::error::Error;
 use crate::exec::ops::{Axis, BindError, Bound, Kernel, Slot, State, Weight, bind};
-use crate::gguf::Gguf;
+use crate::gguf::{Gguf, TensorInfo};
 
 /// Compiled graphs over a model's weights; sessions share it.
 pub struct Executable {
@@ -24,11 +24,22 @@ pub struct Executable {
     pub(super) graphs: IndexMap<String, BoundGraph>,
     loading: LoadReport,
     packed_bytes: usize,
+    /// Whole weights with the names of their tensors.
+    weights: Vec<(String, Arc<Weight>)>,
+    fingerprint: OnceLock<Fingerprint>,
+}
+
+/// An input of a graph.
+pub(super) struct BoundInput {
+    pub(super) name: String,
+    pub(super) slot: Slot,
+    /// What its numbers count, if they are whole.
+    pub(super) index: Option<Index>,
 }
 
 /// A graph whose ops know where their operands lie.
 pub(super) struct BoundGraph {
-    pub(super) inputs: Vec<(String, Slot)>,
+    pub(super) inputs: Vec<BoundInput>,
     pub(super) outputs: IndexMap<String, Slot>,
     pub(super) steps: Vec<Vec<Box<dyn Kernel>>>,
     /// The ops of the kernels.
@@ -40,8 +51,6 @@ pub(super) struct BoundGraph {
     pub(super) rollback: IndexMap<StateId, usize>,
     pub(super) arena_bytes: usize,
     pub(super) bounds: IndexMap<Symbol, RangeInclusive<usize>>,
-    /// Least rows of the tables that the graph's ids index.
-    pub(super) vocabulary: usize,
 }
 
 impl Executable {
@@ -67,17 +76,34 @@ impl Executable {
             };
             graphs.insert(name.clone(), binder.graph()?);
         }
-        let weights = weights.into_inner().into_values();
-        let matrices: Vec<Arc<Weight>> = (weights.filter(|w| w.multiplied))
-            .map(|w| w.weight)
+        check_states(&compiled.module, &graphs)?;
+        let weights = weights.into_inner();
+        let matrices: Vec<Arc<Weight>> = (weights.values().filter(|w| w.multiplied))
+            .map(|w| w.weight.clone())
             .collect();
+        let symbols = &compiled.module.symbols;
+        let whole = |(id, w): (WeightId, BoundWeight)| {
+            let (_, declared) = symbols.weight_of(id)?;
+            let source = declared.source.clone();
+            (declared.rows.is_none()).then_some((source, w.weight))
+        };
+        let mut whole: Vec<_> = weights.into_iter().filter_map(whole).collect();
+        whole.sort_by(|(a, _), (b, _)| a.cmp(b));
         let loading = load(gguf, &matrices, options, progress)?;
         Ok(Executable {
             compiled,
             graphs,
             loading,
             packed_bytes: packed_bytes(&matrices),
+            weights: whole,
+            fingerprint: OnceLock::new(),
         })
+    }
+
+    /// What tells this model from others.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let find = || fingerprint(self.module(), &self.weights);
+        *self.fingerprint.get_or_init(find)
     }
 
     /// Bytes that the matrices take in the layout of the kernels, loaded or not.
@@ -91,15 +117,20 @@ impl Executable {
         graphs.map(|g| g.arena_bytes).max().unwrap_or(0)
     }
 
-    /// Bytes of every state of a session.
-    pub(super) fn states(&self, options: &SessionOptions) -> impl Iterator<Item = StateBytes> {
+    /// Bytes of every state of a session of up to `context` tokens, of which the last `rollback` of a
+    /// run can be taken back.
+    pub(super) fn states(
+        &self,
+        context: usize,
+        rollback: usize,
+    ) -> impl Iterator<Item = StateBytes> {
         let log_bytes = |id| {
             let graphs = self.graphs.values();
             let logs = graphs.filter_map(|g| g.rollback.get(&id));
             logs.copied().max().unwrap_or(0)
         };
         let states = self.compiled.module.symbols.states();
-        states.map(move |(id, _, ty)| StateBytes::new(ty, options, log_bytes(id)))
+        states.map(move |(id, _, ty)| StateBytes::new(ty, context, rollback, log_bytes(id)))
     }
 
     /// What loading the weights took.
@@ -177,7 +208,12 @@ impl Binder<'_> {
         let mut inputs = Vec::new();
         for &node in graph.inputs() {
             if let NodeKind::Input(name) = graph.kind(node) {
-                inputs.push((name.clone(), self.slot(Value { node, result: 0 })?));
+                let v = Value { node, result: 0 };
+                inputs.push(BoundInput {
+                    name: name.clone(),
+                    slot: self.slot(v)?,
+                    index: graph.ty(v).index,
+                });
             }
         }
         let mut outputs = IndexMap::new();
@@ -212,7 +248,6 @@ impl Binder<'_> {
             rollback: self.plan.rollback.clone(),
             arena_bytes: self.plan.memory.arena_bytes,
             bounds: graph.bounds().clone(),
-            vocabulary: self.vocabulary(),
         })
     }
 
@@ -267,6 +302,7 @@ impl Binder<'_> {
         let declared = self.module.symbols.weight_of(w);
         let (name, weight) = declared.ok_or_else(|| fail("a weight is undeclared".into()))?;
         let tensor = self.gguf.tensor(&weight.source);
+        let tensor = tensor.filter(|tensor| holds(tensor, weight));
         let dims = fixed(&weight.ty);
         let data = tensor
             .zip(dims)
@@ -312,26 +348,56 @@ impl Binder<'_> {
                 named.push((name.to_string(), self.slot(v)?));
             }
             for (user, _) in self.graph.users(v) {
-                if matches!(self.graph.op(user), Some(Op::Reshape { .. })) {
+                if self.graph.op(user).is_some_and(|op| op.facts().view) {
                     self.names(user, named)?;
                 }
             }
         }
         Ok(())
     }
+}
 
-    fn vocabulary(&self) -> usize {
-        let embeds = self
-            .graph
-            .nodes()
-            .filter(|&n| matches!(self.graph.op(n), Some(Op::Embed {})));
-        let tables = embeds.flat_map(|n| self.graph.operands(n));
-        let rows = tables.filter_map(|o| match o {
-            Operand::Weight(w) => self.module.symbols.weight_of(w)?.1.ty.shape[0].fixed(),
-            Operand::Value(_) | Operand::State(_) => None,
-        });
-        rows.min().unwrap_or(usize::MAX)
+/// A recurrent state belongs to one op of a graph, and to ops that log alike in several: what one
+/// logs of tokens that may be taken back, the next takes in.
+fn check_states(module: &Module, graphs: &IndexMap<String, BoundGraph>) -> Result<(), BindError> {
+    let mut logs: IndexMap<StateId, usize> = IndexMap::new();
+    for (name, bound) in graphs {
+        let graph = &module.graphs[name];
+        for (&state, &bytes) in &bound.rollback {
+            let mut ops = graph.nodes().filter(|n| graph.state(*n) == Some(state));
+            let op = ops.next().and_then(|node| graph.op(node));
+            let others = ops.next().is_some() || *logs.entry(state).or_insert(bytes) != bytes;
+            if let Some(op) = op.filter(|_| others) {
+                let name = module.symbols.state_of(state).map_or("", |(name, _)| name);
+                let message = format!(
+                    "its state @{name} is another op's too: a recurrent state belongs to one op of a \
+                     graph, and to ops of the same shape in several"
+                );
+                let op = op.mnemonic();
+                return Err(BindError { op, message });
+            }
+        }
     }
+    Ok(())
+}
+
+/// Whether a tensor has a weight's type and dimensions, or more rows where some are chosen.
+fn holds(tensor: &TensorInfo, weight: &sharpi_ir::Weight) -> bool {
+    let same_type = (tensor.ty.name()).eq_ignore_ascii_case(weight.ty.dtype.name());
+    let Some(wanted) = fixed(&weight.ty) else {
+        return false;
+    };
+    // GGUF lists the fastest dimension first, and may leave out or write trailing ones of 1.
+    let significant = |dims: Vec<u64>| {
+        let ones = dims.iter().rev().take_while(|n| **n == 1).count();
+        dims[..dims.len() - ones].to_vec()
+    };
+    let wanted: Vec<u64> = wanted.iter().rev().map(|n| *n as u64).collect();
+    let same_shape = match &weight.rows {
+        None => significant(tensor.dims.clone()) == significant(wanted),
+        Some(_) => tensor.dims.first() == wanted.first(),
+    };
+    same_type && same_shape
 }
 
 fn fixed(ty: &TensorType) -> Option<Vec<usize>> {

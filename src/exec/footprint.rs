@@ -53,7 +53,12 @@ pub(super) enum StateBytes {
 impl StateBytes {
     /// For `context` positions, of which the last `rollback` tokens of a run can be taken back; a
     /// token takes `log_bytes` in the log.
-    pub(super) fn new(ty: &StateType, options: &SessionOptions, log_bytes: usize) -> StateBytes {
+    pub(super) fn new(
+        ty: &StateType,
+        context: usize,
+        rollback: usize,
+        log_bytes: usize,
+    ) -> StateBytes {
         match ty {
             StateType::Recurrent(t) => {
                 let sizes = t.shape.iter().map(|d| match d {
@@ -62,12 +67,12 @@ impl StateBytes {
                 });
                 StateBytes::Recurrent {
                     values: whole_lines(sizes.product::<u128>() * size_of::<f32>() as u128),
-                    log: whole_lines(options.rollback as u128 * log_bytes as u128),
+                    log: whole_lines(rollback as u128 * log_bytes as u128),
                 }
             }
             StateType::Kv { k, v, heads, dim } => {
                 let row = [k, v].map(|ty| heads * dim / ty.block_len() * ty.block_bytes());
-                let rows = |bytes: usize| whole_lines(options.context as u128 * bytes as u128);
+                let rows = |bytes: usize| whole_lines(context as u128 * bytes as u128);
                 StateBytes::Kv {
                     k: rows(row[0]),
                     v: rows(row[1]),
@@ -86,7 +91,7 @@ impl Executable {
             arena: whole_lines(self.arena_bytes() as u128),
             ..Footprint::default()
         };
-        for state in self.states(options) {
+        for state in self.states(options.context, options.rollback) {
             footprint.count(&state);
         }
         footprint

@@ -1,44 +1,22 @@
 //! The memory that the workers of a run share, and the contract by which they do.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
-use std::ptr::NonNull;
+
+use memmap2::MmapMut;
 
 /// Everything in an arena starts at a multiple of this many bytes: a cache line.
 const LINE: usize = 64;
-
-/// Gives empty arenas an aligned address.
-#[repr(align(64))]
-struct Aligned;
 
 /// What an [`Arena`] of so many bytes takes.
 pub(crate) fn whole_lines(bytes: u128) -> u128 {
     bytes.next_multiple_of(LINE as u128)
 }
 
-/// Zeroed bytes, 64-byte aligned. The system provides pages as they are first written.
+/// Zeroed bytes, aligned to a page. The system provides pages as they are first written, and has them
+/// back when the arena is dropped.
 pub struct Arena {
-    first: NonNull<u8>,
+    map: MmapMut,
     len: usize,
-}
-
-// SAFETY: an arena owns its bytes as a `Vec<u8>` does.
-unsafe impl Send for Arena {}
-// SAFETY: as above; `&Arena` only reads.
-unsafe impl Sync for Arena {}
-
-impl Drop for Arena {
-    fn drop(&mut self) {
-        if self.len > 0 {
-            // SAFETY: allocated in `try_new` with this very layout.
-            unsafe { dealloc(self.first.as_ptr(), layout(self.len)) }
-        }
-    }
-}
-
-/// The layout of `len` bytes, which [`Arena::try_new`] has found to exist.
-fn layout(len: usize) -> Layout {
-    Layout::from_size_align(len, LINE).expect("a layout that was allocated with")
 }
 
 /// A plain number that may be read from any bytes.
@@ -51,15 +29,9 @@ impl Arena {
     /// `bytes` zeroed bytes, rounded up to whole lines; `None` if the system has not as many.
     pub fn try_new(bytes: usize) -> Option<Arena> {
         let len = bytes.checked_next_multiple_of(LINE)?;
-        let first = match len {
-            0 => NonNull::<Aligned>::dangling().cast(),
-            _ => {
-                let layout = Layout::from_size_align(len, LINE).ok()?;
-                // SAFETY: the layout is not empty.
-                NonNull::new(unsafe { alloc_zeroed(layout) })?
-            }
-        };
-        Some(Arena { first, len })
+        // Nothing cannot be mapped.
+        let map = MmapMut::map_anon(len.max(LINE)).ok()?;
+        Some(Arena { map, len })
     }
 
     /// Size in bytes.
@@ -80,7 +52,7 @@ impl Arena {
         let start = check::<T>(self.len(), offset, count);
         // SAFETY: in bounds and aligned as checked; the bytes are initialised, `Plain` types take
         // any bytes, and `&self` keeps writers out.
-        unsafe { std::slice::from_raw_parts(self.first.as_ptr().add(start).cast(), count) }
+        unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(start).cast(), count) }
     }
 
     /// [`Arena::slice`] for writing.
@@ -89,7 +61,7 @@ impl Arena {
     /// As [`Arena::slice`].
     pub fn slice_mut<T: Plain>(&mut self, offset: usize, count: usize) -> &mut [T] {
         let start = check::<T>(self.len(), offset, count);
-        let first = self.first.as_ptr();
+        let first = self.map.as_mut_ptr();
         // SAFETY: as for `slice`; `&mut self` keeps everybody else out.
         unsafe { std::slice::from_raw_parts_mut(first.add(start).cast(), count) }
     }
@@ -97,7 +69,7 @@ impl Arena {
     /// A view for the workers of one run.
     pub fn share(&mut self) -> Shared<'_> {
         Shared {
-            first: self.first.as_ptr(),
+            first: self.map.as_mut_ptr(),
             len: self.len,
             owner: PhantomData,
         }

@@ -1,9 +1,12 @@
 //! Execution of planned graphs: binding ops to memory, one parallel region a run, states.
 
 mod barrier;
+mod batch;
 mod call;
 mod error;
 mod executable;
+mod executor;
+mod fingerprint;
 mod footprint;
 mod load;
 pub(crate) mod memory;
@@ -12,14 +15,18 @@ pub(crate) mod pages;
 mod poison;
 mod recording;
 mod region;
+mod saved;
 mod session;
 pub mod simd;
 mod state;
 
+pub use batch::{Batch, Outputs};
 pub use call::Input;
 pub use error::RunError;
 pub use executable::Executable;
+pub use executor::{Executor, ExecutorOptions, Watcher};
 pub use footprint::Footprint;
 pub use load::{LoadError, LoadOptions, LoadReport, Progress};
 pub use recording::{RecordedRun, Span, Work};
-pub use session::{Outputs, SavedSession, Session, SessionOptions, Watcher};
+pub use saved::{SavedError, SavedSession};
+pub use session::{Session, SessionOptions};

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use sharpi_ir::{Graph, NodeId, Op, Value};
+use sharpi_ir::{Graph, NodeId, Value};
 use sharpi_passes::Plan;
 
 /// For each step the bytes that are dead once it is done.
@@ -48,7 +48,7 @@ pub(super) fn dead_after_each_step(graph: &Graph, plan: &Plan) -> Vec<Vec<Range<
 
 /// The op in whose step a value is made: for a view that of what it shows.
 fn maker(graph: &Graph, mut v: Value) -> NodeId {
-    while let Some(Op::Reshape { .. }) = graph.op(v.node)
+    while graph.op(v.node).is_some_and(|op| op.facts().view)
         && let Some(shown) = graph.value_operands(v.node).next()
     {
         v = shown;

@@ -3,9 +3,8 @@
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
-use crate::exec::ops::{Kernel, Run};
-
-use super::call::Call;
+use super::batch::JobInfo;
+use super::ops::Run;
 use super::region::{Probe, Workers};
 
 /// One run of a graph. All times are nanoseconds since the recording began.
@@ -13,8 +12,10 @@ use super::region::{Probe, Workers};
 pub struct RecordedRun {
     /// The graph.
     pub graph: String,
-    /// Tokens before the run.
+    /// Tokens of the first sequence before the run.
     pub position: usize,
+    /// Sequences in the run.
+    pub sequences: usize,
     /// Tokens of the run.
     pub tokens: usize,
     /// Rows of logits asked for.
@@ -71,13 +72,8 @@ impl Default for Recording {
 
 impl Recording {
     /// Makes a run and keeps what the workers did.
-    pub(super) fn run(
-        &mut self,
-        workers: &Workers,
-        steps: &[Vec<Box<dyn Kernel>>],
-        call: &Call<'_>,
-        run: &Run<'_>,
-    ) {
+    pub(super) fn run(&mut self, workers: &Workers, job: &JobInfo<'_>, run: &Run<'_>) {
+        let steps = &job.graph.steps;
         // A worker comes to each kernel once in each worker's range of a step, and waits once:
         // nothing grows meanwhile.
         let most = |step: &Vec<_>| step.len() * workers.threads() + 1;
@@ -95,10 +91,11 @@ impl Recording {
         let end = since(self.began);
         let spans = |log: Mutex<Vec<Span>>| log.into_inner().unwrap_or_else(|e| e.into_inner());
         self.runs.push(RecordedRun {
-            graph: call.name.into(),
-            position: call.start,
-            tokens: call.tokens,
-            rows: call.rows,
+            graph: job.name.into(),
+            position: job.position,
+            sequences: run.segments.len(),
+            tokens: run.tokens,
+            rows: run.rows,
             start,
             end,
             workers: logs.into_iter().map(spans).collect(),

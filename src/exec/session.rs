@@ -1,20 +1,18 @@
-//! A session: the states of one sequence, an arena, and the threads that run its graphs.
+//! A session: one sequence and its states.
 
 use std::sync::Arc;
 
-use crate::exec::memory::Arena;
-use crate::exec::ops::{Axis, Run, Slot};
-
-use super::call::{Call, Input};
+use super::batch::{Batch, Outputs};
+use super::call::Input;
 use super::error::RunError;
 use super::executable::{BoundGraph, Executable};
+use super::executor::{Executor, ExecutorOptions, Watcher};
 use super::footprint::Footprint;
-use super::poison::dead_after_each_step;
-use super::recording::{RecordedRun, Recording};
-use super::region::Workers;
-use super::state::{Saved, State, allocate};
+use super::recording::RecordedRun;
+use super::saved::SavedSession;
+use super::state::State;
 
-/// How large a session is and how many threads it uses.
+/// How large a session is, and how many threads the executor has that is made for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SessionOptions {
     /// Positions that the attention caches hold.
@@ -29,100 +27,134 @@ pub struct SessionOptions {
 
 impl Default for SessionOptions {
     fn default() -> SessionOptions {
+        let ExecutorOptions { threads, pin } = ExecutorOptions::default();
         SessionOptions {
             context: 4096,
-            threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
-            pin: false,
+            threads,
+            pin,
             rollback: 0,
         }
     }
 }
 
-/// What a run left in the arena.
-pub struct Outputs<'s> {
-    arena: &'s Arena,
-    graph: &'s BoundGraph,
-    tokens: usize,
-    rows: usize,
-}
-
-impl Outputs<'_> {
-    /// An output's values, row-major: `h` is `[T, E]`, `logits` is `[R, V]`.
-    pub fn get(&self, name: &str) -> Option<&[f32]> {
-        let slot = self.graph.outputs.get(name)?;
-        Some(values(self.arena, slot, self.tokens, self.rows))
-    }
-}
-
-fn values<'a>(arena: &'a Arena, slot: &Slot, tokens: usize, rows: usize) -> &'a [f32] {
-    let count = match slot.axis {
-        Axis::Tokens => tokens,
-        Axis::Rows => rows,
-    };
-    arena.slice(slot.offset, count * slot.width())
-}
-
 /// One sequence being evaluated.
 ///
 /// The logits of a position depend on the tokens before it and nothing else, bit for bit: not on
-/// how a prompt was cut into runs, not on the number of threads.
+/// how a prompt was cut into runs, not on the number of threads, not on who else is in a run.
 pub struct Session {
-    executable: Arc<Executable>,
-    workers: Workers,
-    states: Vec<State>,
-    arena: Arena,
-    options: SessionOptions,
-    watcher: Option<Watcher>,
-    recording: Option<Recording>,
-    /// Whether dead bytes are overwritten after each step.
-    poisoned: bool,
+    executor: Arc<Executor>,
+    sequence: Sequence,
 }
 
-/// A copy of a session's states ([`Session::save`]). Two are equal if they hold the same tokens'
-/// states bit for bit and neither has a tentative run behind it.
-#[derive(Clone, PartialEq)]
-pub struct SavedSession {
-    states: Vec<Saved>,
+/// The states of a session.
+pub(super) struct Sequence {
+    pub(super) states: Vec<State>,
+    context: usize,
+    rollback: usize,
 }
 
-/// What dead bytes are overwritten with: as f32 it is no number.
-const POISON: u8 = 0xff;
+impl Sequence {
+    /// Tokens that the states of a graph have consumed.
+    pub(super) fn stands(&self, name: &str, graph: &BoundGraph) -> Result<usize, RunError> {
+        let consumed = || graph.states.iter().map(|s| self.states[s.index()].consumed);
+        let start = consumed().max().unwrap_or(0);
+        match consumed().find(|consumed| *consumed != start) {
+            Some(consumed) => Err(RunError::Position {
+                graph: name.into(),
+                start,
+                consumed,
+            }),
+            None => Ok(start),
+        }
+    }
+
+    /// Whether the caches hold so many tokens. What keeps none has no end.
+    pub(super) fn check_end(&self, graph: &BoundGraph, end: usize) -> Result<(), RunError> {
+        let cached = |s: &sharpi_ir::StateId| self.states[s.index()].is_cache();
+        match end > self.context && graph.states.iter().any(cached) {
+            true => Err(RunError::Context {
+                position: end - 1,
+                context: self.context,
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether so many tokens can be taken back.
+    pub(super) fn check_rollback(&self, graph: &BoundGraph, tokens: usize) -> Result<(), RunError> {
+        let states = graph.states.iter();
+        let most = states.map(|s| self.states[s.index()].capacity()).min();
+        match most.filter(|most| tokens > *most) {
+            Some(most) => Err(RunError::Tentative { tokens, most }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes note of a run.
+    pub(super) fn advance(&mut self, graph: &BoundGraph, end: usize, tentative: bool) {
+        for state in &graph.states {
+            self.states[state.index()].advance(end, tentative);
+        }
+    }
+}
 
 impl Session {
-    /// A fresh sequence.
+    /// A fresh sequence on an executor of its own.
     ///
     /// # Errors
     /// A context that cannot be held, or threads that cannot be started.
     pub fn new(executable: Arc<Executable>, options: &SessionOptions) -> Result<Session, RunError> {
-        let states = executable.states(options);
-        let states: Result<Vec<State>, RunError> = states
-            .map(|bytes| State::new(&bytes, options.rollback))
-            .collect();
-        let arena_bytes = executable.arena_bytes();
+        let SessionOptions {
+            context,
+            threads,
+            pin,
+            rollback,
+        } = *options;
+        let executor = ExecutorOptions { threads, pin };
+        Session::on(Executor::new(executable, &executor)?, context, rollback)
+    }
+
+    pub(super) fn on(
+        executor: Arc<Executor>,
+        context: usize,
+        rollback: usize,
+    ) -> Result<Session, RunError> {
+        let states = executor.executable().states(context, rollback);
+        let states: Result<Vec<State>, RunError> =
+            states.map(|bytes| State::new(&bytes, rollback)).collect();
         Ok(Session {
-            workers: Workers::new(options.threads, options.pin)?,
-            states: states?,
-            arena: allocate(arena_bytes as u128)?,
-            options: *options,
-            watcher: None,
-            recording: None,
-            poisoned: false,
-            executable,
+            sequence: Sequence {
+                states: states?,
+                context,
+                rollback,
+            },
+            executor,
         })
     }
 
-    /// Whether every run overwrites, after each step, all bytes of the arena that nobody may read
-    /// any more. It changes no bit of any result, or the plan is wrong.
-    pub fn poison(&mut self, poisoned: bool) {
-        self.poisoned = poisoned;
+    pub(super) fn sequence(&mut self) -> &mut Sequence {
+        &mut self.sequence
     }
 
-    /// A second session with the same tokens behind it.
+    /// What runs the graphs; other sequences may share it.
+    pub fn executor(&self) -> &Arc<Executor> {
+        &self.executor
+    }
+
+    /// Whether every run overwrites dead bytes ([`Executor::poison`]).
+    pub fn poison(&mut self, poisoned: bool) {
+        self.executor.poison(poisoned);
+    }
+
+    /// A second session with the same tokens behind it, on the same executor.
     ///
     /// # Errors
-    /// As [`Session::new`].
+    /// A context that cannot be held.
     pub fn fork(&self) -> Result<Session, RunError> {
-        let mut fork = Session::new(self.executable.clone(), &self.options)?;
+        let Sequence {
+            context, rollback, ..
+        } = self.sequence;
+        let mut fork = self.executor.session(context, rollback)?;
         fork.restore(&self.save())?;
         Ok(fork)
     }
@@ -131,83 +163,90 @@ impl Session {
     /// the cache rows in use.
     pub fn save(&self) -> SavedSession {
         SavedSession {
-            states: self.states.iter().map(State::save).collect(),
+            fingerprint: self.executable().fingerprint(),
+            states: self.sequence.states.iter().map(State::save).collect(),
         }
     }
 
-    /// Goes back to what was saved, here or in another session of the same executable. What follows
-    /// has the same bits as it had then.
+    /// Goes back to what was saved, in this session or in any other of the same model and cache
+    /// types. What follows has the same bits as it had then.
     ///
     /// # Errors
-    /// A copy from another model, from a session with another `rollback`, or with more tokens than
-    /// the context holds.
+    /// A copy from another model or of other cache types, one that can be taken back further than
+    /// this session's `rollback` allows, or one with more tokens than the context holds.
     pub fn restore(&mut self, saved: &SavedSession) -> Result<(), RunError> {
-        let pairs = || self.states.iter().zip(&saved.states);
-        if self.states.len() != saved.states.len() || !pairs().all(|(s, saved)| s.takes(saved)) {
-            return Err(RunError::Restore);
+        if saved.fingerprint != self.executable().fingerprint() {
+            return Err(RunError::Restore("it is of another model or cache type"));
         }
-        for (state, saved) in self.states.iter_mut().zip(&saved.states) {
+        let (states, context) = (&mut self.sequence.states, self.sequence.context);
+        if states.len() != saved.states.len() {
+            return Err(RunError::Restore("it has other states"));
+        }
+        for (state, saved) in states.iter().zip(&saved.states) {
+            state.takes(saved, context).map_err(RunError::Restore)?;
+        }
+        for (state, saved) in states.iter_mut().zip(&saved.states) {
             state.restore(saved);
         }
         Ok(())
     }
 
-    /// The memory that the session holds, and that of the weights it reads, as far as they are
-    /// loaded.
+    /// The memory that the session holds, and that of its executor and of the weights it reads, as
+    /// far as they are loaded.
     pub fn footprint(&self) -> Footprint {
         let mut footprint = Footprint {
-            packed_weights: self.executable.loading().bytes.into(),
-            arena: self.arena.len() as u128,
+            packed_weights: self.executable().loading().bytes.into(),
+            arena: self.executor.arena_bytes(),
             ..Footprint::default()
         };
-        let states = self.states.iter().map(State::bytes);
+        let states = self.sequence.states.iter().map(State::bytes);
         states.for_each(|bytes| footprint.count(&bytes));
         footprint
     }
 
     /// The compiled model.
     pub fn executable(&self) -> &Arc<Executable> {
-        &self.executable
+        self.executor.executable()
     }
 
     /// Positions that the caches hold.
     pub fn context(&self) -> usize {
-        self.options.context
+        self.sequence.context
     }
 
     /// Most tokens of a run that can be taken back.
     pub fn rollback(&self) -> usize {
-        self.options.rollback
+        self.sequence.rollback
     }
 
-    /// Shows every named f32 value of the runs that follow as soon as it is made.
+    /// Shows every named f32 value of the runs that follow ([`Executor::watch`]).
     pub fn watch(&mut self, watcher: Option<Watcher>) {
-        self.watcher = watcher;
+        self.executor.watch(watcher);
     }
 
-    /// Records when each worker did what, in the runs that follow but those that are watched.
+    /// Records when each worker did what ([`Executor::record`]).
     pub fn record(&mut self) {
-        self.recording = Some(Recording::default());
+        self.executor.record();
     }
 
-    /// Ends the recording: its runs in their order, none if nothing was recorded.
+    /// Ends the recording ([`Executor::recorded`]).
     pub fn recorded(&mut self) -> Vec<RecordedRun> {
-        self.recording.take().map_or(Vec::new(), Recording::runs)
+        self.executor.recorded()
     }
 
     /// Tokens that the states of a graph have consumed: the position of its next run.
     pub fn position(&self, graph: &str) -> usize {
-        let graph = self.executable.graphs.get(graph);
+        let graph = self.executable().graphs.get(graph);
         let states = graph.into_iter().flat_map(|g| &g.states);
         states
-            .map(|s| self.states[s.index()].consumed)
+            .map(|s| self.sequence.states[s.index()].consumed)
             .max()
             .unwrap_or(0)
     }
 
     /// Forgets the sequence.
     pub fn reset(&mut self) {
-        self.states.iter_mut().for_each(State::reset);
+        self.sequence.states.iter_mut().for_each(State::reset);
     }
 
     /// Goes back to the first `tokens` tokens of a graph. KV caches can go back to any number of
@@ -217,46 +256,33 @@ impl Session {
     /// # Errors
     /// More tokens than there are, or a place that a recurrent state cannot go back to.
     pub fn truncate(&mut self, graph: &str, tokens: usize) -> Result<(), RunError> {
-        let states = self.graph(graph)?.states.clone();
-        let states = || states.iter().map(|s| s.index());
-        let consumed = self.position(graph);
-        let earliest = states().map(|i| self.states[i].earliest()).max();
-        let earliest = earliest.unwrap_or(0);
+        let executable = self.executable().clone();
+        let (name, bound) = executable.bound(graph)?;
+        let states = &mut self.sequence.states;
+        let indices = || bound.states.iter().map(|s| s.index());
+        let consumed = indices().map(|i| states[i].consumed).max().unwrap_or(0);
+        let earliest = indices().map(|i| states[i].earliest()).max().unwrap_or(0);
         if tokens > consumed || (0 < tokens && tokens < earliest) {
             return Err(RunError::Truncate {
-                graph: graph.into(),
+                graph: name.into(),
                 tokens,
                 earliest,
                 consumed,
             });
         }
-        states().for_each(|i| self.states[i].truncate(tokens));
+        indices().for_each(|i| states[i].truncate(tokens));
         Ok(())
     }
 
-    fn graph(&self, name: &str) -> Result<&BoundGraph, RunError> {
-        self.executable.graphs.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.executable.graphs.keys().map(String::as_str).collect();
-            RunError::NoGraph {
-                name: name.into(),
-                known: known.join(", "),
-            }
-        })
-    }
-
-    /// Runs a graph once. For both graphs of a model `ids: i32[T]` are the tokens, `pos: i32[T]`
-    /// their positions (one after another, from where the graph's states stand), `rows: i32[R]`
-    /// the tokens of the run whose logits are wanted; `@mtp` also takes `h: f32[T, E]`.
+    /// Runs a graph once. For both graphs of a model `ids: index<V>[T]` are the tokens, `pos:
+    /// position[T]` their positions, which may be left out, `rows: index<T>[R]` the tokens of the
+    /// run whose logits are wanted; `@mtp` also takes `h: f32[T, E]`.
     ///
     /// # Errors
     /// An unknown graph; a missing, unknown or ill-shaped input; an id outside the vocabulary; a
     /// run that does not start where the states stand or leaves the context. The states are then
     /// as before.
-    pub fn run(
-        &mut self,
-        graph: &str,
-        inputs: &[(&str, Input<'_>)],
-    ) -> Result<Outputs<'_>, RunError> {
+    pub fn run(&mut self, graph: &str, inputs: &[(&str, Input<'_>)]) -> Result<Outputs, RunError> {
         self.run_as(graph, inputs, false)
     }
 
@@ -270,143 +296,18 @@ impl Session {
         &mut self,
         graph: &str,
         inputs: &[(&str, Input<'_>)],
-    ) -> Result<Outputs<'_>, RunError> {
+    ) -> Result<Outputs, RunError> {
         self.run_as(graph, inputs, true)
     }
 
     fn run_as(
         &mut self,
-        name: &str,
+        graph: &str,
         inputs: &[(&str, Input<'_>)],
         tentative: bool,
-    ) -> Result<Outputs<'_>, RunError> {
-        self.graph(name)?;
-        let executable = self.executable.clone();
-        let graph = &executable.graphs[name];
-        let call = Call::check(name, graph, inputs)?;
-        let end = self.check_positions(&call, tentative)?;
-        for (slot, input) in &call.slots {
-            match input {
-                Input::I32(x) => self
-                    .arena
-                    .slice_mut(slot.offset, x.len())
-                    .copy_from_slice(x),
-                Input::F32(x) => self
-                    .arena
-                    .slice_mut(slot.offset, x.len())
-                    .copy_from_slice(x),
-            }
-        }
-        match self.watcher.take() {
-            None if !self.poisoned => self.execute(graph, &call, tentative),
-            mut watcher => {
-                self.execute_watched(graph, &call, tentative, &mut watcher);
-                self.watcher = watcher;
-            }
-        }
-        for state in &graph.states {
-            self.states[state.index()].advance(end, tentative);
-        }
-        let (tokens, rows) = (call.tokens, call.rows);
-        Ok(Outputs {
-            arena: &self.arena,
-            graph: &self.executable.graphs[name],
-            tokens,
-            rows,
-        })
-    }
-
-    fn execute(&mut self, graph: &BoundGraph, call: &Call<'_>, tentative: bool) {
-        let threads = self.workers.threads();
-        let run = view(&mut self.arena, &mut self.states, threads, call, tentative);
-        match &mut self.recording {
-            None => self.workers.run(&graph.steps, &run),
-            Some(recording) => recording.run(&self.workers, &graph.steps, call, &run),
-        }
-    }
-
-    /// A region for each step, so that values can be seen before they are overwritten.
-    fn execute_watched(
-        &mut self,
-        graph: &BoundGraph,
-        call: &Call<'_>,
-        tentative: bool,
-        watcher: &mut Option<Watcher>,
-    ) {
-        let executable = self.executable.clone();
-        let dead = match (
-            executable.module().graphs.get(call.name),
-            executable.plan(call.name),
-        ) {
-            (Some(graph), Some(plan)) if self.poisoned => dead_after_each_step(graph, plan),
-            _ => vec![Vec::new(); graph.steps.len()],
-        };
-        for ((step, names), dead) in graph.steps.chunks(1).zip(&graph.names).zip(dead) {
-            let threads = self.workers.threads();
-            let run = view(&mut self.arena, &mut self.states, threads, call, tentative);
-            self.workers.run(step, &run);
-            for (name, slot) in names {
-                let data = values(&self.arena, slot, call.tokens, call.rows);
-                let count = data.len() / slot.width().max(1);
-                let dims: Vec<usize> = std::iter::once(count).chain(slot.dims.clone()).collect();
-                if let Some(watcher) = watcher {
-                    watcher(call.name, name, &dims, data);
-                }
-            }
-            for bytes in dead {
-                let bytes: &mut [u8] = self.arena.slice_mut(bytes.start, bytes.len());
-                bytes.fill(POISON);
-            }
-        }
-    }
-
-    /// Positions go on from where the states stand and fit the context; the end is returned.
-    fn check_positions(&self, call: &Call<'_>, tentative: bool) -> Result<usize, RunError> {
-        let start = call.start;
-        let stands = |s: &sharpi_ir::StateId| self.states[s.index()].consumed;
-        if let Some(state) = call.graph.states.iter().find(|s| stands(s) != start) {
-            return Err(RunError::Position {
-                graph: call.name.into(),
-                start,
-                consumed: stands(state),
-            });
-        }
-        let end = start + call.tokens;
-        if end > self.options.context {
-            return Err(RunError::Context {
-                position: end - 1,
-                context: self.options.context,
-            });
-        }
-        let capacity = |s: &sharpi_ir::StateId| self.states[s.index()].capacity();
-        let most = call.graph.states.iter().map(capacity).min();
-        if let Some(most) = most.filter(|most| tentative && call.tokens > *most) {
-            return Err(RunError::Tentative {
-                tokens: call.tokens,
-                most,
-            });
-        }
-        Ok(end)
+    ) -> Result<Outputs, RunError> {
+        let mut batch = Batch::new(&self.executor, graph)?;
+        batch.add_sequence(&mut self.sequence, inputs, tentative)?;
+        batch.run()
     }
 }
-
-/// What the kernels of a run see.
-fn view<'a>(
-    arena: &'a mut Arena,
-    states: &'a mut [State],
-    workers: usize,
-    call: &Call<'_>,
-    tentative: bool,
-) -> Run<'a> {
-    Run {
-        arena: arena.share(),
-        states: states.iter_mut().map(State::view).collect(),
-        tokens: call.tokens,
-        rows: call.rows,
-        workers,
-        tentative,
-    }
-}
-
-/// Sees a named value: its graph, its name, its dimensions slowest first, its elements.
-pub type Watcher = Box<dyn FnMut(&str, &str, &[usize], &[f32]) + Send>;

@@ -34,10 +34,10 @@ enum Memory {
 /// A copy of a state.
 #[derive(Clone, PartialEq)]
 pub(super) struct Saved {
-    bytes: [Vec<u8>; 2],
-    consumed: usize,
-    pending: usize,
-    side: usize,
+    pub(super) bytes: [Vec<u8>; 2],
+    pub(super) consumed: usize,
+    pub(super) pending: usize,
+    pub(super) side: usize,
 }
 
 impl State {
@@ -175,14 +175,33 @@ impl State {
         }
     }
 
-    /// Whether a copy has this state's shape and its tokens fit.
-    pub(super) fn takes(&self, saved: &Saved) -> bool {
+    /// Whether it is a K/V cache.
+    pub(super) fn is_cache(&self) -> bool {
+        matches!(self.memory, Memory::Kv { .. })
+    }
+
+    /// Whether a copy has this state's shape and its tokens fit a context, or why not.
+    pub(super) fn takes(&self, saved: &Saved, context: usize) -> Result<(), &'static str> {
         let [first, second] = saved.bytes.each_ref().map(Vec::len);
         match &self.memory {
             Memory::Recurrent { values, log, .. } => {
-                first == values.len() && (second == 0 || second == log.len())
+                // The log's places depend on how many tokens it holds.
+                let logged = if saved.pending > 0 { log.len() } else { 0 };
+                let most = self.capacity();
+                match first == values.len() && second == logged && saved.pending <= most {
+                    true => Ok(()),
+                    false => Err("it has states of another shape or another rollback"),
+                }
             }
-            Memory::Kv { k, v, .. } => first <= k.len() && second <= v.len(),
+            Memory::Kv { row, .. } => {
+                if saved.consumed > context {
+                    return Err("it has more tokens than the context holds");
+                }
+                match row.map(|bytes| saved.consumed * bytes) == [first, second] {
+                    true => Ok(()),
+                    false => Err("it has a cache of another shape"),
+                }
+            }
         }
     }
 

@@ -34,6 +34,9 @@ pub enum GenerateError {
     /// The executable has no graph `trunk` from ids to logits.
     #[error("the executable has no graph `trunk` with `logits` of a fixed width")]
     NoTrunk,
+    /// The trunk forgets every token.
+    #[error("the graph `trunk` keeps no state, so a text cannot be continued with it")]
+    NoState,
     /// The model cannot draft.
     #[error("the model has no MTP head to draft with")]
     NoHead,

@@ -20,7 +20,7 @@ use crate::{Executable, Input, Session};
 pub struct Generator {
     session: Session,
     sampler: Sampler,
-    drafter: Option<Box<dyn Drafter>>,
+    drafter: Option<Box<dyn Drafter + Send>>,
     options: GenerateOptions,
     /// Tokens from position `base` on. The session has not seen the last ones: the prompt, then
     /// the token last chosen.
@@ -55,7 +55,8 @@ impl Generator {
     /// Continues what the session holds with `prompt`; nothing runs yet.
     ///
     /// # Errors
-    /// An empty prompt, one that the context does not hold, or an id outside the vocabulary.
+    /// An empty prompt, one that the context does not hold, or an id outside the vocabulary; a trunk
+    /// without states, which cannot go on with a text.
     pub fn new(
         session: Session,
         mut sampler: Sampler,
@@ -63,6 +64,9 @@ impl Generator {
         options: GenerateOptions,
     ) -> Result<Generator, GenerateError> {
         let vocabulary = vocabulary(session.executable()).ok_or(GenerateError::NoTrunk)?;
+        if !keeps_state(session.executable()) {
+            return Err(GenerateError::NoState);
+        }
         let base = session.position(TRUNK);
         check_prompt(prompt, session.context() - base, vocabulary)?;
         prompt.iter().for_each(|id| sampler.accept(*id));
@@ -92,7 +96,7 @@ impl Generator {
     pub fn with_drafter(
         session: Session,
         sampler: Sampler,
-        drafter: Box<dyn Drafter>,
+        drafter: Box<dyn Drafter + Send>,
         prompt: &[u32],
         options: GenerateOptions,
     ) -> Result<Generator, GenerateError> {
@@ -199,14 +203,13 @@ impl Generator {
             ("pos", Input::I32(&pos)),
             ("rows", Input::I32(rows)),
         ];
-        let outputs = match drafts {
+        let mut outputs = match drafts {
             [] => self.session.run(TRUNK, &inputs)?,
             _ => self.session.run_tentative(TRUNK, &inputs)?,
         };
-        let copy = |name| outputs.get(name).map(<[f32]>::to_vec);
-        let logits = copy("logits").ok_or(GenerateError::NoTrunk)?;
+        let logits = outputs.take("logits").ok_or(GenerateError::NoTrunk)?;
         let hidden = match self.drafter {
-            Some(_) => copy("h").ok_or(GenerateError::NoTrunk)?,
+            Some(_) => outputs.take("h").ok_or(GenerateError::NoTrunk)?,
             None => Vec::new(),
         };
         Ok(Outcome { logits, hidden })
@@ -386,6 +389,12 @@ pub fn check_prompt(prompt: &[u32], room: usize, vocabulary: usize) -> Result<()
         true => Err(GenerateError::PromptTooLong { tokens, room }),
         false => Ok(()),
     }
+}
+
+/// Whether the trunk remembers what it has seen.
+fn keeps_state(executable: &Executable) -> bool {
+    let graph = executable.module().graphs.get(TRUNK);
+    graph.is_some_and(|graph| graph.nodes().any(|node| graph.state(node).is_some()))
 }
 
 /// Rows of the logits: the ids that the trunk can take and give.

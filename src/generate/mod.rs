@@ -13,12 +13,11 @@ mod mtp;
 mod options;
 mod sampler;
 
+use crate::lower::TRUNK;
+
 pub use draft::{DraftOptions, Drafter, Proposal, Round};
 pub use error::GenerateError;
 pub use generator::{Generator, check_prompt};
 pub use mtp::MtpDrafter;
 pub use options::{GenerateOptions, StopReason, Token};
 pub use sampler::{Sampler, SamplerOptions};
-
-/// The graph that is generated from.
-const TRUNK: &str = "trunk";

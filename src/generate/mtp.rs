@@ -4,10 +4,8 @@ use sharpi_ir::Dim;
 
 use super::depth::Depth;
 use super::{DraftOptions, Drafter, GenerateError, Proposal, Round, Sampler};
+use crate::lower::MTP;
 use crate::{Input, Session};
-
-/// The head's graph.
-const MTP: &str = "mtp";
 
 /// The MTP head as a drafter.
 ///
@@ -99,12 +97,12 @@ fn run(
         ("pos", Input::I32(&pos)),
         ("rows", Input::I32(rows)),
     ];
-    let outputs = session.run(MTP, &inputs)?;
+    let mut outputs = session.run(MTP, &inputs)?;
     let width = hidden.len() / ids.len();
+    let logits = outputs.take("logits").ok_or(GenerateError::NoHead)?;
     let h_next = outputs.get("h_next").ok_or(GenerateError::NoHead)?;
-    let logits = outputs.get("logits").ok_or(GenerateError::NoHead)?;
     Ok(Head {
-        logits: logits.to_vec(),
+        logits,
         hidden: h_next[h_next.len() - width..].to_vec(),
     })
 }

@@ -1,8 +1,8 @@
 //! What the lowering of a block works with: the builder, the file's tensors, the names.
 
 use sharpi_ir::{
-    Builder, DType, Dim, Graph, Op, Operand, RowSet, StateId, StateType, Symbol, Symbols,
-    TensorType, Value, Weight, WeightId,
+    Builder, DType, Graph, Op, Operand, RowSet, StateId, StateType, Symbol, Symbols, TensorType,
+    Value, Weight, WeightId,
 };
 
 use super::source::Source;
@@ -266,15 +266,6 @@ impl<'g, 'm> Context<'g, 'm> {
             node,
             result: i as u16,
         }))
-    }
-
-    /// `i32[T]`, `i32[R]` or, with a width, `f32[T, width]` as a graph input.
-    pub(super) fn input(&mut self, name: &str, rows: Symbol, width: Option<usize>) -> Value {
-        let ty = match width {
-            None => TensorType::new(DType::I32, [rows.into()]),
-            Some(n) => TensorType::new(DType::F32, [rows.into(), Dim::Fixed(n)]),
-        };
-        self.builder.input(name, ty)
     }
 
     /// Norm, mixer, residual, norm, feed-forward, residual around one block.

@@ -34,6 +34,11 @@ pub(crate) use separate_head::with_head;
 
 use sharpi_ir::{DType, Module, Symbols};
 
+/// The graph that every model has: ids to hidden states and logits.
+pub const TRUNK: &str = "trunk";
+/// The graph of the multi-token-prediction head.
+pub const MTP: &str = "mtp";
+
 use crate::gguf::Gguf;
 use source::Source;
 
@@ -103,10 +108,10 @@ fn lower_and_account(
     let mut module = Module::new(hp.arch.name());
     let drafts = options.draft && hp.mtp_blocks > 0;
     let graph = trunk::lower(&source, &hp, options, &mut module.symbols, drafts)?;
-    module.graphs.insert("trunk".into(), graph);
+    module.graphs.insert(TRUNK.into(), graph);
     if drafts {
         let graph = mtp::lower(&source, &hp, options, &mut module.symbols)?;
-        module.graphs.insert("mtp".into(), graph);
+        module.graphs.insert(MTP.into(), graph);
     } else if hp.mtp_blocks > 0 {
         // What the file holds does not depend on what is asked of it.
         let options = LowerOptions {

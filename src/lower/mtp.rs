@@ -1,12 +1,13 @@
 //! `@mtp`: the multi-token-prediction head, one attention block around the trunk's hidden states.
 
-use sharpi_ir::{Graph, Op, Symbol, Symbols};
+use sharpi_ir::{DType, Dim, Graph, Op, Symbol, Symbols, TensorType};
 
 use super::context::{Context, Naming, TOKEN_TABLE};
 use super::source::Source;
 use super::{BlockKind, Hparams, LowerError, LowerOptions};
 
-/// `(ids: i32[T], h: f32[T, E], pos: i32[T], rows: i32[R]) -> (h_next: f32[T, E], logits: f32[R, V])`.
+/// `(ids: index<N>[T], h: f32[T, E], pos: position[T], rows: index<T>[R]) -> (h_next: f32[T, E],
+/// logits: f32[R, V])`.
 /// Row p pairs token `x_p` with the trunk's hidden state of position `p-1` (zeros for position 0)
 /// and predicts `x_{p+1}`, one of V ids, or of those that are drafted.
 pub(super) fn lower(
@@ -16,10 +17,13 @@ pub(super) fn lower(
     symbols: &mut Symbols,
 ) -> Result<Graph, LowerError> {
     let mut cx = Context::new(source, hp, options, symbols, Naming::Mtp);
-    let ids = cx.input("ids", Symbol::TOKENS, None);
-    let h = cx.input("h", Symbol::TOKENS, Some(hp.embedding));
-    let pos = cx.input("pos", Symbol::TOKENS, None);
-    let rows = cx.input("rows", Symbol::ROWS, None);
+    let (tokens, rows) = (Dim::Sym(Symbol::TOKENS), Dim::Sym(Symbol::ROWS));
+    let ids = TensorType::index(hp.vocabulary, [tokens]);
+    let ids = cx.builder.input("ids", ids);
+    let h = TensorType::new(DType::F32, [tokens, hp.embedding.into()]);
+    let h = cx.builder.input("h", h);
+    let pos = cx.builder.input("pos", TensorType::position([tokens]));
+    let rows = cx.builder.input("rows", TensorType::index(tokens, [rows]));
 
     let width = hp.embedding;
     let own_table = cx.in_block("nextn.embed_tokens.weight");

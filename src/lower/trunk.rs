@@ -1,12 +1,12 @@
 //! `@trunk`: token ids to hidden states and logits.
 
-use sharpi_ir::{Graph, Symbol, Symbols};
+use sharpi_ir::{Dim, Graph, Symbol, Symbols, TensorType};
 
 use super::context::{Context, Naming, TOKEN_TABLE};
 use super::source::Source;
 use super::{Hparams, LowerError, LowerOptions};
 
-/// `(ids: i32[T], pos: i32[T], rows: i32[R]) -> (h: f32[T, E], logits: f32[R, V])`.
+/// `(ids: index<V>[T], pos: position[T], rows: index<T>[R]) -> (h: f32[T, E], logits: f32[R, V])`.
 /// `rows` are the tokens of the run whose logits are wanted. Only a head takes `h`.
 pub(super) fn lower(
     source: &Source,
@@ -16,9 +16,11 @@ pub(super) fn lower(
     head: bool,
 ) -> Result<Graph, LowerError> {
     let mut cx = Context::new(source, hp, options, symbols, Naming::Trunk);
-    let ids = cx.input("ids", Symbol::TOKENS, None);
-    let pos = cx.input("pos", Symbol::TOKENS, None);
-    let rows = cx.input("rows", Symbol::ROWS, None);
+    let (tokens, rows) = (Dim::Sym(Symbol::TOKENS), Dim::Sym(Symbol::ROWS));
+    let ids = TensorType::index(hp.vocabulary, [tokens]);
+    let ids = cx.builder.input("ids", ids);
+    let pos = cx.builder.input("pos", TensorType::position([tokens]));
+    let rows = cx.builder.input("rows", TensorType::index(tokens, [rows]));
 
     let mut x = cx.embed(ids, TOKEN_TABLE)?;
     cx.builder.name(x, "model.input_embed");

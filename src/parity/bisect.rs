@@ -14,6 +14,7 @@ use super::golden::{Dump, Pass, Tensor};
 use super::origin::{Origin, origin};
 use super::replay::{replay, runs};
 use super::trunk::{check_ids, compile};
+use crate::lower::MTP;
 use crate::{Model, Session, SessionOptions};
 
 /// The logits, the sampler's copy of them, and its list of the best.
@@ -68,7 +69,7 @@ pub fn bisect(
         most,
         Options::required_only(),
     )?);
-    if !executable.module().graphs.contains_key("mtp") {
+    if !executable.module().graphs.contains_key(MTP) {
         return Err(ParityError::NoHead);
     }
     let context = dump.prompt_ids.len() + most;

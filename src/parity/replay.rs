@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use super::error::ParityError;
 use super::golden::Dump;
 use super::trunk::{positions, signed};
+use crate::lower::{MTP, TRUNK};
 use crate::{Input, Session};
 
 /// Sees a named value of a run: number of the run, name, elements.
@@ -19,9 +20,9 @@ pub(super) fn runs(dump: &Dump) -> Result<Vec<(&'static str, usize)>, ParityErro
         (0 | 1, _) => short("prompt_ids", 2),
         (_, 0) => short("rounds[0].draft", 1),
         (n, drafts) => {
-            let prompt = [("trunk", n - 1), ("mtp", n - 1)];
-            let verify = [("trunk", 1 + drafts), ("mtp", 1 + drafts)];
-            let steps = std::iter::repeat_n(("mtp", 1), drafts);
+            let prompt = [(TRUNK, n - 1), (MTP, n - 1)];
+            let verify = [(TRUNK, 1 + drafts), (MTP, 1 + drafts)];
+            let steps = std::iter::repeat_n((MTP, 1), drafts);
             Ok(prompt.into_iter().chain(steps).chain(verify).collect())
         }
     }
@@ -62,7 +63,7 @@ pub(super) fn replay(
         hidden = replay.mtp(&[*id], &hidden, &[0])?;
     }
 
-    replay.session.truncate("mtp", prompt.len())?;
+    replay.session.truncate(MTP, prompt.len())?;
     let ids = [last, &draft].concat();
     let rows = positions(0, ids.len());
     let h = replay.trunk(&ids, &rows)?;
@@ -86,24 +87,24 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     fn trunk(&mut self, ids: &[i32], rows: &[i32]) -> Result<Vec<f32>, ParityError> {
-        let pos = positions(self.session.position("trunk"), ids.len());
+        let pos = positions(self.session.position(TRUNK), ids.len());
         let inputs = [
             ("ids", Input::I32(ids)),
             ("pos", Input::I32(&pos)),
             ("rows", Input::I32(rows)),
         ];
-        self.run("trunk", &inputs, "h")
+        self.run(TRUNK, &inputs, "h")
     }
 
     fn mtp(&mut self, ids: &[i32], h: &[f32], rows: &[i32]) -> Result<Vec<f32>, ParityError> {
-        let pos = positions(self.session.position("mtp"), ids.len());
+        let pos = positions(self.session.position(MTP), ids.len());
         let inputs = [
             ("ids", Input::I32(ids)),
             ("h", Input::F32(h)),
             ("pos", Input::I32(&pos)),
             ("rows", Input::I32(rows)),
         ];
-        self.run("mtp", &inputs, "h_next")
+        self.run(MTP, &inputs, "h_next")
     }
 
     /// One run; its hidden states.

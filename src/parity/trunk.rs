@@ -6,7 +6,7 @@ use sharpi_passes::Options;
 use super::error::ParityError;
 use crate::exec::LoadOptions;
 use crate::generate::GenerateError;
-use crate::lower::LowerOptions;
+use crate::lower::{LowerOptions, TRUNK};
 use crate::{CompileOptions, Error, Executable, Input, Model, Session};
 
 /// Compiles a model with a cache of that type, for runs that give up to `rows` rows of logits.
@@ -39,11 +39,11 @@ pub(super) fn feed(
         ("ids", Input::I32(&signed(ids))),
         (
             "pos",
-            Input::I32(&positions(session.position("trunk"), ids.len())),
+            Input::I32(&positions(session.position(TRUNK), ids.len())),
         ),
         ("rows", Input::I32(rows)),
     ];
-    let outputs = session.run("trunk", &inputs)?;
+    let outputs = session.run(TRUNK, &inputs)?;
     let logits = outputs.get("logits").ok_or(GenerateError::NoTrunk)?;
     Ok(logits.to_vec())
 }

@@ -8,6 +8,7 @@ use super::compare::{Case, Progress};
 use super::error::ParityError;
 use super::trunk::feed;
 use crate::Session;
+use crate::lower::TRUNK;
 
 /// Logits of runs of several widths beside those of single tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -93,7 +94,7 @@ impl Rows<'_> {
     /// The bits of the next row.
     fn next(&mut self) -> Result<Vec<u32>, ParityError> {
         if self.ready.is_empty() {
-            let left = &self.ids[self.session.position("trunk")..];
+            let left = &self.ids[self.session.position(TRUNK)..];
             let run = &left[..self.width.min(left.len())];
             let all: Vec<i32> = (0..run.len() as i32).collect();
             let logits = feed(&mut self.session, run, &all)?;

@@ -1,6 +1,7 @@
 //! Feeding chunks to a model.
 
 use super::chunks::{Chunks, first_judged};
+use crate::lower::TRUNK;
 use crate::{Input, Outputs, RunError, Session};
 
 /// Feeds chunk after chunk in runs, each chunk to a session that knows nothing of the others.
@@ -25,7 +26,7 @@ pub struct Piece<'a> {
     pub next: &'a [u32],
     /// Tokens that were fed.
     pub fed: usize,
-    outputs: Outputs<'a>,
+    outputs: Outputs,
 }
 
 impl Piece<'_> {
@@ -62,7 +63,7 @@ impl Evaluator {
     /// # Errors
     /// A run that is refused.
     pub fn piece(&mut self) -> Result<Option<Piece<'_>>, RunError> {
-        let from = self.session.position("trunk");
+        let from = self.session.position(TRUNK);
         let (first, end) = (first_judged(self.tokens.len()), self.tokens.len() - 1);
         // The last token has nothing behind it to be judged by.
         if from >= end {
@@ -81,7 +82,7 @@ impl Evaluator {
             ("pos", Input::I32(&positions)),
             ("rows", Input::I32(&rows)),
         ];
-        let outputs = self.session.run("trunk", &inputs)?;
+        let outputs = self.session.run(TRUNK, &inputs)?;
         Ok(Some(Piece {
             chunk: self.chunk,
             first: from,

@@ -149,7 +149,7 @@ impl Tokenizer {
 
     /// A decoder for ids that come one at a time. Control tokens print nothing;
     /// see [`TextStream::with_special`].
-    pub fn stream(&self) -> TextStream<'_> {
+    pub fn stream(&self) -> TextStream<&Tokenizer> {
         TextStream::new(self)
     }
 

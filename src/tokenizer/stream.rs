@@ -1,21 +1,25 @@
 //! Decoding as the tokens come.
 
+use std::ops::Deref;
+
 use super::Tokenizer;
 
 /// Decodes tokens one at a time and never returns part of a character.
 ///
 /// All that a stream returns, put together, is what
-/// [`Tokenizer::decode`] returns for all of its tokens.
+/// [`Tokenizer::decode`] returns for all of its tokens. `T` is a `&Tokenizer`, or an
+/// `Arc<Tokenizer>` for a stream that lives by itself.
 #[derive(Debug)]
-pub struct TextStream<'t> {
-    tokenizer: &'t Tokenizer,
+pub struct TextStream<T> {
+    tokenizer: T,
     special: bool,
     /// The beginning of a character: at most three bytes between calls.
     pending: Vec<u8>,
 }
 
-impl<'t> TextStream<'t> {
-    pub(super) fn new(tokenizer: &'t Tokenizer) -> TextStream<'t> {
+impl<T: Deref<Target = Tokenizer>> TextStream<T> {
+    /// A stream that has seen no token.
+    pub fn new(tokenizer: T) -> TextStream<T> {
         TextStream {
             tokenizer,
             special: false,

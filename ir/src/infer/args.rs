@@ -2,7 +2,7 @@
 
 use super::{OperandType, Result};
 use crate::op::{Op, OperandKind};
-use crate::types::{DType, Dim, StateType, TensorType};
+use crate::types::{DType, Dim, Index, StateType, Symbol, TensorType};
 
 /// The operand list of one op, with errors that name the slot.
 pub(super) struct Args<'a> {
@@ -50,6 +50,15 @@ impl<'a> Args<'a> {
                     spec.name
                 );
             }
+        }
+        Ok(())
+    }
+
+    /// States go on with the tokens of a run: what an op takes in stands along that axis.
+    pub(super) fn check_state_axis(&self) -> Result<()> {
+        let tokens = Dim::Sym(Symbol::TOKENS);
+        if self.op.state_slot().is_some() && self.tensor(0).shape.first() != Some(&tokens) {
+            return self.mismatch(0, "the tokens of the run along the first axis, T");
         }
         Ok(())
     }
@@ -111,13 +120,22 @@ impl<'a> Args<'a> {
         Ok(())
     }
 
-    /// `i32[N]`, the length returned.
-    pub(super) fn indices(&self, i: usize) -> Result<Dim> {
+    /// Numbers of one dimension, each below some size up to `most`; their count is returned.
+    pub(super) fn indices(&self, i: usize, most: Dim) -> Result<Dim> {
         let t = self.tensor(i);
-        if t.dtype != DType::I32 || t.rank() != 1 {
-            return self.mismatch(i, "i32 of 1 dimension");
+        if t.rank() != 1 || !self.is_below(i, most) {
+            return self.mismatch(i, &format!("index<{most}> of 1 dimension"));
         }
         Ok(t.shape[0])
+    }
+
+    /// Whether operand `i` has numbers that are all below `most`.
+    pub(super) fn is_below(&self, i: usize, most: Dim) -> bool {
+        match (self.tensor(i).index, most) {
+            (Some(Index::Below(Dim::Fixed(n))), Dim::Fixed(most)) => n <= most,
+            (Some(Index::Below(n)), most) => n == most,
+            (Some(Index::Position) | None, _) => false,
+        }
     }
 
     /// Head count and head size of `[T, H, D]`.

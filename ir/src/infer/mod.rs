@@ -13,7 +13,7 @@ use args::Args;
 
 use crate::op::Op;
 use crate::rope::RopeScaling;
-use crate::types::{DType, Dim, StateType, TensorType};
+use crate::types::{DType, Dim, Index, StateType, Symbol, TensorType};
 
 /// Type of an operand as inference sees it.
 #[derive(Clone, Debug)]
@@ -44,19 +44,20 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
     };
     a.check_kinds()?;
     a.check_floats()?;
+    a.check_state_axis()?;
     match op {
         Op::Embed {} => {
-            let t = a.indices(0)?;
             let table = a.tensor(1);
             if table.rank() != 2 {
                 return a.mismatch(1, "a table of 2 dimensions");
             }
+            let t = a.indices(0, table.shape[0])?;
             one(TensorType::new(DType::F32, [t, table.shape[1]]))
         }
         Op::Matmul {} | Op::EhProj {} => matmul(&a),
         Op::Quantize { to } => quantize(&a, *to),
         Op::Rmsnorm { .. } => {
-            let x = a.f32(0, 1)?;
+            let x = a.f32(0, 2)?;
             a.exactly(1, &TensorType::new(DType::F32, [x.last()]))?;
             one(x.clone())
         }
@@ -93,15 +94,14 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         }
         Op::CausalConv {} => causal_conv(&a),
         Op::GdnScan {} => gdn_scan(&a),
-        Op::Silu {}
-        | Op::Sigmoid {}
-        | Op::Softplus {}
-        | Op::Softmax {}
-        | Op::ClampMin { .. }
-        | Op::Scale { .. } => one(a.f32(0, 1)?.clone()),
+        Op::Silu {} | Op::Sigmoid {} | Op::Softplus {} | Op::ClampMin { .. } | Op::Scale { .. } => {
+            one(a.f32(0, 1)?.clone())
+        }
+        // Along the token axis nothing is summed.
+        Op::Softmax {} => one(a.f32(0, 2)?.clone()),
         Op::Add {} | Op::Mul {} | Op::Div {} => broadcast(&a),
         Op::RowSum {} => {
-            let mut t = a.f32(0, 1)?.clone();
+            let mut t = a.f32(0, 2)?.clone();
             if let Some(last) = t.shape.last_mut() {
                 *last = Dim::Fixed(1);
             }
@@ -111,19 +111,22 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         Op::Split { axis, sizes } => split(&a, *axis as usize, sizes),
         Op::Reshape { dims } => reshape(&a, dims),
         Op::GetRows {} => {
-            let r = a.indices(1)?;
             let mut t = a.tensor(0).clone();
             // A row is whole blocks.
             if t.rank() < 1 || (t.rank() < 2 && t.dtype.block_len() > 1) {
                 return a.mismatch(0, "rows along a token axis");
             }
-            t.shape[0] = r;
+            t.shape[0] = a.indices(1, t.shape[0])?;
+            if t.index == Some(Index::Position) && t.shape[0] == Dim::Sym(Symbol::TOKENS) {
+                fail!("the positions of a run's tokens cannot be chosen: they follow each other");
+            }
             one(t)
         }
         Op::TopkRouter { k } => topk_router(&a, *k as usize),
         Op::MoeMatmul {} => moe_matmul(&a),
         Op::ExpertRows {} => {
-            let ((t, k), table) = (experts(&a, 0)?, a.f32(1, 1)?);
+            let table = a.f32(1, 1)?;
+            let (t, k) = experts(&a, 0, table.shape[0])?;
             let n = match table.shape[..] {
                 [_] => Dim::Fixed(1),
                 [_, n] => n,
@@ -161,10 +164,10 @@ fn one(t: TensorType) -> Result<ResultTypes> {
     Ok(smallvec![t])
 }
 
-/// Operand `pos` is `i32` with the token axis of operand `x`.
+/// Operand `pos` has the positions of the tokens of operand `x`.
 fn same_tokens(a: &Args, x: usize, pos: usize) -> Result<()> {
     let tokens = a.tensor(x).shape[0];
-    a.exactly(pos, &TensorType::new(DType::I32, [tokens]))
+    a.exactly(pos, &TensorType::position([tokens]))
 }
 
 /// `n_rot` elements of a head of `d` are rotated in pairs.
@@ -183,11 +186,10 @@ fn rotated(n_rot: u32, scaling: &RopeScaling, d: usize) -> Result<()> {
 }
 
 /// Tokens and experts of each in operand `i`, which holds the choice of a router.
-fn experts(a: &Args, i: usize) -> Result<(Dim, Dim)> {
-    let ids = a.tensor(i);
-    match ids.shape[..] {
-        [t, k] if ids.dtype == DType::I32 => Ok((t, k)),
-        _ => a.mismatch(i, "i32[T, k]"),
+fn experts(a: &Args, i: usize, count: Dim) -> Result<(Dim, Dim)> {
+    match a.tensor(i).shape[..] {
+        [t, k] if a.is_below(i, count) => Ok((t, k)),
+        _ => a.mismatch(i, &format!("index<{count}>[T, k]")),
     }
 }
 
@@ -247,6 +249,9 @@ fn causal_conv(a: &Args) -> Result<ResultTypes> {
     let (Some(channels), Some(taps)) = (w.shape[0].fixed(), w.shape[1].fixed()) else {
         return a.mismatch(1, "f32[channels, taps]");
     };
+    if taps == 0 {
+        fail!("a convolution has at least one tap");
+    }
     if x.rank() != 2 || x.shape[1] != Dim::Fixed(channels) {
         return a.mismatch(0, &format!("f32[T, {channels}]"));
     }
@@ -358,16 +363,17 @@ fn topk_router(a: &Args, k: usize) -> Result<ResultTypes> {
     if x.rank() != 2 || k == 0 || k > experts {
         fail!("k is {k}, expected 1..={experts} for {x}");
     }
-    let best = TensorType::new(DType::I32, [x.shape[0], Dim::Fixed(k)]);
+    let best = TensorType::index(experts, [x.shape[0], Dim::Fixed(k)]);
     let weights = best.with_dtype(DType::F32);
     Ok(smallvec![best, weights])
 }
 
 fn moe_matmul(a: &Args) -> Result<ResultTypes> {
-    let (x, (t, k), w) = (a.tensor(0), experts(a, 1)?, a.tensor(2));
+    let (x, w) = (a.tensor(0), a.tensor(2));
     if w.rank() != 3 {
         return a.mismatch(2, "[experts, N, K]");
     }
+    let (t, k) = experts(a, 1, w.shape[0])?;
     check_activation(a, 0, w.dtype)?;
     let shared = x.rank() == 2 && x.shape[0] == t;
     let per_expert = x.rank() == 3 && x.shape[0] == t && x.shape[1] == k;

@@ -5,7 +5,7 @@ use crate::rows::RowSet;
 use crate::text::body::Body;
 use crate::text::error::{ParseError, nearest};
 use crate::text::lexer::{Cursor, Result, clipped};
-use crate::types::{DType, Dim, Shape, StateType, Symbol, TensorType};
+use crate::types::{DType, Dim, Index, Shape, StateType, Symbol, TensorType};
 
 /// Reads a module. Types are taken as declared; [`verify`](crate::verify) judges them.
 pub fn parse(text: &str) -> std::result::Result<Module, ParseError> {
@@ -115,9 +115,13 @@ fn kv(c: &mut Cursor) -> Result<StateType> {
     Ok(StateType::Kv { k, v, heads, dim })
 }
 
-/// `f32[T, 128]`.
+/// `f32[T, 128]`, `index<2048>[T]`, `position[T]`.
 pub(crate) fn tensor_type(c: &mut Cursor) -> Result<TensorType> {
-    let dtype = dtype(c)?;
+    let index = index(c)?;
+    let dtype = match index {
+        None => dtype(c)?,
+        Some(_) => DType::I32,
+    };
     c.expect("[")?;
     let mut shape = Shape::new();
     if !c.eat("]") {
@@ -129,7 +133,25 @@ pub(crate) fn tensor_type(c: &mut Cursor) -> Result<TensorType> {
         }
         c.expect("]")?;
     }
-    Ok(TensorType { dtype, shape })
+    Ok(TensorType {
+        dtype,
+        index,
+        shape,
+    })
+}
+
+/// What whole numbers count, if that is what stands here.
+fn index(c: &mut Cursor) -> Result<Option<Index>> {
+    if c.eat_word("position") {
+        return Ok(Some(Index::Position));
+    }
+    if !c.eat_word("index") {
+        return Ok(None);
+    }
+    c.expect("<")?;
+    let below = dim(c)?;
+    c.expect(">")?;
+    Ok(Some(Index::Below(below)))
 }
 
 fn dim(c: &mut Cursor) -> Result<Dim> {
@@ -155,7 +177,7 @@ pub(crate) fn letter(c: &mut Cursor, expected: &str) -> Result<Symbol> {
 fn dtype(c: &mut Cursor) -> Result<DType> {
     let at = c.here();
     let names = DType::ALL.map(DType::name);
-    let all = || format!("one of {}", names.join(", "));
+    let all = || format!("one of {}, index, position", names.join(", "));
     let word = c.word("an element type")?;
     DType::from_name(word).ok_or_else(|| {
         let near = nearest(word, names.into_iter());

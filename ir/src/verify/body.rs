@@ -150,7 +150,7 @@ impl Verifier<'_> {
         let bind = |s: Symbol| bounds.get(&s).map_or(1, |range| *range.end());
         for &node in order {
             for result in self.graph.results(node) {
-                for symbol in symbols_of(&result.ty) {
+                for symbol in result.ty.symbols() {
                     if !bounds.contains_key(&symbol) && unbound.insert(symbol) {
                         self.fault(Site::Node(node), format!("{symbol} has no range"));
                     }
@@ -232,12 +232,4 @@ impl Verifier<'_> {
             }
         }
     }
-}
-
-fn symbols_of(ty: &TensorType) -> impl Iterator<Item = Symbol> + '_ {
-    use crate::types::Dim;
-    ty.shape.iter().filter_map(|d| match *d {
-        Dim::Sym(s) => Some(s),
-        Dim::Fixed(_) => None,
-    })
 }

@@ -9,7 +9,7 @@ pub mod patching;
 
 use proptest::prelude::*;
 use sharpi_ir::{
-    Builder, DType, Dim, Graph, Module, NodeId, Op, Operand, RopeScaling, StateType, Symbol,
+    Builder, DType, Dim, Graph, Index, Module, NodeId, Op, Operand, RopeScaling, StateType, Symbol,
     Symbols, TensorType, Value, Weight,
 };
 use smallvec::smallvec;
@@ -142,11 +142,9 @@ impl Cook<'_> {
         self.builder.bound(Symbol::ROWS, 0..=16);
         let inputs = [
             ("x", TensorType::new(DType::F32, [T, Dim::Fixed(WIDTH)])),
-            ("pos", TensorType::new(DType::I32, [T])),
-            (
-                "rows",
-                TensorType::new(DType::I32, [Dim::Sym(Symbol::ROWS)]),
-            ),
+            ("pos", TensorType::position([T])),
+            ("ids", TensorType::index(WIDTH, [T])),
+            ("rows", TensorType::index(T, [Dim::Sym(Symbol::ROWS)])),
         ];
         for (name, ty) in inputs {
             self.values.push(self.builder.input(name, ty));
@@ -278,7 +276,8 @@ impl Cook<'_> {
                 vec![x.into()],
             ),
             3 => {
-                let rows = self.pick(second, |t| t.dtype == DType::I32 && t.rank() == 1)?;
+                let below = Some(Index::Below(ty.shape[0]));
+                let rows = self.pick(second, |t| t.index == below && t.rank() == 1)?;
                 (Op::GetRows {}, vec![x.into(), rows.into()])
             }
             _ => (Op::RowSum {}, vec![x.into()]),
@@ -291,7 +290,8 @@ impl Cook<'_> {
         let blocks = last % 32 == 0;
         let dtype = if blocks { DType::Q8_0 } else { DType::F16 };
         let router = self.pick(first, |t| t.dtype == DType::I32 && t.rank() == 2);
-        let ids = self.pick(first, |t| t.dtype == DType::I32 && t.rank() == 1)?;
+        let below = Some(Index::Below(Dim::Fixed(WIDTH)));
+        let ids = self.pick(first, |t| t.index == below && t.rank() == 1)?;
         Some(match op % 7 {
             0 => (
                 Op::Matmul {},
@@ -304,18 +304,28 @@ impl Cook<'_> {
             2 => (Op::Quantize { to: dtype }, vec![x.into()]),
             4 => (
                 Op::Embed {},
-                vec![ids.into(), self.weight(dtype, &[100, last])],
+                vec![ids.into(), self.weight(dtype, &[WIDTH, last])],
             ),
             3 => (Op::TopkRouter { k: 2 }, vec![x.into()]),
             5 => {
-                let table = self.weight(DType::F32, &[8, last]);
-                (Op::ExpertRows {}, vec![router?.into(), table])
+                let (router, count) = self.router(router?)?;
+                let table = self.weight(DType::F32, &[count, last]);
+                (Op::ExpertRows {}, vec![router.into(), table])
             }
             _ => {
-                let experts = self.weight(dtype, &[8, 4, last]);
-                (Op::MoeMatmul {}, vec![x.into(), router?.into(), experts])
+                let (router, count) = self.router(router?)?;
+                let experts = self.weight(dtype, &[count, 4, last]);
+                (Op::MoeMatmul {}, vec![x.into(), router.into(), experts])
             }
         })
+    }
+
+    /// Chosen experts, and how many there are to choose from.
+    fn router(&self, experts: Value) -> Option<(Value, usize)> {
+        match self.builder.ty(experts).index? {
+            Index::Below(Dim::Fixed(count)) => Some((experts, count)),
+            Index::Below(Dim::Sym(_)) | Index::Position => None,
+        }
     }
 
     fn attention(&mut self, op: usize, first: usize, second: usize) -> Option<(Op, Vec<Operand>)> {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use sharpi_compile::cost::{RunShape, of_graph};
 use sharpi_compile::ir::Module;
+use sharpi_compile::lower::TRUNK;
 
 use super::super::described::Described;
 use super::super::trace::Summary;
@@ -93,7 +94,7 @@ impl Row {
 
 /// Bytes of weights, caches and states that a run of one token moves, half way through the text.
 fn bytes_per_token(module: &Module, test: &Test) -> Option<f64> {
-    let trunk = module.graphs.get("trunk")?;
+    let trunk = module.graphs.get(TRUNK)?;
     let shape = RunShape {
         tokens: 1,
         rows: 1,

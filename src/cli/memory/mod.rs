@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use bytesize::ByteSize;
 use serde::Serialize;
 use sharpi_compile::exec::{Footprint, LoadOptions};
+use sharpi_compile::lower::{MTP, TRUNK};
 use sharpi_compile::{CompileOptions, Executable, Model, SessionOptions};
 
 use super::context_arg::ContextArg;
@@ -41,7 +42,7 @@ pub(super) struct Memory {
     #[arg(long, value_name = "BYTES")]
     fit: Option<ByteSize>,
     /// The graph whose values are drawn
-    #[arg(long, value_name = "NAME", default_value = "trunk", value_parser = ["trunk", "mtp"])]
+    #[arg(long, value_name = "NAME", default_value = TRUNK, value_parser = [TRUNK, MTP])]
     graph: String,
     /// Steps to draw, such as 20-35 [default: the first ones]
     #[arg(long, value_name = "A-B", value_parser = range)]
@@ -139,7 +140,7 @@ impl Memory {
     }
 
     fn shape(&self, model: &Model) -> Result<Shape, Failure> {
-        let head = self.graph == "mtp";
+        let head = self.graph == MTP;
         let drafts = self.spec_draft_n_max.unwrap_or(if head { 2 } else { 0 });
         if drafts > 0 && model.hparams()?.mtp_blocks == 0 {
             return Err(no_head(&model.hparams()?, "--spec-draft-n-max"));

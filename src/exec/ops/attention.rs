@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::project::{Activations, chunk_rows};
-use super::{Kernel, KvLayout, Run, Scratch, Slot, StateView, Weight};
+use super::{Kernel, KvLayout, Run, Scratch, Segment, Slot, Weight};
 use crate::exec::memory::Shared;
 use sharpi_kernels::activation::{ActivationType, quantize_row};
 use sharpi_kernels::attention::{CacheRows, CacheType, Queries, attend, store_row};
@@ -29,7 +29,7 @@ impl Kernel for KvStore {
     }
 
     fn run(&self, run: &Run<'_>, t: usize, _: &mut Scratch) {
-        let (k, v) = caches(run, self.state);
+        let (k, v) = run.segment_of(t).caches(self.state);
         let width = self.layout.heads * self.layout.dim;
         // SAFETY: operands.
         let (keys, values, pos) = unsafe {
@@ -41,7 +41,7 @@ impl Kernel for KvStore {
         };
         let store = |cache: Shared<'_>, ty: CacheType, rows: &[f32]| {
             let bytes = width * ty.bytes();
-            // SAFETY: a position belongs to one token of the run, its row to this chunk.
+            // SAFETY: a position belongs to one token of its sequence, its row to this chunk.
             let row = unsafe { cache.slice_mut(pos[t] as usize * bytes, bytes) };
             store_row(ty, &rows[t * width..][..width], row);
         };
@@ -54,8 +54,9 @@ impl Kernel for KvStore {
 /// they and their results stay in L2.
 const QUERIES: usize = 48;
 
-/// How attention is cut into chunks: some tokens, and the query heads of one kv head. With fewer
-/// of these than workers the heads are cut further, and each part reads the cache for itself.
+/// How attention over a sequence's cache is cut into chunks: some tokens, and the query heads of one
+/// kv head. With fewer of these than workers the heads are cut further, and each part reads the
+/// cache for itself.
 struct Cut {
     kv_heads: usize,
     /// Query heads of a kv head.
@@ -70,7 +71,9 @@ struct Cut {
 }
 
 /// What a chunk works on.
-struct Part {
+struct Part<'r, 'a> {
+    segment: &'r Segment<'a>,
+    /// Tokens of the run.
     tokens: Range<usize>,
     kv_head: usize,
     heads: Range<usize>,
@@ -78,11 +81,18 @@ struct Part {
 
 impl Cut {
     /// `whole` tells whether the results of that many heads may stand alone.
-    fn new(run: &Run<'_>, kv_heads: usize, group: usize, whole: impl Fn(usize) -> bool) -> Cut {
+    fn new(
+        run: &Run<'_>,
+        segment: &Segment<'_>,
+        (kv_heads, group): (usize, usize),
+        whole: impl Fn(usize) -> bool,
+    ) -> Cut {
         let tokens = (QUERIES / group).max(1);
-        let tiles = run.tokens.div_ceil(tokens);
+        let tiles = segment.tokens.len().div_ceil(tokens);
         let parts = (1..=group).filter(|n| group.is_multiple_of(*n) && whole(group / n));
-        let enough = |n: &usize| tiles * kv_heads * n >= run.workers;
+        // The other sequences give work too.
+        let workers = run.workers.div_ceil(run.segments.len());
+        let enough = |n: &usize| tiles * kv_heads * n >= workers;
         let all: Vec<usize> = parts.collect();
         let parts = all.iter().copied().find(enough).or(all.last().copied());
         let parts = parts.unwrap_or(1);
@@ -97,17 +107,40 @@ impl Cut {
     }
 
     /// The last tokens, which see most, come first.
-    fn part(&self, run: &Run<'_>, chunk: usize) -> Part {
+    fn part<'r, 'a>(&self, segment: &'r Segment<'a>, chunk: usize) -> Part<'r, 'a> {
         let (piece, kv_head) = (chunk / self.kv_heads, chunk % self.kv_heads);
         let parts = self.group / self.heads;
         let tile = (self.pieces - 1 - piece) / parts;
         let first = kv_head * self.group + piece % parts * self.heads;
+        let start = segment.tokens.start + tile * self.tokens;
         Part {
-            tokens: tile * self.tokens..run.tokens.min((tile + 1) * self.tokens),
+            segment,
+            tokens: start..segment.tokens.end.min(start + self.tokens),
             kv_head,
             heads: first..first + self.heads,
         }
     }
+}
+
+/// Chunks of all sequences.
+fn chunks(run: &Run<'_>, cut: impl Fn(&Segment<'_>) -> Cut) -> usize {
+    run.segments.iter().map(|segment| cut(segment).chunks).sum()
+}
+
+/// The part of a sequence that is chunk `chunk` of all.
+fn part<'r, 'a>(
+    run: &'r Run<'a>,
+    mut chunk: usize,
+    cut: impl Fn(&Segment<'_>) -> Cut,
+) -> Part<'r, 'a> {
+    for segment in &run.segments {
+        let cut = cut(segment);
+        if chunk < cut.chunks {
+            return cut.part(segment, chunk);
+        }
+        chunk -= cut.chunks;
+    }
+    unreachable!("a chunk is one of those that were counted")
 }
 
 /// Softmax attention up to each token's position.
@@ -121,19 +154,20 @@ pub(super) struct Attention {
 }
 
 impl Attention {
-    fn cut(&self, run: &Run<'_>) -> Cut {
+    fn cut(&self, run: &Run<'_>, segment: &Segment<'_>) -> Cut {
         let kv_heads = self.layout.heads;
-        Cut::new(run, kv_heads, self.q.dims[0] / kv_heads, |_| true)
+        let heads = (kv_heads, self.q.dims[0] / kv_heads);
+        Cut::new(run, segment, heads, |_| true)
     }
 }
 
 impl Kernel for Attention {
     fn chunks(&self, run: &Run<'_>) -> usize {
-        self.cut(run).chunks
+        chunks(run, |segment| self.cut(run, segment))
     }
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
-        let part = self.cut(run).part(run, chunk);
+        let part = part(run, chunk, |segment| self.cut(run, segment));
         let (all, dim) = (self.q.dims[0], self.layout.dim);
         let width = part.heads.len() * dim;
         // SAFETY: operands.
@@ -144,7 +178,7 @@ impl Kernel for Attention {
             let at = (t * all + part.heads.start) * dim;
             scratch.query.extend_from_slice(&q[at..at + width]);
         }
-        attend_part(run, &part, pos, cache, self.scale, scratch);
+        attend_part(&part, pos, cache, self.scale, scratch);
         for (t, row) in part.tokens.zip(scratch.row.chunks_exact(width)) {
             let at = self.y.offset + (t * all + part.heads.start) * dim * size_of::<f32>();
             // SAFETY: these heads of token `t` of the result belong to this chunk.
@@ -156,8 +190,7 @@ impl Kernel for Attention {
 
 /// Attends from the queries in `scratch.query`; results go to `scratch.row`.
 fn attend_part(
-    run: &Run<'_>,
-    part: &Part,
+    part: &Part<'_, '_>,
     pos: &[i32],
     (state, layout): (usize, &KvLayout),
     scale: f32,
@@ -168,7 +201,7 @@ fn attend_part(
     scratch.seen.extend(seen);
     let last = scratch.seen.iter().copied().max().unwrap_or(0);
     // SAFETY: the cache was stored in an earlier step and is not written in this one.
-    let caches = unsafe { head_rows(run, state, layout, part.kv_head, last) };
+    let caches = unsafe { head_rows(part.segment, state, layout, part.kv_head, last) };
     scratch.row.resize(scratch.query.len(), 0.0);
     let queries = Queries {
         values: &mut scratch.query,
@@ -210,14 +243,13 @@ impl Kernel for ProjectKv {
     }
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
-        let (k, v) = caches(run, self.state);
         let KvLayout { heads, dim, .. } = self.layout;
-        let (weight, cache, ty, columns) = match chunk.checked_sub(heads) {
-            None => (&self.k, k, self.layout.k, chunk * dim..(chunk + 1) * dim),
+        let (weight, ty, columns) = match chunk.checked_sub(heads) {
+            None => (&self.k, self.layout.k, chunk * dim..(chunk + 1) * dim),
             Some(piece) => {
                 let first = piece * self.value_rows();
                 let end = self.width().min(first + self.value_rows());
-                (&self.v, v, self.layout.v, first..end)
+                (&self.v, self.layout.v, first..end)
             }
         };
         // SAFETY: an operand.
@@ -228,7 +260,9 @@ impl Kernel for ProjectKv {
         tile.resize(run.tokens * count, 0.0);
         let mut out = ColumnsMut::new(&mut tile, count, count);
         matmul_rows(weight.matrix(), columns, acts, &mut out);
-        for (projected, &pos) in tile.chunks_exact(count).zip(pos) {
+        for (t, projected) in tile.chunks_exact(count).enumerate() {
+            let (k, v) = run.segment_of(t).caches(self.state);
+            let (pos, cache) = (pos[t], if chunk < heads { k } else { v });
             let values = if chunk < heads {
                 row.resize(dim, 0.0);
                 self.heads.turn(projected, pos, scratch, &mut row);
@@ -237,7 +271,7 @@ impl Kernel for ProjectKv {
                 projected
             };
             let at = (pos as usize * self.width() + first) * ty.bytes();
-            // SAFETY: a position belongs to one token of the run, these columns to this chunk.
+            // SAFETY: a position belongs to one token of its sequence, these columns to this chunk.
             let stored = unsafe { cache.slice_mut(at, count * ty.bytes()) };
             store_row(ty, values, stored);
         }
@@ -279,20 +313,20 @@ impl GatedAttention {
         self.q.width() / 2 / self.layout.dim
     }
 
-    fn cut(&self, run: &Run<'_>) -> Cut {
+    fn cut(&self, run: &Run<'_>, segment: &Segment<'_>) -> Cut {
         let KvLayout { heads, dim, .. } = self.layout;
         let whole = |n: usize| (n * dim).is_multiple_of(self.to.block_len());
-        Cut::new(run, heads, self.all_heads() / heads, whole)
+        Cut::new(run, segment, (heads, self.all_heads() / heads), whole)
     }
 }
 
 impl Kernel for GatedAttention {
     fn chunks(&self, run: &Run<'_>) -> usize {
-        self.cut(run).chunks
+        chunks(run, |segment| self.cut(run, segment))
     }
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
-        let part = self.cut(run).part(run, chunk);
+        let part = part(run, chunk, |segment| self.cut(run, segment));
         let (all, dim) = (self.all_heads(), self.layout.dim);
         let count = part.heads.len();
         // SAFETY: operands.
@@ -311,7 +345,7 @@ impl Kernel for GatedAttention {
         }
         scratch.query = query;
         let cache = (self.state, &self.layout);
-        attend_part(run, &part, pos, cache, self.scale, scratch);
+        attend_part(&part, pos, cache, self.scale, scratch);
         let (gate, out) = (&mut scratch.query, &mut scratch.row);
         gate.clear();
         for t in part.tokens.clone() {
@@ -329,26 +363,18 @@ impl Kernel for GatedAttention {
     }
 }
 
-/// The keys and the values that a state holds.
-fn caches<'a>(run: &Run<'a>, state: usize) -> (Shared<'a>, Shared<'a>) {
-    match run.states[state] {
-        StateView::Kv { k, v } => (k, v),
-        StateView::Recurrent(_) => unreachable!("bound to a KV cache"),
-    }
-}
-
 /// The keys and the values of one head at the first `positions`.
 ///
 /// # Safety
 /// Nobody writes these positions of the cache until the next barrier.
 unsafe fn head_rows<'a>(
-    run: &Run<'a>,
+    segment: &Segment<'a>,
     state: usize,
     layout: &KvLayout,
     head: usize,
     positions: usize,
 ) -> (CacheRows<'a>, CacheRows<'a>) {
-    let (k, v) = caches(run, state);
+    let (k, v) = segment.caches(state);
     let rows = |cache: Shared<'a>, ty: CacheType| {
         let stride = layout.heads * layout.dim * ty.bytes();
         // SAFETY: handed on.

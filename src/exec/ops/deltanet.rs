@@ -1,13 +1,14 @@
 //! DeltaNet's two stateful ops. Both split channels or columns and walk the tokens in order.
 //!
-//! A run that may be taken back ([`Run::tentative`]) leaves the state as it was and logs what its
+//! A run that may be taken back ([`Segment::tentative`]) leaves the state as it was and logs what its
 //! tokens would do to it; the next run takes in as many of them as have been kept, and goes on
 //! from there. So going back costs nothing, and the state is read and written once a run.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::project::{Activations, chunk_rows};
-use super::{Kernel, Recurrent, Run, Scratch, Slot, StateView, Weight};
+use super::{Kernel, Recurrent, Run, Scratch, Segment, Slot, Weight};
 use sharpi_kernels::columns::ColumnsMut;
 use sharpi_kernels::conv::{advance, causal_conv, taps};
 use sharpi_kernels::elementwise::silu;
@@ -19,13 +20,6 @@ const CHANNELS: usize = 256;
 
 /// Value columns of a scan chunk, whole groups of the state.
 const COLUMNS: usize = 32;
-
-pub(super) fn recurrent<'a>(run: &Run<'a>, state: usize) -> Recurrent<'a> {
-    match run.states[state] {
-        StateView::Recurrent(state) => state,
-        StateView::Kv { .. } => unreachable!("bound to a recurrent state"),
-    }
-}
 
 /// Causal convolution over time. The log holds the inputs, `[capacity, C]`.
 pub(super) struct CausalConv {
@@ -48,21 +42,45 @@ impl Kernel for CausalConv {
         let channels = self.x.width();
         let first = chunk * CHANNELS;
         let count = CHANNELS.min(channels - first);
-        let state = recurrent(run, self.state);
-        let at = self.y.offset + first * size_of::<f32>();
-        // SAFETY: `x` is an operand; these channels of the result belong to this chunk.
-        let (x, mut y) = unsafe {
-            let y = run.arena.columns(at, run.tokens, count, channels);
-            (run.read(&self.x), y)
-        };
-        let inputs = Inputs {
-            x,
-            taps: &self.taps,
-            stride: channels,
-            first,
-        };
-        convolve(run, state, inputs, first, channels, &mut y);
+        // SAFETY: an operand.
+        let x = unsafe { run.read(&self.x) };
+        for segment in &run.segments {
+            let inputs = Inputs {
+                x: &x[segment.tokens.start * channels..segment.tokens.end * channels],
+                taps: &self.taps,
+                stride: channels,
+                first,
+            };
+            let at = first..first + count;
+            // SAFETY: these channels of the result belong to this chunk.
+            let mut y = unsafe { channels_of(run, segment, &self.y, at) };
+            convolve(
+                segment,
+                segment.recurrent(self.state),
+                inputs,
+                first,
+                channels,
+                &mut y,
+            );
+        }
     }
+}
+
+/// Some channels of a sequence's tokens of a value.
+///
+/// # Safety
+/// The value is a result of the op that runs, and these channels belong to this chunk alone.
+unsafe fn channels_of<'a>(
+    run: &Run<'a>,
+    segment: &Segment<'_>,
+    y: &Slot,
+    channels: Range<usize>,
+) -> ColumnsMut<'a> {
+    let at = y.offset + segment.tokens.start * y.stride_bytes();
+    let at = at + channels.start * size_of::<f32>();
+    let (tokens, width) = (segment.tokens.len(), y.width());
+    // SAFETY: handed on.
+    unsafe { run.arena.columns(at, tokens, channels.len(), width) }
 }
 
 /// Inputs of a convolution and its taps, both in rows of `stride` channels, of which those from
@@ -77,7 +95,7 @@ struct Inputs<'a> {
 /// Convolves as many channels as `y` has, which are those from `first` on of the state's
 /// `channels`. They belong to the chunk that calls this, and effects keep other ops off the state.
 fn convolve(
-    run: &Run<'_>,
+    segment: &Segment<'_>,
     state: Recurrent<'_>,
     inputs: Inputs<'_>,
     first: usize,
@@ -88,7 +106,7 @@ fn convolve(
         x, taps, stride, ..
     } = inputs;
     let (count, kept) = (y.cols(), taps.len() / stride - 1);
-    let rows = if run.tentative { run.tokens } else { 0 }.max(state.pending);
+    let rows = segment.logged().max(state.pending);
     let at = first * size_of::<f32>();
     // SAFETY: these channels of the window and of the log are this chunk's alone.
     let (mut window, mut log) = unsafe {
@@ -99,8 +117,8 @@ fn convolve(
     };
     take_in(&mut window, &mut log, state.pending);
     causal_conv(x, taps, stride, inputs.first, &mut window, y);
-    if run.tentative {
-        for t in 0..run.tokens {
+    if segment.tentative {
+        for t in 0..segment.tokens.len() {
             let x = &x[t * stride + inputs.first..][..count];
             log.row_mut(t).copy_from_slice(x);
         }
@@ -171,25 +189,27 @@ impl Kernel for ProjectConv {
         tile.resize(run.tokens * count, 0.0);
         let mut projected = ColumnsMut::new(tile, count, count);
         matmul_rows(self.weight.matrix(), rows, acts, &mut projected);
-        let at = self.y.offset + first * size_of::<f32>();
-        // SAFETY: these channels of the result belong to this chunk.
-        let mut y = unsafe { run.arena.columns(at, run.tokens, count, channels) };
-        let inputs = Inputs {
-            x: tile,
-            taps: &self.taps[chunk],
-            stride: count,
-            first: 0,
-        };
-        convolve(
-            run,
-            recurrent(run, self.state),
-            inputs,
-            first,
-            channels,
-            &mut y,
-        );
-        for t in 0..run.tokens {
-            silu(y.row_mut(t));
+        for segment in &run.segments {
+            let inputs = Inputs {
+                x: &tile[segment.tokens.start * count..segment.tokens.end * count],
+                taps: &self.taps[chunk],
+                stride: count,
+                first: 0,
+            };
+            let at = first..first + count;
+            // SAFETY: these channels of the result belong to this chunk.
+            let mut y = unsafe { channels_of(run, segment, &self.y, at) };
+            convolve(
+                segment,
+                segment.recurrent(self.state),
+                inputs,
+                first,
+                channels,
+                &mut y,
+            );
+            for t in 0..segment.tokens.len() {
+                silu(y.row_mut(t));
+            }
         }
     }
 }
@@ -239,17 +259,22 @@ impl ScanLog {
     }
 }
 
+impl GdnScan {
+    /// Chunks of a sequence.
+    fn parts(&self) -> usize {
+        self.v.dims[0] * self.v.last().div_ceil(COLUMNS)
+    }
+}
+
 impl Kernel for GdnScan {
     fn chunks(&self, run: &Run<'_>) -> usize {
-        match run.tokens {
-            0 => 0,
-            _ => self.v.dims[0] * self.v.last().div_ceil(COLUMNS),
-        }
+        run.segments.len() * self.parts()
     }
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
         let (heads, d) = (self.v.dims[0], self.v.last());
-        let blocks = d.div_ceil(COLUMNS);
+        let segment = &run.segments[chunk / self.parts()];
+        let (chunk, blocks) = (chunk % self.parts(), d.div_ceil(COLUMNS));
         let part = Part {
             heads,
             k_heads: self.k.dims[0],
@@ -260,24 +285,26 @@ impl Kernel for GdnScan {
         };
         let (head, k_head) = (part.head, part.head % part.k_heads);
         let place = head * d + part.first;
-        let at = self.y.offset + place * size_of::<f32>();
+        let columns = place..place + part.columns;
         // SAFETY: operands; these columns of the result belong to this chunk.
         let (tokens, mut y) = unsafe {
+            let of = |slot: &Slot, from: usize| {
+                &run.read(slot)[segment.tokens.start * slot.width() + from..]
+            };
             let tokens = Tokens {
-                q: &run.read(&self.q)[k_head * d..],
-                k: &run.read(&self.k)[k_head * d..],
+                q: of(&self.q, k_head * d),
+                k: of(&self.k, k_head * d),
                 qk_stride: self.k.width(),
-                v: &run.read(&self.v)[place..],
+                v: of(&self.v, place),
                 v_stride: heads * d,
-                g: &run.read(&self.g)[head..],
-                beta: &run.read(&self.beta)[head..],
+                g: of(&self.g, head),
+                beta: of(&self.beta, head),
                 gate_stride: heads,
             };
-            let y = run.arena.columns(at, run.tokens, part.columns, heads * d);
-            (tokens, y)
+            (tokens, channels_of(run, segment, &self.y, columns))
         };
-        let state = recurrent(run, self.state);
-        part.scan(run, state, tokens, &mut y, &mut scratch.scan);
+        let state = segment.recurrent(self.state);
+        part.scan(segment, state, tokens, &mut y, &mut scratch.scan);
     }
 }
 
@@ -292,11 +319,11 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Scans these columns, which belong to the chunk that calls this, over all tokens of the run.
-    /// Effects keep other ops off the state.
+    /// Scans these columns, which belong to the chunk that calls this, over all tokens of a
+    /// sequence. Effects keep other ops off the state.
     pub(super) fn scan(
         &self,
-        run: &Run<'_>,
+        segment: &Segment<'_>,
         state: Recurrent<'_>,
         tokens: Tokens<'_>,
         y: &mut ColumnsMut<'_>,
@@ -312,7 +339,7 @@ impl Part {
         } = self;
         let (k_head, pending) = (head % k_heads, state.pending);
         let log = ScanLog::new(state.capacity, k_heads, heads, d);
-        let rows = if run.tentative { run.tokens } else { 0 }.max(pending);
+        let rows = segment.logged().max(pending);
         let at = (head * d + first) * size_of::<f32>();
         // SAFETY: these columns of the head's matrix and of the log's δ are this chunk's alone. Of
         // k and g the side that is read here is the one that nobody writes in this run.
@@ -330,26 +357,27 @@ impl Part {
             let matrix: &mut [f32] = state.values.slice_mut(at * d, columns * d);
             (updates, deltas, matrix)
         };
-        gdn_scan(updates, tokens, matrix, run.tentative, room, y, &mut deltas);
-        if run.tentative && first == 0 {
-            self.log_gates(run, state, &log, tokens);
+        let tentative = segment.tentative;
+        gdn_scan(updates, tokens, matrix, tentative, room, y, &mut deltas);
+        if tentative && first == 0 {
+            self.log_gates(segment.logged(), state, &log, tokens);
         }
     }
 
     /// Logs g, as the first part of its head, and k, as that of the first v-head of its k-head.
-    fn log_gates(&self, run: &Run<'_>, state: Recurrent<'_>, log: &ScanLog, tokens: Tokens<'_>) {
+    fn log_gates(&self, count: usize, state: Recurrent<'_>, log: &ScanLog, tokens: Tokens<'_>) {
         let (written, d) = (1 - state.side, self.d);
         let at = log.g[written] + self.head * size_of::<f32>();
         // SAFETY: nobody reads this side in this run, and no other chunk writes here.
-        let mut g = unsafe { state.log.columns(at, run.tokens, 1, self.heads) };
-        for t in 0..run.tokens {
+        let mut g = unsafe { state.log.columns(at, count, 1, self.heads) };
+        for t in 0..count {
             g.row_mut(t)[0] = tokens.g[t * tokens.gate_stride];
         }
         if self.head < self.k_heads {
             let at = log.k[written] + self.head * d * size_of::<f32>();
             // SAFETY: as above.
-            let mut k = unsafe { state.log.columns(at, run.tokens, d, self.k_heads * d) };
-            for t in 0..run.tokens {
+            let mut k = unsafe { state.log.columns(at, count, d, self.k_heads * d) };
+            for t in 0..count {
                 k.row_mut(t)
                     .copy_from_slice(&tokens.k[t * tokens.qk_stride..][..d]);
             }

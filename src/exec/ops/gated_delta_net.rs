@@ -1,14 +1,15 @@
 //! The gated delta rule with what stands around it; heads do not meet.
 
-use super::deltanet::{Part, recurrent};
-use super::{Kernel, Recurrent, Run, Scratch, Slot};
+use super::deltanet::Part;
+use super::{Kernel, Run, Scratch, Segment, Slot};
 use sharpi_kernels::activation::{ActivationType, quantize_row};
 use sharpi_kernels::columns::ColumnsMut;
 use sharpi_kernels::elementwise::{Rhs, add, mul, sigmoid, silu, softplus};
 use sharpi_kernels::gdn::{Room, Tokens};
 use sharpi_kernels::norm::{l2norm, rmsnorm};
 
-/// Scan, norm and gate; a chunk is as many v-heads as make whole blocks of the format.
+/// Scan, norm and gate; a chunk is a sequence's part of as many v-heads as make whole blocks of the
+/// format.
 pub(super) struct GatedDeltaNet {
     /// q, k and v one behind the other.
     pub(super) u: Slot,
@@ -57,24 +58,19 @@ impl GatedDeltaNet {
         (1..self.heads()).find(whole).unwrap_or(self.heads())
     }
 
-    /// Scans one head; its results are in `rows.out`, `[T, D]`.
+    /// Scans one head of a sequence; its results are in `rows.out`, `[T, D]`.
     fn scan(
         &self,
         run: &Run<'_>,
-        state: Recurrent<'_>,
+        segment: &Segment<'_>,
         head: usize,
         rows: &mut HeadRows,
         room: &mut Room,
     ) {
         let (heads, k_heads, d) = (self.heads(), self.k_heads(), self.head_dim());
         // SAFETY: operands.
-        let (u, alpha, beta) = unsafe {
-            (
-                run.read(&self.u),
-                run.read(&self.alpha),
-                run.read(&self.beta),
-            )
-        };
+        let of = |slot: &Slot| unsafe { run.read_segment(slot, segment) };
+        let (u, alpha, beta) = (of(&self.u), of(&self.alpha), of(&self.beta));
         let width = self.u.width();
         let part_of = |first: usize, to: &mut Vec<f32>| {
             to.clear();
@@ -97,7 +93,7 @@ impl GatedDeltaNet {
         mul(&mut rows.g, Rhs::Value(self.a[head]));
         of_head(beta, &mut rows.beta);
         sigmoid(&mut rows.beta);
-        rows.out.resize(run.tokens * d, 0.0);
+        rows.out.resize(segment.tokens.len() * d, 0.0);
         let part = Part {
             heads,
             k_heads,
@@ -117,30 +113,29 @@ impl GatedDeltaNet {
             gate_stride: 1,
         };
         let out = &mut ColumnsMut::new(&mut rows.out, d, d);
-        part.scan(run, state, tokens, out, room);
+        let state = segment.recurrent(self.state);
+        part.scan(segment, state, tokens, out, room);
     }
 }
 
 impl Kernel for GatedDeltaNet {
     fn chunks(&self, run: &Run<'_>) -> usize {
-        match run.tokens {
-            0 => 0,
-            _ => self.heads() / self.group(),
-        }
+        run.segments.len() * (self.heads() / self.group())
     }
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
         let (d, group) = (self.head_dim(), self.group());
+        let parts = self.heads() / group;
+        let (segment, chunk) = (&run.segments[chunk / parts], chunk % parts);
         let (width, first) = (self.heads() * d, chunk * group);
-        let state = recurrent(run, self.state);
         // SAFETY: an operand.
-        let z = unsafe { run.read(&self.z) };
+        let z = unsafe { run.read_segment(&self.z, segment) };
         let [gated, _] = &mut scratch.tiles;
-        gated.resize(run.tokens * group * d, 0.0);
+        gated.resize(segment.tokens.len() * group * d, 0.0);
         scratch.row.resize(d, 0.0);
         for i in 0..group {
             let head = first + i;
-            self.scan(run, state, head, &mut scratch.head, &mut scratch.scan);
+            self.scan(run, segment, head, &mut scratch.head, &mut scratch.scan);
             let out = scratch.head.out.chunks_exact(d);
             for ((t, out), gated) in out.enumerate().zip(gated.chunks_exact_mut(group * d)) {
                 let gated = &mut gated[i * d..(i + 1) * d];
@@ -151,7 +146,7 @@ impl Kernel for GatedDeltaNet {
             }
         }
         let bytes = self.to.row_bytes(group * d);
-        for (t, gated) in gated.chunks_exact(group * d).enumerate() {
+        for (t, gated) in (segment.tokens.clone()).zip(gated.chunks_exact(group * d)) {
             let at = self.y.offset + t * self.to.row_bytes(width) + chunk * bytes;
             // SAFETY: these heads of the result belong to this chunk.
             let y: &mut [u8] = unsafe { run.arena.slice_mut(at, bytes) };

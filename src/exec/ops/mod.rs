@@ -25,6 +25,8 @@ use moe_fused::Routing;
 use parts::activation_type;
 use project::Rounded;
 
+use std::ops::Range;
+
 use sharpi_ir::DType;
 
 use super::memory::Shared;
@@ -119,23 +121,62 @@ pub struct KvLayout {
     pub dim: usize,
 }
 
-/// One run of a graph, as its kernels see it.
+/// One run of a graph, as its kernels see it: tokens of one sequence or of several, those of each
+/// together.
 pub struct Run<'a> {
     /// The values.
     pub arena: Shared<'a>,
-    /// States by index.
-    pub states: Vec<StateView<'a>>,
+    /// The sequences, in the order of their tokens, each with one token or more. What works on each
+    /// row by itself never looks at them.
+    pub segments: Vec<Segment<'a>>,
     /// Tokens of the run.
     pub tokens: usize,
     /// Rows of logits asked for.
     pub rows: usize,
     /// How many workers share the run. Chunks may be cut to suit, results do not depend on it.
     pub workers: usize,
+}
+
+/// The tokens of one sequence in a run.
+pub struct Segment<'a> {
+    /// Which tokens of the run they are.
+    pub tokens: Range<usize>,
+    /// The sequence's states by index.
+    pub states: Vec<StateView<'a>>,
     /// Whether recurrent states stay as they were and the tokens are logged.
     pub tentative: bool,
 }
 
+impl<'a> Segment<'a> {
+    /// Tokens that this run logs.
+    fn logged(&self) -> usize {
+        if self.tentative { self.tokens.len() } else { 0 }
+    }
+
+    /// The memory of a state that the verifier has found to be recurrent.
+    fn recurrent(&self, state: usize) -> Recurrent<'a> {
+        match self.states[state] {
+            StateView::Recurrent(state) => state,
+            StateView::Kv { .. } => unreachable!("bound to a recurrent state"),
+        }
+    }
+
+    /// The keys and the values of a state that the verifier has found to be a cache.
+    fn caches(&self, state: usize) -> (Shared<'a>, Shared<'a>) {
+        match self.states[state] {
+            StateView::Kv { k, v } => (k, v),
+            StateView::Recurrent(_) => unreachable!("bound to a KV cache"),
+        }
+    }
+}
+
 impl<'a> Run<'a> {
+    /// The sequence that a token belongs to.
+    fn segment_of(&self, token: usize) -> &Segment<'a> {
+        let after = self.segments.partition_point(|s| s.tokens.start <= token);
+        &self.segments[after - 1]
+    }
+
     /// How many tokens or rows a value has in this run.
     pub fn count(&self, slot: &Slot) -> usize {
         match slot.axis {
@@ -154,6 +195,17 @@ impl<'a> Run<'a> {
             self.arena
                 .slice(slot.offset, self.count(slot) * slot.width())
         }
+    }
+
+    /// A sequence's tokens of an operand.
+    ///
+    /// # Safety
+    /// As [`Run::read`].
+    unsafe fn read_segment(&self, slot: &Slot, segment: &Segment<'_>) -> &'a [f32] {
+        let at = slot.offset + segment.tokens.start * slot.stride_bytes();
+        let count = segment.tokens.len() * slot.width();
+        // SAFETY: handed on.
+        unsafe { self.arena.slice(at, count) }
     }
 
     /// A whole operand of whole numbers.

@@ -102,7 +102,7 @@ impl Kernel for MoeMatmul {
             run.arena.columns(offset, 1, rows.len(), n_out)
         };
         let expert = self.weight.expert(ids[pair] as usize);
-        matmul_rows(expert, rows, x, &mut out);
+        matmul_rows(expert, rows, x.into(), &mut out);
     }
 }
 

@@ -58,13 +58,12 @@ const AT_ONCE: usize = 4;
 ///
 /// # Panics
 /// If the rows are not all there, or if `out` or `acts` have another shape.
-pub fn matmul_rows<'a>(
+pub fn matmul_rows(
     weights: Matrix<'_>,
     rows: Range<usize>,
-    acts: impl Into<Acts<'a>>,
+    acts: Acts<'_>,
     out: &mut ColumnsMut<'_>,
 ) {
-    let acts = acts.into();
     let ty = weights.ty.activation();
     assert!(rows.end <= weights.rows, "weight rows {rows:?} are missing");
     assert_eq!(out.cols(), rows.len(), "columns of the output");
@@ -95,7 +94,7 @@ pub fn matmul_rows<'a>(
     if once || Tiles::pay(weights.ty, out.rows()) {
         let mut tiles = Tiles::default();
         tiles.fill(weights.ty, out.rows(), acts);
-        return matmul_rows(weights, rows, &tiles, out);
+        return matmul_rows(weights, rows, Acts::Tiles(&tiles), out);
     }
     with_format!(
         weights.ty,

@@ -15,7 +15,7 @@ fn graph(symbols: &mut Symbols, steps: &[[usize; 3]]) -> Graph {
     let t = Symbol::TOKENS;
     let x = TensorType::new(DType::F32, [t.into(), 2.into(), 4.into()]);
     let mut values = vec![b.input("x", x)];
-    let pos = b.input("pos", TensorType::new(DType::I32, [t.into()]));
+    let pos = b.input("pos", TensorType::position([t.into()]));
     let kv = StateType::Kv {
         k: DType::F16,
         v: DType::F16,

@@ -92,7 +92,7 @@ fn every_block_format_follows_the_definition_bit_for_bit_at_every_width() {
                 let mut out = vec![0.0; m * part.len()];
                 let mut view = ColumnsMut::new(&mut out, part.len(), part.len());
                 let acts = &acts[..m * act.row_bytes(n)];
-                matmul_rows(weights, part.clone(), acts, &mut view);
+                matmul_rows(weights, part.clone(), acts.into(), &mut view);
                 for (i, got) in out.iter().enumerate() {
                     let (t, r) = (i / part.len(), part.start + i % part.len());
                     let same = got.to_bits() == want[t * rows + r];
