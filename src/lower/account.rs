@@ -131,6 +131,9 @@ fn is_of_other_input(key: &str) -> bool {
     towers.iter().any(|tower| key.starts_with(tower))
 }
 
+/// The end of the names of tensors that say what range a projection's input was seen to have.
+const INPUT_RANGE: &str = ".input_scale";
+
 /// Prefixes of tensors without a part in text.
 const TENSOR_GROUPS: &[(&str, &str)] = &[
     ("v.", "images alone need it"),
@@ -145,16 +148,33 @@ const TENSOR_GROUPS: &[(&str, &str)] = &[
 fn tensor_notes(source: &Source, hp: &Hparams) -> Result<Vec<Note>, LowerError> {
     let mut groups = Groups::default();
     let mut unused = Vec::new();
-    for name in source.unused_tensors() {
+    let (ranges, unused_tensors): (Vec<&str>, Vec<&str>) = (source.unused_tensors().into_iter())
+        .partition(|name| {
+            let stem = name.strip_suffix(INPUT_RANGE);
+            stem.is_some_and(|stem| {
+                source
+                    .gguf()
+                    .tensors()
+                    .contains_key(&format!("{stem}.weight"))
+            })
+        });
+    for name in unused_tensors {
         match TENSOR_GROUPS.iter().any(|(p, _)| name.starts_with(p)) {
             true => groups.add(name, TENSOR_GROUPS, ""),
             false => unused.push(name),
         }
     }
-    match unused.is_empty() {
-        true => Ok(groups.notes("tensor")),
-        false => Err(refusal(&unused, hp)),
+    if !unused.is_empty() {
+        return Err(refusal(&unused, hp));
     }
+    let mut notes = groups.notes("tensor");
+    if !ranges.is_empty() {
+        notes.push(Note::Harmless {
+            what: format!("{} tensors `*{INPUT_RANGE}`", ranges.len()),
+            why: "for processors that round activations to four bits, which is not done here",
+        });
+    }
+    Ok(notes)
 }
 
 /// Names told before the rest is a count.

@@ -28,6 +28,7 @@ mod signals;
 mod synth;
 mod tokens;
 mod usage;
+mod vocabularies;
 mod warnings;
 
 use assert_cmd::Command;
