@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
@@ -36,6 +37,9 @@ pub struct PerplexityArgs {
     /// Type of the cached keys and values: f32, f16 or bf16
     #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = cache_type)]
     cache_type: DType,
+    /// Positions to evaluate at once [default: those of a chunk]
+    #[arg(short, long, value_name = "N")]
+    batch_size: Option<NonZeroUsize>,
     /// Leave the weights as they are in the file
     #[arg(long)]
     no_repack: bool,
@@ -51,6 +55,10 @@ impl PerplexityArgs {
             .with_context(|| format!("{} cannot be read", self.file.display()))?;
         let tokens = llama.plain_tokens(text.strip_suffix('\n').unwrap_or(&text));
         let length = self.ctx_size;
+        let width = self
+            .batch_size
+            .map_or(length, NonZeroUsize::get)
+            .min(length);
         ensure!(length > 2, "a chunk has three tokens at least");
         ensure!(
             tokens.len() >= 2 * length,
@@ -74,18 +82,21 @@ impl PerplexityArgs {
                 fed[0] = bos;
             }
             let first = length / 2;
-            let mut batch = LlamaBatch::new(length, 1);
-            for (at, &id) in fed.iter().enumerate() {
-                batch.add(id, at as i32, &[0], at >= first)?;
-            }
-            context.decode(&mut batch)?;
-            for at in first..length - 1 {
-                let logits = context.get_logits_ith(at as i32);
-                let row = Row::of(logits);
-                let nll = -row.log_prob(logits[chunk[at + 1].0 as usize]);
-                (sum, squares, judged) = (sum + nll, squares + nll * nll, judged + 1);
-                if self.kl_divergence_base.is_some() {
-                    row.write(logits, &mut file)?;
+            for begin in (0..length).step_by(width) {
+                let batched = begin..(begin + width).min(length);
+                let mut batch = LlamaBatch::new(width, 1);
+                for at in batched.clone() {
+                    batch.add(fed[at], at as i32, &[0], at >= first)?;
+                }
+                context.decode(&mut batch)?;
+                for at in batched.filter(|at| (first..length - 1).contains(at)) {
+                    let logits = context.get_logits_ith((at - begin) as i32);
+                    let row = Row::of(logits);
+                    let nll = -row.log_prob(logits[chunk[at + 1].0 as usize]);
+                    (sum, squares, judged) = (sum + nll, squares + nll * nll, judged + 1);
+                    if self.kl_divergence_base.is_some() {
+                        row.write(logits, &mut file)?;
+                    }
                 }
             }
             print!("[{}]{:.4},", i + 1, (sum / judged as f64).exp());
