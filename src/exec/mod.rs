@@ -1,6 +1,8 @@
 //! Execution of planned graphs: binding ops to memory, one parallel region a run, states.
 
 mod barrier;
+#[cfg(test)]
+mod barrier_tests;
 mod batch;
 mod call;
 mod error;
@@ -17,8 +19,10 @@ mod recording;
 mod region;
 mod saved;
 mod session;
+mod shares;
 pub mod simd;
 mod state;
+mod sync;
 
 pub use batch::{Batch, Outputs};
 pub use call::Input;
@@ -26,7 +30,8 @@ pub use error::RunError;
 pub use executable::Executable;
 pub use executor::{Executor, ExecutorOptions, Watcher};
 pub use footprint::Footprint;
-pub use load::{LoadError, LoadOptions, LoadReport, Progress};
+pub use load::{LoadError, LoadOptions, LoadReport, PrepareError, Progress};
+pub use ops::BindError;
 pub use recording::{RecordedRun, Span, Work};
 pub use saved::{SavedError, SavedSession};
 pub use session::{Session, SessionOptions};

@@ -1,12 +1,12 @@
 //! One parallel region per run: every worker enters once and walks the same list of steps.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::exec::ops::{Kernel, Run, Scratch};
 
 use super::barrier::Barrier;
 use super::error::RunError;
+use super::shares::Shares;
 
 /// The threads of a session and what each keeps between runs.
 pub(super) struct Workers {
@@ -133,19 +133,13 @@ fn stay_on_one_processor(i: usize) {
 #[cfg(not(target_os = "linux"))]
 fn stay_on_one_processor(_: usize) {}
 
-/// The chunks of a step. Each worker has a range of them, so that it reads weights in the order
-/// in which they lie and asks for those that it will read itself; who is done helps the others.
+/// The kernels of a step, and the chunks of all of them one after another.
 struct StepWork<'s> {
     kernels: &'s [Box<dyn Kernel>],
     /// First chunk of each kernel, and the number of all.
     starts: Vec<usize>,
-    /// Of each worker's range the next chunk.
-    next: Vec<Next>,
+    shares: Shares,
 }
-
-/// A counter with a cache line of its own.
-#[repr(align(64))]
-struct Next(AtomicUsize);
 
 impl<'s> StepWork<'s> {
     fn new(kernels: &'s [Box<dyn Kernel>], run: &Run<'_>, workers: usize) -> StepWork<'s> {
@@ -153,32 +147,24 @@ impl<'s> StepWork<'s> {
         for kernel in kernels {
             starts.push(starts[starts.len() - 1] + kernel.chunks(run));
         }
-        let all = starts[kernels.len()];
-        let first = |worker| Next(AtomicUsize::new(all * worker / workers));
+        let shares = Shares::new(starts[kernels.len()], workers);
         StepWork {
             kernels,
             starts,
-            next: (0..workers).map(first).collect(),
+            shares,
         }
     }
 
     fn run(&self, worker: usize, run: &Run<'_>, scratch: &mut Scratch, probe: &mut impl Probe) {
-        let workers = self.next.len();
-        for of in (worker..workers).chain(0..worker) {
-            self.run_range(of, run, scratch, probe);
+        for of in self.shares.order(worker) {
+            self.run_share(of, run, scratch, probe);
         }
     }
 
     /// What is left of a worker's range.
-    fn run_range(&self, of: usize, run: &Run<'_>, scratch: &mut Scratch, probe: &mut impl Probe) {
-        let all = self.starts[self.kernels.len()];
-        let end = all * (of + 1) / self.next.len();
+    fn run_share(&self, of: usize, run: &Run<'_>, scratch: &mut Scratch, probe: &mut impl Probe) {
         let mut kernel = 0;
-        loop {
-            let chunk = self.next[of].0.fetch_add(1, Ordering::Relaxed);
-            if chunk >= end {
-                return;
-            }
+        while let Some(chunk) = self.shares.take(of) {
             while chunk >= self.starts[kernel + 1] {
                 kernel += 1;
             }
