@@ -2,10 +2,10 @@
 
 use sharpi_passes::CompileError;
 
-use crate::exec::ops::BindError;
-use crate::exec::{LoadError, RunError};
+use crate::exec::{PrepareError, RunError};
 use crate::gguf::GgufError;
 use crate::lower::LowerError;
+use crate::quantize::QuantizeError;
 use crate::tokenizer::TokenizerError;
 
 /// An error with the step that it came from.
@@ -24,12 +24,12 @@ pub enum Error {
     /// A pass failed, or its options were wrong.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// An op has no kernel.
+    /// The compiled graphs cannot be made ready to run.
     #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The weights cannot be loaded.
+    Prepare(#[from] PrepareError),
+    /// Numbers cannot be weights.
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Quantize(#[from] QuantizeError),
     /// A run was refused.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -42,7 +42,7 @@ impl Error {
             Error::Gguf(e) => e.is_unsupported(),
             Error::Lower(e) => e.is_unsupported(),
             Error::Tokenizer(e) => e.is_unsupported(),
-            Error::Compile(_) | Error::Bind(_) | Error::Load(_) | Error::Run(_) => false,
+            Error::Compile(_) | Error::Prepare(_) | Error::Quantize(_) | Error::Run(_) => false,
         }
     }
 }

@@ -3,23 +3,35 @@
 //!
 //! [`Model::open`] → [`Model::compile`] → [`Session::new`] → [`Session::run`]: from a file to the
 //! logits and hidden states of its graphs.
+//!
+//! Cargo features: `embedded` is the small model of `Model::embedded`, `tools` what measures,
+//! compares and makes models, `cli` the program with both; all are on by default, and none is
+//! needed to compile and run graphs.
 
+#[cfg(feature = "tools")]
 pub mod cost;
 mod error;
 pub mod exec;
 pub mod generate;
 pub mod gguf;
+#[cfg(feature = "tools")]
 pub mod hwbench;
 pub mod lower;
 mod model;
+#[cfg(feature = "tools")]
 pub mod parity;
+#[cfg(feature = "tools")]
 pub mod perplexity;
+pub mod quantize;
 pub mod regular_file;
+#[cfg(feature = "tools")]
 pub mod synth;
 pub mod tokenizer;
+mod weights;
 
 pub use error::Error;
 pub use exec::{Executable, Input, Outputs, RunError, SavedSession, Session, SessionOptions};
 pub use model::{CompileOptions, Model};
 pub use sharpi_ir as ir;
 pub use sharpi_passes as passes;
+pub use weights::Weights;

@@ -8,17 +8,21 @@ use sharpi_passes::Stage;
 
 use crate::error::Error;
 use crate::exec::{Executable, LoadOptions, Progress};
-use crate::gguf::Gguf;
-use crate::lower::{Hparams, LowerError, LowerOptions, Note, lower, not_a_model, notes, with_head};
+use crate::gguf::{Gguf, Value};
+use crate::lower::{
+    Architecture, Hparams, LowerError, LowerOptions, Note, lower, not_a_model, notes, with_head,
+};
 use crate::tokenizer::{Tokenizer, Vocabulary};
 
 /// The model that is part of the program.
+#[cfg(feature = "embedded")]
 static EMBEDDED: &[u8] = include_bytes!("../fixtures/models/tiny-dense-Q4_K_M.gguf");
 
 /// An opened model file; cheap to clone.
 #[derive(Clone)]
 pub struct Model {
     gguf: Arc<Gguf>,
+    architectures: Vec<Arc<dyn Architecture>>,
 }
 
 /// How a model is lowered and which passes run.
@@ -56,6 +60,7 @@ impl Model {
     ///
     /// # Errors
     /// None in a sound build.
+    #[cfg(feature = "embedded")]
     pub fn embedded() -> Result<Model, Error> {
         Ok(Model::from_gguf(Gguf::from_static(EMBEDDED)?))
     }
@@ -64,7 +69,23 @@ impl Model {
     pub fn from_gguf(gguf: Gguf) -> Model {
         Model {
             gguf: Arc::new(gguf),
+            architectures: Vec::new(),
         }
+    }
+
+    /// The same file, which may also be of this architecture; before those that are known already
+    /// if they have the same name.
+    pub fn with_architecture(mut self, architecture: impl Architecture + 'static) -> Model {
+        self.architectures.insert(0, Arc::new(architecture));
+        self
+    }
+
+    /// The architecture of one's own that the file is of.
+    fn own_architecture(&self) -> Option<&dyn Architecture> {
+        let name = self.gguf.get("general.architecture");
+        let name = name.and_then(Value::as_str)?;
+        let mut known = self.architectures.iter().map(|known| &**known);
+        known.find(|known| known.name() == name)
     }
 
     /// The file.
@@ -80,13 +101,17 @@ impl Model {
         Ok(Hparams::read(&self.gguf)?)
     }
 
-    /// What is in the file that the computation does not use.
+    /// What is in the file that the computation does not use; of an architecture of one's own
+    /// nothing is known.
     ///
     /// # Errors
     /// See [`lower`](crate::lower::lower): a model that cannot be run, or a file whose result may
     /// depend on what is not used.
     pub fn notes(&self) -> Result<Vec<Note>, Error> {
-        Ok(notes(&self.gguf)?)
+        match self.own_architecture() {
+            Some(_) => Ok(Vec::new()),
+            None => Ok(notes(&self.gguf)?),
+        }
     }
 
     /// The tokeniser of the file's vocabulary.
@@ -109,7 +134,10 @@ impl Model {
     /// # Errors
     /// See [`lower`](crate::lower::lower).
     pub fn lower(&self, options: &LowerOptions) -> Result<Module, Error> {
-        let module = lower(&self.gguf, options)?;
+        let module = match self.own_architecture() {
+            Some(own) => own.lower(&self.gguf, options)?,
+            None => lower(&self.gguf, options)?,
+        };
         Stage::Imported.check(&module)?;
         Ok(module)
     }
@@ -148,6 +176,7 @@ impl Model {
         progress: Progress<'_>,
     ) -> Result<Executable, Error> {
         let compiled = sharpi_passes::compile(module, &options.passes)?;
-        Executable::new(compiled, &self.gguf, &options.load, progress)
+        let executable = Executable::new(compiled, &self.gguf, &options.load, progress)?;
+        Ok(executable)
     }
 }

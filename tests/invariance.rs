@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sharpi_compile::exec::LoadOptions;
 use sharpi_compile::ir::DType;
 use sharpi_compile::lower::LowerOptions;
-use sharpi_compile::passes::{Options, passes_table};
+use sharpi_compile::passes::{Options, Pipeline};
 use sharpi_compile::{CompileOptions, Executable, Input, Model, Session};
 use sharpi_kernels::simd::{Level, with_level};
 use support::{model, requantise, session};
@@ -275,7 +275,10 @@ fn a_second_session_and_a_reset_one_give_the_same_bits() {
 
 /// The passes that can be skipped, in order.
 fn optional_passes() -> Vec<&'static str> {
-    let table = passes_table().into_iter().filter(|p| !p.required);
+    let table = Pipeline::default()
+        .table()
+        .into_iter()
+        .filter(|p| !p.required);
     table.map(|p| p.name).collect()
 }
 

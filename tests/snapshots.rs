@@ -11,7 +11,7 @@ use sharpi_compile::ir::{
 };
 use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::passes::{
-    Options, Stage, check_plan, compile, passes_table, print_planned, print_snapshot, run,
+    Options, Pipeline, Stage, check_plan, compile, print_planned, print_snapshot, run,
 };
 use support::fixtures;
 
@@ -122,7 +122,7 @@ fn the_passes_do_as_much_as_before() {
 
 #[test]
 fn the_text_after_every_pass_reads_back_to_a_sound_module_that_prints_the_same() {
-    let passes = passes_table().into_iter().map(|p| p.name);
+    let passes = Pipeline::default().table().into_iter().map(|p| p.name);
     let stops: Vec<&str> = std::iter::once("imported").chain(passes).collect();
     for name in MODELS {
         for stop in &stops {

@@ -31,6 +31,12 @@ pub enum CompileError {
         /// The pass.
         pass: &'static str,
     },
+    /// A pass has the name of another.
+    #[error("there is a pass `{pass}` already; the names of passes tell them apart")]
+    SameName {
+        /// The name.
+        pass: &'static str,
+    },
     /// The module does not verify.
     #[error("the module does not verify {when}:\n{source}")]
     Verify {

@@ -1,6 +1,6 @@
 //! Passes over the op graph: rewriting, scheduling and memory planning.
 //!
-//! [`compile`] takes a module through the [pipeline](pipeline::PIPELINE) and answers with the
+//! [`compile`] takes a module through the [`Pipeline`] and answers with the
 //! rewritten module, a [`Plan`] per graph and a [`Report`]. [`run`] stops wherever
 //! [`Options::stop_after`] says and answers with a [`Snapshot`] that prints. Nothing here prints
 //! or exits.
@@ -25,7 +25,7 @@ mod options;
 mod pack;
 mod pass;
 mod pattern;
-pub mod pipeline;
+mod pipeline;
 mod plan_memory;
 mod print;
 mod quantize_activations;
@@ -51,7 +51,7 @@ pub use manager::{Snapshot, run, run_exactly};
 pub use merge_projections::MergeProjections;
 pub use options::{Options, Verify};
 pub use pass::{Context, Decisions, Pass, PassError, Stats};
-pub use pipeline::{PassInfo, passes, passes_table};
+pub use pipeline::{PassInfo, Phase, Pipeline};
 pub use plan_memory::{ALIGNMENT, MemoryPlan, Placement, PlanMemory, live_steps};
 pub use print::{print_planned, print_snapshot};
 pub use quantize_activations::QuantizeActivations;

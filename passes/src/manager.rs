@@ -13,7 +13,6 @@ use crate::error::CompileError;
 use crate::fuel::Fuel;
 use crate::options::{Options, Verify};
 use crate::pass::{Context, Decisions, Pass};
-use crate::pipeline::PIPELINE;
 use crate::print::print_snapshot;
 use crate::report::{PassReport, Report};
 use crate::stage::Stage;
@@ -46,9 +45,9 @@ pub fn run(module: Module, options: &Options) -> Result<Snapshot, CompileError> 
     }
     let mut fuel = Fuel::new(options.fuel);
     let mut number = 0;
-    'pipeline: for phase in PIPELINE {
-        let passes = phase.passes.iter().copied().enumerate();
-        for (i, pass) in passes {
+    'pipeline: for phase in options.pipeline.phases() {
+        for (i, pass) in phase.passes.iter().enumerate() {
+            let pass = &**pass;
             number += 1;
             if options.runs(pass) {
                 let fuel = match pass.required() {

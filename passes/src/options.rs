@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use crate::error::CompileError;
 use crate::pass::Pass;
-use crate::pipeline::passes;
+use crate::pipeline::Pipeline;
 use crate::stage::Stage;
 
 /// Which passes run, how far, and what is checked and written on the way.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// The passes that there are.
+    pub pipeline: Pipeline,
     /// Of the passes that can be skipped, run these alone. Required passes run anyway.
     pub only: Option<Vec<String>>,
     /// Passes not to run; only such as are not required.
@@ -57,20 +59,20 @@ impl Options {
     /// # Errors
     /// A name that no pass (or, for `stop_after`, no stage) has; a required pass to be skipped.
     pub(crate) fn check(&self) -> Result<(), CompileError> {
+        let is_pass = |name: &str| self.pipeline.passes().any(|p| p.name() == name);
         for name in self.only.iter().flatten().chain(&self.skip) {
-            if !passes().any(|p| p.name() == name) {
-                return Err(unknown("pass", name, &[]));
+            if !is_pass(name) {
+                return Err(self.unknown("pass", name, &[]));
             }
         }
-        if let Some(pass) = passes().find(|p| p.required() && self.skips(*p)) {
+        let mut required = self.pipeline.passes().filter(|p| p.required());
+        if let Some(pass) = required.find(|p| self.skips(*p)) {
             return Err(CompileError::Required { pass: pass.name() });
         }
         let stages = Stage::ALL.map(Stage::name);
         match &self.stop_after {
-            Some(name)
-                if !passes().any(|p| p.name() == name) && !stages.contains(&name.as_str()) =>
-            {
-                Err(unknown("pass or stage", name, &stages))
+            Some(name) if !is_pass(name) && !stages.contains(&name.as_str()) => {
+                Err(self.unknown("pass or stage", name, &stages))
             }
             Some(_) | None => Ok(()),
         }
@@ -90,15 +92,14 @@ impl Options {
     pub(crate) fn stops_after(&self, name: &str) -> bool {
         self.stop_after.as_deref() == Some(name)
     }
-}
 
-fn unknown(kind: &'static str, name: &str, more: &[&str]) -> CompileError {
-    let names: Vec<&str> = (passes().map(|p| p.name()))
-        .chain(more.iter().copied())
-        .collect();
-    CompileError::Unknown {
-        kind,
-        name: name.to_string(),
-        names: names.join(", "),
+    fn unknown(&self, kind: &'static str, name: &str, more: &[&str]) -> CompileError {
+        let passes = self.pipeline.passes().map(|p| p.name());
+        let names: Vec<&str> = passes.chain(more.iter().copied()).collect();
+        CompileError::Unknown {
+            kind,
+            name: name.to_string(),
+            names: names.join(", "),
+        }
     }
 }

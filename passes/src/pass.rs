@@ -8,7 +8,7 @@ use crate::plan_memory::MemoryPlan;
 use crate::schedule::Schedule;
 
 /// A step of the pipeline. A pass keeps nothing between runs.
-pub trait Pass: Sync {
+pub trait Pass: Send + Sync {
     /// The name on the command line, in dumps and in errors.
     fn name(&self) -> &'static str;
 

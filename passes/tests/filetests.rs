@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sharpi_ir::Module;
 use sharpi_ir::text::parse;
 use sharpi_passes::{
-    Pass, Plan, Snapshot, check_plan, passes, print_planned, print_snapshot, rollback_bytes,
+    Pass, Pipeline, Plan, Snapshot, check_plan, print_planned, print_snapshot, rollback_bytes,
     run_exactly,
 };
 
@@ -75,7 +75,7 @@ fn plan_memory_does_what_its_cases_say() {
 
 #[test]
 fn every_pass_has_cases() {
-    for pass in passes() {
+    for pass in Pipeline::default().passes() {
         assert!(
             !cases(pass.name()).is_empty(),
             "no cases of {}",
@@ -126,7 +126,11 @@ fn make(name: &str, input: &str) -> Result<String, String> {
         "plan-memory" => &["schedule", "plan-memory"],
         _ => &[name],
     };
-    let to_run: Vec<&dyn Pass> = passes().filter(|p| to_make.contains(&p.name())).collect();
+    let pipeline = Pipeline::default();
+    let to_run: Vec<&dyn Pass> = pipeline
+        .passes()
+        .filter(|p| to_make.contains(&p.name()))
+        .collect();
     let run = |module: Module| run_exactly(module, &to_run).map_err(|e| e.to_string());
     let read = |text: &str| parse(text).map_err(|e| e.to_string());
 

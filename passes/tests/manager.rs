@@ -6,12 +6,11 @@ use std::fs;
 
 use sharpi_ir::text::{parse, print};
 use sharpi_ir::{Builder, Graph, Module, NodeId, Op, Patch, Symbol, Symbols, Value};
-use sharpi_passes::pipeline::before;
 use sharpi_passes::rewrite::{MAX_SWEEPS, Rule, rewrite};
 use sharpi_passes::{
-    CompileError, Context, Decisions, Fuel, Options, Pass, PassError, PlanMemory, Report,
-    ScheduleSteps, Stage, Stats, Verify, check_plan, compile, passes_table, print_snapshot, run,
-    run_exactly, run_until,
+    CompileError, Context, Decisions, Fuel, Options, Pass, PassError, Pipeline, PlanMemory, Report,
+    ScheduleSteps, Stage, Stats, Verify, check_plan, compile, print_snapshot, run, run_exactly,
+    run_until,
 };
 
 use common::{deltanet, module, rows, value};
@@ -46,7 +45,7 @@ fn names(names: &[&str]) -> Vec<String> {
 
 #[test]
 fn the_table_of_passes_is_in_the_order_in_which_they_run() {
-    let rows: Vec<_> = (passes_table().iter())
+    let rows: Vec<_> = (Pipeline::default().table().iter())
         .map(|p| (p.name, p.required, p.stage))
         .collect();
     let expected = [
@@ -64,7 +63,12 @@ fn the_table_of_passes_is_in_the_order_in_which_they_run() {
         ("plan-memory", true, Stage::Planned),
     ];
     assert_eq!(rows, expected);
-    assert!(passes_table().iter().all(|p| !p.doc.contains('\n')));
+    assert!(
+        Pipeline::default()
+            .table()
+            .iter()
+            .all(|p| !p.doc.contains('\n'))
+    );
 }
 
 #[test]
@@ -108,7 +112,7 @@ fn an_unknown_pass_is_answered_with_the_names_there_are() {
         ..Options::default()
     };
     let error = run(deltanet(1), &options).expect_err("an error");
-    let known: Vec<&str> = passes_table().iter().map(|p| p.name).collect();
+    let known: Vec<&str> = Pipeline::default().table().iter().map(|p| p.name).collect();
     let known = known.join(", ");
     assert_eq!(
         error.to_string(),
@@ -199,7 +203,7 @@ fn dumps_are_numbered_and_parse_again() {
         })
         .collect();
     files.sort();
-    let passes = passes_table().into_iter().map(|p| p.name);
+    let passes = Pipeline::default().table().into_iter().map(|p| p.name);
     let stages = std::iter::once("imported").chain(passes).enumerate();
     let expected: Vec<String> = stages.map(|(i, n)| format!("{i:02}-{n}.sir")).collect();
     assert_eq!(files, expected);
@@ -349,7 +353,12 @@ fn with_fuel(fuel: Option<usize>) -> Options {
 
 /// Rewrites of optional passes.
 fn optional_rewrites(report: &Report) -> usize {
-    let optional = |name: &str| passes_table().iter().any(|p| p.name == name && !p.required);
+    let optional = |name: &str| {
+        Pipeline::default()
+            .table()
+            .iter()
+            .any(|p| p.name == name && !p.required)
+    };
     let rows = report.passes.iter().filter(|row| optional(row.pass));
     rows.flat_map(|row| row.stats.rewrites.values()).sum()
 }
@@ -392,10 +401,13 @@ fn a_unit_of_fuel_is_one_rewrite_which_the_report_names() {
 
 #[test]
 fn what_stands_before_a_pass_is_the_pass_before_it_or_the_import() {
-    assert_eq!(before("quantize-activations"), Some("imported"));
-    assert_eq!(before("dce"), Some("cse"));
-    assert_eq!(before("schedule"), Some("fuse-norm"));
-    assert_eq!(before("fuse"), None);
+    assert_eq!(
+        Pipeline::default().preceding("quantize-activations"),
+        Some("imported")
+    );
+    assert_eq!(Pipeline::default().preceding("dce"), Some("cse"));
+    assert_eq!(Pipeline::default().preceding("schedule"), Some("fuse-norm"));
+    assert_eq!(Pipeline::default().preceding("fuse"), None);
 }
 
 #[test]

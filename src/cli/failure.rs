@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use miette::{Diagnostic, MietteHandlerOpts, Report};
-use sharpi_compile::exec::LoadError;
+use sharpi_compile::exec::{LoadError, PrepareError};
 use sharpi_compile::generate::GenerateError;
 use sharpi_compile::gguf::{Fault, GgufError};
 use sharpi_compile::lower::LowerError;
@@ -259,7 +259,7 @@ fn help(error: &Error) -> &'static str {
              convert_hf_to_gguf.py"
         }
         Error::Compile(error) => compile_help(error),
-        Error::Load(error) => load_help(error),
+        Error::Prepare(PrepareError::Load(error)) => load_help(error),
         Error::Run(error) => run_help(error),
         _ => FAULT,
     }
@@ -342,6 +342,7 @@ fn compile_help(error: &CompileError) -> &'static str {
         CompileError::Dump { .. } => "choose a folder that can be written to",
         CompileError::Verify { .. }
         | CompileError::Pass { .. }
+        | CompileError::SameName { .. }
         | CompileError::Stage { .. }
         | CompileError::Unfinished { .. } => FAULT,
     }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use serde::Serialize;
-use sharpi_passes::{PassInfo, passes_table};
+use sharpi_passes::{PassInfo, Pipeline};
 
 use super::failure::Failure;
 use super::write_json;
@@ -26,7 +26,7 @@ struct Row {
 
 impl Passes {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let table = passes_table();
+        let table = Pipeline::default().table();
         if self.json {
             let rows: Vec<Row> = table.iter().map(Row::new).collect();
             return write_json(out, &rows);

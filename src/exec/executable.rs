@@ -13,8 +13,7 @@ use sharpi_passes::{Compiled, Plan, Report};
 
 use super::fingerprint::{Fingerprint, fingerprint};
 use super::footprint::StateBytes;
-use super::load::{LoadOptions, LoadReport, Progress, load, packed_bytes};
-use crate::error::Error;
+use super::load::{LoadOptions, LoadReport, PrepareError, Progress, load, packed_bytes};
 use crate::exec::ops::{Axis, BindError, Bound, Kernel, Slot, State, Weight, bind};
 use crate::gguf::{Gguf, TensorInfo};
 
@@ -60,7 +59,7 @@ impl Executable {
         gguf: &Arc<Gguf>,
         options: &LoadOptions,
         progress: Progress<'_>,
-    ) -> Result<Executable, Error> {
+    ) -> Result<Executable, PrepareError> {
         let weights = RefCell::default();
         let mut graphs = IndexMap::new();
         for (name, graph) in &compiled.module.graphs {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use crate::exec::ops::Weight;
+use crate::exec::ops::{BindError, Weight};
 use crate::exec::pages::Pages;
 use crate::gguf::Gguf;
 use sharpi_kernels::panel::{self, ROWS, has_panels, pack, panel_bytes};
@@ -76,6 +76,18 @@ pub enum LoadError {
         /// What the system says.
         source: std::io::Error,
     },
+}
+
+/// Why compiled graphs cannot be made ready to run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrepareError {
+    /// An op has no kernel, or a weight is not what its declaration says.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The weights cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
 }
 
 /// Is told how many bytes of how many are loaded, from any thread.

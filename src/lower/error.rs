@@ -19,6 +19,9 @@ pub enum LowerError {
         /// What the file says.
         found: String,
     },
+    /// What an architecture of one's own has to say.
+    #[error("{}", sharpi_ir::plain::line(.0))]
+    Own(String),
     /// A metadata key is not there.
     #[error("metadata key `{key}` is missing, expected {expected}")]
     MissingKey {

@@ -4,6 +4,7 @@
 //! names that llama.cpp gives the same tensors, so that dumps line up.
 
 mod account;
+mod architecture;
 mod attention;
 mod block_kinds;
 mod context;
@@ -24,6 +25,7 @@ mod source;
 mod trunk;
 
 pub use account::Note;
+pub use architecture::Architecture;
 pub use block_kinds::BlockKind;
 pub use draft_vocabulary::DraftVocabulary;
 pub use error::LowerError;

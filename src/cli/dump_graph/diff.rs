@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use sharpi_passes::{Snapshot, Stage, passes};
+use sharpi_passes::{Pipeline, Snapshot, Stage};
 
 use super::picture::{Picture, View};
 use super::text;
@@ -21,7 +21,7 @@ pub(super) struct Side {
 
 /// Whether a word of the command line names a file, not a stage or pass.
 pub(super) fn is_file(word: &str) -> bool {
-    let is_pass = passes().any(|pass| pass.name() == word);
+    let is_pass = Pipeline::default().passes().any(|pass| pass.name() == word);
     let is_stage = Stage::ALL.iter().any(|stage| stage.name() == word);
     !is_pass && !is_stage && (word.ends_with(".sir") || Path::new(word).exists())
 }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use sharpi_ir::Module;
 use sharpi_ir::plain::PlainPath;
-use sharpi_passes::{Options, Report, Snapshot, Stage, pipeline};
+use sharpi_passes::{Options, Pipeline, Report, Snapshot, Stage};
 
 use super::failure::Failure;
 use super::pass_args::PassArgs;
@@ -208,7 +208,7 @@ impl DumpGraph {
 
 /// What stands right before a pass.
 fn before(pass: &str) -> Result<&'static str, Failure> {
-    pipeline::before(pass).ok_or_else(|| {
+    Pipeline::default().preceding(pass).ok_or_else(|| {
         Failure::usage(
             format!("there is no pass `{pass}`"),
             "`sharpi-compile passes` lists the passes",
