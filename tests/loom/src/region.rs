@@ -33,6 +33,7 @@ impl Region {
 
     /// Each chunk writes its cell: one more than the sum of the step before, whose cells it reads.
     fn walk(&self, worker: usize) {
+        let _guard = self.barrier.guard();
         for (i, (shares, cells)) in self.steps.iter().enumerate() {
             for of in shares.order(worker) {
                 while let Some(chunk) = shares.take(of) {
