@@ -4,7 +4,9 @@
 //! 24 query heads, 4 kv heads, 256 elements; the cache is f16.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use sharpi_kernels::attention::{CacheRows, CacheType, Queries, Work, attend, store_row};
+use sharpi_kernels::attention::{
+    AttentionWorkspace, CacheRows, CacheType, Queries, attend, store_row,
+};
 
 const HEADS: usize = 24;
 const KV_HEADS: usize = 4;
@@ -26,7 +28,7 @@ fn cache(positions: usize) -> Vec<u8> {
 }
 
 /// The last `tokens` tokens of a context, a tile of them after another.
-fn layer(k: &[u8], v: &[u8], tokens: usize, tile: usize, work: &mut Work) {
+fn layer(k: &[u8], v: &[u8], tokens: usize, tile: usize, work: &mut AttentionWorkspace) {
     let positions = k.len() / STRIDE;
     let before = positions - tokens;
     for first in (0..tokens).step_by(tile) {
@@ -58,7 +60,7 @@ fn layer(k: &[u8], v: &[u8], tokens: usize, tile: usize, work: &mut Work) {
 }
 
 fn bench(c: &mut Criterion) {
-    let work = &mut Work::default();
+    let work = &mut AttentionWorkspace::default();
     let mut group = c.benchmark_group("decode");
     group.sample_size(10);
     for positions in [1024, 8192, 32_768] {

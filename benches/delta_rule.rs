@@ -6,7 +6,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sharpi_kernels::columns::ColumnsMut;
-use sharpi_kernels::gdn::{Room, Tokens, Updates, gdn_scan};
+use sharpi_kernels::gdn::{ScanWorkspace, Tokens, Updates, gdn_scan};
 
 const HEADS: usize = 48;
 const D: usize = 128;
@@ -63,7 +63,7 @@ impl Inputs {
 
 fn bench(c: &mut Criterion) {
     let mut states = vec![0.01; LAYERS * LAYER];
-    let mut room = Room::default();
+    let mut workspace = ScanWorkspace::default();
     let mut group = c.benchmark_group("delta rule");
     group.sample_size(10);
     for tokens in [1, 2, 3, 4, 8, 512] {
@@ -84,8 +84,8 @@ fn bench(c: &mut Criterion) {
                         };
                         let out = &mut ColumnsMut::new(&mut out, D, D);
                         let deltas = &mut ColumnsMut::new(&mut deltas, D, D);
-                        let (room, tokens) = (&mut room, inputs.tokens());
-                        gdn_scan(updates, tokens, head, tentative, room, out, deltas);
+                        let (workspace, tokens) = (&mut workspace, inputs.tokens());
+                        gdn_scan(updates, tokens, head, tentative, workspace, out, deltas);
                     }
                 });
             });

@@ -3,7 +3,9 @@
 use half::{bf16, f16};
 use proptest::prelude::*;
 use sharpi_kernels::activation::{ActivationType, quantize_row};
-use sharpi_kernels::attention::{CacheRows, CacheType, Queries, Work, attend, store_row};
+use sharpi_kernels::attention::{
+    AttentionWorkspace, CacheRows, CacheType, Queries, attend, store_row,
+};
 use sharpi_kernels::columns::ColumnsMut;
 use sharpi_kernels::matmul::{Matrix, matmul_rows};
 use sharpi_kernels::panel::{ROWS, has_panels, pack, panel_bytes};
@@ -357,7 +359,7 @@ proptest! {
             let run = |q: &[f32], heads, seen: &[usize]| {
                 let (mut q, mut out) = (q.to_vec(), vec![0.0; q.len()]);
                 let queries = Queries { values: &mut q, heads, seen };
-                let work = &mut Work::default();
+                let work = &mut AttentionWorkspace::default();
                 attend((ty, ty), queries, (rows(&k), rows(&v)), 3.0, work, &mut out);
                 out
             };
@@ -398,16 +400,16 @@ proptest! {
                 let mut out = out.part(t.clone(), c.clone());
                 let mut deltas = vec![0.0; t.len() * c.len()];
                 let mut deltas = ColumnsMut::new(&mut deltas, c.len(), c.len());
-                let (room, again) = (&mut gdn::Room::default(), &mut again[c.start * d..c.end * d]);
+                let (workspace, again) = (&mut gdn::ScanWorkspace::default(), &mut again[c.start * d..c.end * d]);
                 let none = gdn::Updates::default();
-                gdn::gdn_scan(none, part, again, true, room, &mut out, &mut deltas);
+                gdn::gdn_scan(none, part, again, true, workspace, &mut out, &mut deltas);
                 let updates = gdn::Updates {
                     tokens: t.len(), k: part.k, k_stride: d, g: part.g, g_stride: 1,
                 };
                 let nowhere = &mut out.part(0..0, 0..c.len());
-                gdn::gdn_scan(updates, part, again, false, room, nowhere, &mut deltas);
+                gdn::gdn_scan(updates, part, again, false, workspace, nowhere, &mut deltas);
                 let state = &mut state[c.start * d..c.end * d];
-                gdn::gdn_scan(none, part, state, false, room, &mut out, &mut deltas);
+                gdn::gdn_scan(none, part, state, false, workspace, &mut out, &mut deltas);
                 assert_eq!(bits(again), bits(state), "the state from its updates");
             }
             [state, out].concat()

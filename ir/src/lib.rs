@@ -16,6 +16,7 @@ mod order;
 mod patch;
 pub mod plain;
 pub mod reduce;
+mod rollback;
 mod rope;
 mod rows;
 pub mod text;
@@ -32,6 +33,7 @@ pub use op::{
     AttrSpec, Facts, Op, OpError, OperandKind, OperandSpec, ProductSlots, Signature, slot,
 };
 pub use patch::{Patch, PatchError, PatchOperand};
+pub use rollback::rollback_bytes;
 pub use rope::RopeScaling;
 pub use rows::RowSet;
 pub use types::{DType, Dim, Index, Shape, StateType, Symbol, TensorType};

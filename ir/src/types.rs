@@ -19,10 +19,10 @@ macro_rules! dtypes {
             /// Every type, in the order of the enum.
             pub const ALL: [DType; [$(DType::$name),*].len()] = [$(DType::$name),*];
 
-            fn layout(self) -> Layout {
+            fn layout(self) -> BlockLayout {
                 use DType::*;
                 match self {
-                    $($name => Layout {
+                    $($name => BlockLayout {
                         name: $text,
                         block_len: $len,
                         block_bytes: $bytes,
@@ -34,7 +34,7 @@ macro_rules! dtypes {
     };
 }
 
-struct Layout {
+struct BlockLayout {
     name: &'static str,
     block_len: usize,
     block_bytes: usize,

@@ -1,14 +1,13 @@
 //! From a module to something that can be run.
 
 use indexmap::IndexMap;
-use sharpi_ir::{Module, NodeId, StateId};
+use sharpi_ir::{Module, NodeId, StateId, rollback_bytes};
 
 use crate::error::CompileError;
 use crate::manager::{Snapshot, run};
 use crate::options::Options;
 use crate::plan_memory::MemoryPlan;
 use crate::report::Report;
-use crate::rollback::rollback_bytes;
 use crate::stage::Stage;
 
 /// A module whose graphs are ready to run.

@@ -42,7 +42,7 @@ impl Pass for FuseAttention {
 }
 
 /// `rope(rmsnorm(x), pos)`, of which nothing else reads a part.
-struct Turned {
+struct Rotated {
     rope: NodeId,
     norm: NodeId,
     eps: f32,
@@ -51,8 +51,8 @@ struct Turned {
     scaling: RopeScaling,
 }
 
-impl Turned {
-    fn feeding(graph: &Graph, reader: NodeId, pos: Value) -> Option<Turned> {
+impl Rotated {
+    fn feeding(graph: &Graph, reader: NodeId, pos: Value) -> Option<Rotated> {
         let rope = feeder(graph, reader, 0)?;
         let Op::Rope {
             n_rot,
@@ -66,7 +66,7 @@ impl Turned {
         let Op::Rmsnorm { eps } = *graph.op(norm)? else {
             return None;
         };
-        (value(graph, rope, 1)? == pos).then_some(Turned {
+        (value(graph, rope, 1)? == pos).then_some(Rotated {
             rope,
             norm,
             eps,
@@ -87,7 +87,7 @@ fn project_and_store(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> 
         return None;
     };
     let (pos, state) = (value(graph, node, 2)?, graph.state(node)?);
-    let turned = Turned::feeding(graph, node, pos)?;
+    let turned = Rotated::feeding(graph, node, pos)?;
     let keys = reshape(graph, feeder(graph, turned.norm, 0)?)?;
     let values = reshape(graph, feeder(graph, node, 1)?)?;
     let (k, v) = (
@@ -125,7 +125,7 @@ fn attend_and_gate(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Pat
         return None;
     };
     let (pos, state) = (value(graph, node, 1)?, graph.state(node)?);
-    let turned = Turned::feeding(graph, node, pos)?;
+    let turned = Rotated::feeding(graph, node, pos)?;
     let query = value(graph, turned.norm, 0)?;
     let split = query.node;
     let Op::Split { axis: 2, sizes } = graph.op(split)? else {

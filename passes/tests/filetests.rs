@@ -4,11 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sharpi_ir::Module;
 use sharpi_ir::text::parse;
+use sharpi_ir::{Module, rollback_bytes};
 use sharpi_passes::{
-    Pass, Pipeline, Plan, Snapshot, check_plan, print_planned, print_snapshot, rollback_bytes,
-    run_exactly,
+    Pass, Pipeline, Plan, Snapshot, check_plan, print_planned, print_snapshot, run_exactly,
 };
 
 const SEPARATOR: &str = "; ----\n";

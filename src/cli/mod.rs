@@ -75,7 +75,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Continue a text
-    Run(run::Run),
+    Run(run::RunArgs),
     /// Measure the speed of models
     Bench(bench::Bench),
     /// Show where the time of a prompt and of a text goes

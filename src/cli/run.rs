@@ -32,7 +32,7 @@ use super::trace::{self, Summary};
 use super::{interrupt, screen, write_json_line};
 
 #[derive(clap::Args)]
-pub(super) struct Run {
+pub(super) struct RunArgs {
     #[command(flatten)]
     model: ModelArg,
     #[command(flatten)]
@@ -78,7 +78,7 @@ struct Answer {
     top: Vec<Vec<(u32, f32)>>,
 }
 
-impl Run {
+impl RunArgs {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
         let mut timings = Timings::default();
         let (model, tokenizer) = timed(&mut timings.load_seconds, || self.load())?;

@@ -94,10 +94,10 @@ pub enum PrepareError {
 pub type Progress<'p> = &'p (dyn Fn(u64, u64) + Sync);
 
 /// Bytes of a part.
-const PART: usize = 1 << 20;
+const RANGE_BYTES: usize = 1 << 20;
 
 /// A part of a weight: rows of the file, and where they go.
-struct Part<'a> {
+struct LoadRange<'a> {
     weight: &'a Weight,
     /// From the start of the tensor, in bytes.
     from: usize,
@@ -116,12 +116,12 @@ pub(super) fn load(
     if !options.repack {
         return Ok(LoadReport::default());
     }
-    let Layout {
+    let WeightPlaces {
         weights,
         places,
         starts,
         bytes,
-    } = Layout::new(weights);
+    } = WeightPlaces::new(weights);
     if bytes == 0 {
         return Ok(LoadReport::default());
     }
@@ -151,7 +151,7 @@ pub(super) fn load(
 }
 
 /// Where weights come to lie: one after another.
-struct Layout {
+struct WeightPlaces {
     weights: Vec<Arc<Weight>>,
     /// Where each begins, in bytes.
     places: Vec<usize>,
@@ -160,8 +160,8 @@ struct Layout {
     bytes: usize,
 }
 
-impl Layout {
-    fn new(weights: &[Arc<Weight>]) -> Layout {
+impl WeightPlaces {
+    fn new(weights: &[Arc<Weight>]) -> WeightPlaces {
         let is_start = |part: &Weight| weights.iter().any(|whole| part.is_start_of(whole));
         let all = weights.iter().cloned();
         let (starts, weights): (Vec<_>, Vec<_>) = all.partition(|weight| is_start(weight));
@@ -171,7 +171,7 @@ impl Layout {
             places.push(place);
             bytes = place + weight.packed_bytes();
         }
-        Layout {
+        WeightPlaces {
             weights,
             places,
             starts,
@@ -182,7 +182,7 @@ impl Layout {
 
 /// Bytes that these weights take once they are loaded.
 pub(super) fn packed_bytes(weights: &[Arc<Weight>]) -> usize {
-    Layout::new(weights).bytes
+    WeightPlaces::new(weights).bytes
 }
 
 fn fill(
@@ -219,16 +219,18 @@ fn fill(
 }
 
 /// Cuts a weight into parts of whole panels.
-fn divide<'a>(weight: &'a Weight, mut to: &'a mut [u8], parts: &mut Vec<Part<'a>>) {
+fn divide<'a>(weight: &'a Weight, mut to: &'a mut [u8], parts: &mut Vec<LoadRange<'a>>) {
     let (rows, n) = weight.shape();
     let row_bytes = weight.ty.row_bytes(n);
-    let at_once = (PART / row_bytes.max(1)).max(1).next_multiple_of(ROWS);
+    let at_once = (RANGE_BYTES / row_bytes.max(1))
+        .max(1)
+        .next_multiple_of(ROWS);
     for matrix in 0..weight.matrices() {
         for first in (0..rows).step_by(at_once) {
             let count = at_once.min(rows - first);
             let (own, rest) = to.split_at_mut(panel::packed_bytes(weight.ty, count, n));
             to = rest;
-            parts.push(Part {
+            parts.push(LoadRange {
                 weight,
                 from: (matrix * rows + first) * row_bytes,
                 bytes: count * row_bytes,

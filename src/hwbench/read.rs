@@ -40,7 +40,7 @@ const LARGE_PAGE: usize = 1 << 21;
 
 /// How far ahead of what is read a thread asks for lines, in bytes; nowhere in the first place.
 #[derive(Clone, Copy)]
-struct Ahead {
+struct Prefetch {
     /// Into the first cache.
     first: Option<usize>,
     /// Into the second.
@@ -52,20 +52,20 @@ struct Ahead {
 const NEAR: usize = 1 << 22;
 
 /// Processors differ in what is fastest, and a bound takes the best.
-const PATTERNS: [Ahead; 4] = [
-    Ahead {
+const PATTERNS: [Prefetch; 4] = [
+    Prefetch {
         first: None,
         second: None,
     },
-    Ahead {
+    Prefetch {
         first: Some(4 << 10),
         second: None,
     },
-    Ahead {
+    Prefetch {
         first: None,
         second: Some(16 << 10),
     },
-    Ahead {
+    Prefetch {
         first: Some(4 << 10),
         second: Some(16 << 10),
     },
@@ -114,7 +114,7 @@ impl Buffer {
         best.unwrap_or_default()
     }
 
-    fn rate_of(&self, pool: &ThreadPool, bytes: &[u8], ahead: Ahead) -> Measured {
+    fn rate_of(&self, pool: &ThreadPool, bytes: &[u8], ahead: Prefetch) -> Measured {
         let asks = ahead.first.is_some() || ahead.second.is_some();
         let part = bytes.len() / pool.current_num_threads();
         let block = if asks { ASKING_BLOCK } else { BLOCK };
@@ -134,7 +134,7 @@ impl Buffer {
     }
 }
 
-impl Ahead {
+impl Prefetch {
     /// Asks for the lines of a block that far behind this one, as far as there are any.
     fn ask(&self, own: &[u8], at: usize, block: usize) {
         for line in (0..block).step_by(CACHE_LINE) {

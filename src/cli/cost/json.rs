@@ -13,13 +13,13 @@ pub(super) struct Document<'a> {
     threads: usize,
     acceptance: f64,
     prefill_width: usize,
-    runs: Vec<Run<'a>>,
+    runs: Vec<RunOut<'a>>,
     forecast: &'a Forecast,
 }
 
 /// A graph in a run of one shape.
 #[derive(Serialize)]
-struct Run<'a> {
+struct RunOut<'a> {
     graph: &'a str,
     #[serde(flatten)]
     shape: RunShape,
@@ -63,7 +63,7 @@ impl<'a> Document<'a> {
     }
 }
 
-fn run<'a>(costed: &'a Costed<'a>) -> Run<'a> {
+fn run<'a>(costed: &'a Costed<'a>) -> RunOut<'a> {
     let ops = |section: &'a Section| {
         let block = section.blocks.first().copied();
         section.ops.iter().map(move |op| OpOut {
@@ -73,7 +73,7 @@ fn run<'a>(costed: &'a Costed<'a>) -> Run<'a> {
             figures: op.spent.into(),
         })
     };
-    Run {
+    RunOut {
         graph: costed.graph,
         shape: costed.shape,
         total: costed.total().into(),

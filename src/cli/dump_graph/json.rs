@@ -3,8 +3,8 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
+use sharpi_ir::rollback_bytes;
 use sharpi_ir::{Attr, Dim, NodeId, NodeKind, Operand, RowSet, StateType, TensorType, Value};
-use sharpi_passes::rollback_bytes;
 
 use super::blocks::symbol_name;
 use super::fold::Piece;

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use sharpi_ir::Operand;
-use sharpi_passes::{print_snapshot, rollback_bytes};
+use sharpi_ir::rollback_bytes;
+use sharpi_passes::print_snapshot;
 
 use super::fold::Piece;
 use super::picture::{Picture, Section, Shown};

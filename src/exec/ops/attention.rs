@@ -71,7 +71,7 @@ struct Cut {
 }
 
 /// What a chunk works on.
-struct Part<'r, 'a> {
+struct QueryTile<'r, 'a> {
     segment: &'r Segment<'a>,
     /// Tokens of the run.
     tokens: Range<usize>,
@@ -107,13 +107,13 @@ impl Cut {
     }
 
     /// The last tokens, which see most, come first.
-    fn part<'r, 'a>(&self, segment: &'r Segment<'a>, chunk: usize) -> Part<'r, 'a> {
+    fn part<'r, 'a>(&self, segment: &'r Segment<'a>, chunk: usize) -> QueryTile<'r, 'a> {
         let (piece, kv_head) = (chunk / self.kv_heads, chunk % self.kv_heads);
         let parts = self.group / self.heads;
         let tile = (self.pieces - 1 - piece) / parts;
         let first = kv_head * self.group + piece % parts * self.heads;
         let start = segment.tokens.start + tile * self.tokens;
-        Part {
+        QueryTile {
             segment,
             tokens: start..segment.tokens.end.min(start + self.tokens),
             kv_head,
@@ -132,7 +132,7 @@ fn part<'r, 'a>(
     run: &'r Run<'a>,
     mut chunk: usize,
     cut: impl Fn(&Segment<'_>) -> Cut,
-) -> Part<'r, 'a> {
+) -> QueryTile<'r, 'a> {
     for segment in &run.segments {
         let cut = cut(segment);
         if chunk < cut.chunks {
@@ -190,7 +190,7 @@ impl Kernel for Attention {
 
 /// Attends from the queries in `scratch.query`; results go to `scratch.row`.
 fn attend_part(
-    part: &Part<'_, '_>,
+    part: &QueryTile<'_, '_>,
     pos: &[i32],
     (state, layout): (usize, &KvLayout),
     scale: f32,

@@ -12,7 +12,7 @@ use super::{Kernel, Recurrent, Run, Scratch, Segment, Slot, Weight};
 use sharpi_kernels::columns::ColumnsMut;
 use sharpi_kernels::conv::{advance, causal_conv, taps};
 use sharpi_kernels::elementwise::silu;
-use sharpi_kernels::gdn::{Room, Tokens, Updates, gdn_scan};
+use sharpi_kernels::gdn::{ScanWorkspace, Tokens, Updates, gdn_scan};
 use sharpi_kernels::matmul::matmul_rows;
 
 /// Channels of a convolution chunk.
@@ -275,7 +275,7 @@ impl Kernel for GdnScan {
         let (heads, d) = (self.v.dims[0], self.v.last());
         let segment = &run.segments[chunk / self.parts()];
         let (chunk, blocks) = (chunk % self.parts(), d.div_ceil(COLUMNS));
-        let part = Part {
+        let part = HeadColumns {
             heads,
             k_heads: self.k.dims[0],
             d,
@@ -309,7 +309,7 @@ impl Kernel for GdnScan {
 }
 
 /// Some value columns of one head.
-pub(super) struct Part {
+pub(super) struct HeadColumns {
     pub(super) heads: usize,
     pub(super) k_heads: usize,
     pub(super) d: usize,
@@ -318,7 +318,7 @@ pub(super) struct Part {
     pub(super) columns: usize,
 }
 
-impl Part {
+impl HeadColumns {
     /// Scans these columns, which belong to the chunk that calls this, over all tokens of a
     /// sequence. Effects keep other ops off the state.
     pub(super) fn scan(
@@ -327,9 +327,9 @@ impl Part {
         state: Recurrent<'_>,
         tokens: Tokens<'_>,
         y: &mut ColumnsMut<'_>,
-        room: &mut Room,
+        workspace: &mut ScanWorkspace,
     ) {
-        let &Part {
+        let &HeadColumns {
             heads,
             k_heads,
             d,
@@ -358,7 +358,15 @@ impl Part {
             (updates, deltas, matrix)
         };
         let tentative = segment.tentative;
-        gdn_scan(updates, tokens, matrix, tentative, room, y, &mut deltas);
+        gdn_scan(
+            updates,
+            tokens,
+            matrix,
+            tentative,
+            workspace,
+            y,
+            &mut deltas,
+        );
         if tentative && first == 0 {
             self.log_gates(segment.logged(), state, &log, tokens);
         }

@@ -1,11 +1,11 @@
 //! The gated delta rule with what stands around it; heads do not meet.
 
-use super::deltanet::Part;
+use super::deltanet::HeadColumns;
 use super::{Kernel, Run, Scratch, Segment, Slot};
 use sharpi_kernels::activation::{ActivationType, quantize_row};
 use sharpi_kernels::columns::ColumnsMut;
 use sharpi_kernels::elementwise::{Rhs, add, mul, sigmoid, silu, softplus};
-use sharpi_kernels::gdn::{Room, Tokens};
+use sharpi_kernels::gdn::{ScanWorkspace, Tokens};
 use sharpi_kernels::norm::{l2norm, rmsnorm};
 
 /// Scan, norm and gate; a chunk is a sequence's part of as many v-heads as make whole blocks of the
@@ -65,7 +65,7 @@ impl GatedDeltaNet {
         segment: &Segment<'_>,
         head: usize,
         rows: &mut HeadRows,
-        room: &mut Room,
+        workspace: &mut ScanWorkspace,
     ) {
         let (heads, k_heads, d) = (self.heads(), self.k_heads(), self.head_dim());
         // SAFETY: operands.
@@ -94,7 +94,7 @@ impl GatedDeltaNet {
         of_head(beta, &mut rows.beta);
         sigmoid(&mut rows.beta);
         rows.out.resize(segment.tokens.len() * d, 0.0);
-        let part = Part {
+        let part = HeadColumns {
             heads,
             k_heads,
             d,
@@ -114,7 +114,7 @@ impl GatedDeltaNet {
         };
         let out = &mut ColumnsMut::new(&mut rows.out, d, d);
         let state = segment.recurrent(self.state);
-        part.scan(segment, state, tokens, out, room);
+        part.scan(segment, state, tokens, out, workspace);
     }
 }
 

@@ -31,8 +31,8 @@ use sharpi_ir::DType;
 
 use super::memory::Shared;
 use sharpi_kernels::activation::ActivationType;
-use sharpi_kernels::attention::{CacheType, Work};
-use sharpi_kernels::gdn::Room;
+use sharpi_kernels::attention::{AttentionWorkspace, CacheType};
+use sharpi_kernels::gdn::ScanWorkspace;
 use sharpi_kernels::rope::Rotation;
 
 /// The axis that a value's first dimension counts.
@@ -247,10 +247,10 @@ pub struct Scratch {
     /// Attention queries, how much each token sees, and the softmaxes on the way.
     query: Vec<f32>,
     seen: Vec<usize>,
-    attention: Work,
+    attention: AttentionWorkspace,
     /// Weights of a token's experts.
     scores: Vec<f32>,
-    scan: Room,
+    scan: ScanWorkspace,
     /// What one head of a scan takes and gives.
     head: HeadRows,
     /// RoPE cosines and sines, and of which position and rotation.

@@ -6,7 +6,7 @@ use super::project::chunk_rows;
 use super::{Kernel, Run, Scratch, Slot, Weight};
 use sharpi_kernels::elementwise::{Rhs, add};
 use sharpi_kernels::matmul::matmul_rows;
-use sharpi_kernels::moe::top_k;
+use sharpi_kernels::topk::top_k;
 
 /// The `k` best experts of each token.
 pub(super) struct TopkRouter {

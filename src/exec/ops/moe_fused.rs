@@ -13,8 +13,8 @@ use sharpi_kernels::activation::{ActivationType, quantize_row};
 use sharpi_kernels::columns::ColumnsMut;
 use sharpi_kernels::elementwise::{Rhs, add, div, mul, sigmoid, softmax, swiglu};
 use sharpi_kernels::matmul::{Acts, Tiles, matmul_rows};
-use sharpi_kernels::moe::top_k;
 use sharpi_kernels::quant::WeightType;
+use sharpi_kernels::topk::top_k;
 
 /// Which experts take which tokens of a run.
 #[derive(Default)]

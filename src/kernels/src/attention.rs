@@ -82,7 +82,7 @@ pub struct Queries<'a> {
 /// What a worker keeps from one call of [`attend`] to the next: the running softmaxes, and one
 /// tile of scores. It does not grow with the context.
 #[derive(Default)]
-pub struct Work(Softmax);
+pub struct AttentionWorkspace(Softmax);
 
 /// Positions of a tile: with a head of 256 its keys are 16 KB and stay in L1 while all queries
 /// meet them, its values likewise.
@@ -112,7 +112,7 @@ pub fn attend(
     q: Queries<'_>,
     (k, v): (CacheRows<'_>, CacheRows<'_>),
     scale: f32,
-    Work(softmax): &mut Work,
+    AttentionWorkspace(softmax): &mut AttentionWorkspace,
     out: &mut [f32],
 ) {
     let Queries {
@@ -212,7 +212,7 @@ mod tests {
                 seen: &[4],
             };
             let mut out = vec![0.0; n];
-            let (caches, work) = ((rows(&k), rows(&v)), &mut Work::default());
+            let (caches, work) = ((rows(&k), rows(&v)), &mut AttentionWorkspace::default());
             attend((ty, ty), queries, caches, 0.1, work, &mut out);
             assert_eq!(out, vec![1.5; n], "{ty:?}");
         }

@@ -10,7 +10,7 @@ use super::columns::ColumnsMut;
 use super::isa::reduce::Reduce;
 use super::math;
 use super::simd::multiversion;
-use pass::{Ahead, LANES, Row, add_update, load, pass, store};
+use pass::{LANES, Prefetcher, Row, add_update, load, pass, store};
 
 /// What one head gets from T tokens.
 #[derive(Clone, Copy, Debug)]
@@ -48,9 +48,9 @@ pub struct Updates<'a> {
     pub g_stride: usize,
 }
 
-/// Room that scans use.
+/// Memory that scans use.
 #[derive(Debug, Default)]
-pub struct Room {
+pub struct ScanWorkspace {
     copy: Vec<f32>,
     /// Of the updates, then of the tokens.
     decays: Vec<f32>,
@@ -80,7 +80,7 @@ multiversion! {
     /// If a slice is too short or the shapes do not agree.
     pub fn gdn_scan(
         updates: Updates<'_>, tokens: Tokens<'_>, state: &mut [f32], tentative: bool,
-        room: &mut Room, out: &mut ColumnsMut<'_>, deltas: &mut ColumnsMut<'_>,
+        workspace: &mut ScanWorkspace, out: &mut ColumnsMut<'_>, deltas: &mut ColumnsMut<'_>,
     ) = scan;
 }
 
@@ -93,14 +93,14 @@ fn scan<I: Reduce>(
     tokens: Tokens<'_>,
     state: &mut [f32],
     tentative: bool,
-    room: &mut Room,
+    workspace: &mut ScanWorkspace,
     out: &mut ColumnsMut<'_>,
     deltas: &mut ColumnsMut<'_>,
 ) {
     let (kept, taken, count) = (deltas.rows(), out.rows(), out.cols());
     let d = state.len() / count.max(1);
     assert_eq!(state.len(), count * d, "D values for every column");
-    let Room { copy, decays } = room;
+    let ScanWorkspace { copy, decays } = workspace;
     find_decays(&updates, &tokens, taken, decays);
     let mut first = 0;
     while first < count {
@@ -109,7 +109,7 @@ fn scan<I: Reduce>(
             (true, 32..) => 2 * LANES,
             _ => left.min(LANES),
         };
-        let mut part = Part {
+        let mut part = ColumnScan {
             updates,
             tokens: Tokens {
                 v: tokens.v.get(first..).unwrap_or_default(),
@@ -146,7 +146,7 @@ fn find_decays(updates: &Updates<'_>, tokens: &Tokens<'_>, count: usize, decays:
 }
 
 /// Some columns of a head, in groups of [`LANES`], and what they meet.
-struct Part<'a, 'b> {
+struct ColumnScan<'a, 'b> {
     updates: Updates<'a>,
     tokens: Tokens<'a>,
     /// Of the updates, then of the tokens.
@@ -157,7 +157,7 @@ struct Part<'a, 'b> {
     deltas: ColumnsMut<'b>,
 }
 
-impl Part<'_, '_> {
+impl ColumnScan<'_, '_> {
     /// What token `t` brings.
     #[inline(always)]
     fn row(&self, t: usize) -> Row<'_> {
@@ -179,7 +179,7 @@ impl Part<'_, '_> {
         copy: &mut Vec<f32>,
     ) {
         let count = self.out.rows();
-        let mut ahead = Ahead::new(state, count + 1);
+        let mut prefetcher = Prefetcher::new(state, count + 1);
         for t in 0..self.updates.tokens {
             let k = &self.updates.k[t * self.updates.k_stride..][..self.d];
             let delta = load::<I, G>(self.deltas.row_mut(t));
@@ -201,25 +201,25 @@ impl Part<'_, '_> {
                 state,
                 begun,
                 [I::splat(0.0); G],
-                &mut ahead,
+                &mut prefetcher,
             ),
             None => pass::<I, N, G, false, true, false>(
                 &[],
                 state,
                 begun,
                 [I::splat(0.0); G],
-                &mut ahead,
+                &mut prefetcher,
             ),
         };
         for t in 0..count - 1 {
             let delta = self.delta::<I, G>(t, seen);
             let rows = [self.row(t), self.row(t + 1)];
-            seen = pass::<I, N, G, true, true, false>(&[], state, rows, delta, &mut ahead);
+            seen = pass::<I, N, G, true, true, false>(&[], state, rows, delta, &mut prefetcher);
             self.give_out::<I, G>(t, seen);
         }
         let delta = self.delta::<I, G>(count - 1, seen);
         let ended = [self.row(count - 1); 2];
-        let sums = pass::<I, N, G, true, false, false>(&[], state, ended, delta, &mut ahead);
+        let sums = pass::<I, N, G, true, false, false>(&[], state, ended, delta, &mut prefetcher);
         self.give_out::<I, G>(count - 1, sums);
     }
 
@@ -293,7 +293,7 @@ mod tests {
                 tokens,
                 &mut state,
                 tentative,
-                &mut Room::default(),
+                &mut ScanWorkspace::default(),
                 &mut ColumnsMut::new(&mut out, 1, 1),
                 &mut ColumnsMut::new(&mut deltas, 1, 1),
             );

@@ -18,9 +18,10 @@
 //! are unpacked once and meet every token from the cache. Either way one output is the same
 //! sequence of operations.
 //!
-//! Float rows are dot products of 16 lanes (see `dot`).
+//! Float rows are dot products of 16 lanes (see `float`).
 
 mod block;
+mod float;
 mod many;
 mod matrix;
 #[cfg(test)]
@@ -33,16 +34,16 @@ pub use tiles::{Acts, Tiles};
 
 use super::activation::ActivationType;
 use super::columns::ColumnsMut;
-use super::dot::matmul_floats;
 use super::isa::Isa;
-use super::panel::{Panel, ROWS, TileRoom, has_panels};
+use super::panel::{BlockBuffer, Panel, ROWS, has_panels};
 use super::quant::{Bf16, F16, F32, Format, with_format};
 use super::simd::multiversion;
 use block::{Head, InPlace, add_blocks, sums_of, total};
+use float::matmul_floats;
 use many::many_tokens;
 use std::marker::PhantomData;
 use std::ops::Range;
-use tiles::Layout;
+use tiles::TileLayout;
 use tokens::InRows;
 
 /// Most sums that a token has.
@@ -122,18 +123,18 @@ fn few<I: Isa, F: Format>(
     out: &mut ColumnsMut<'_>,
 ) {
     let m = out.rows();
-    let mut room = TileRoom::new();
+    let mut buffer = BlockBuffer::new();
     for p in panels(&rows) {
         let panel = weights.panel(p);
         let mut t = 0;
         while t < m {
-            let (room, acts) = (&mut room, (acts, acts.len() / m, t));
+            let (buffer, acts) = (&mut buffer, (acts, acts.len() / m, t));
             // Portable code gains nothing by several at once.
             t += match if I::WIDE == 1 { 1 } else { m - t } {
-                1 => in_place::<I, F, 1>(&panel, room, acts, (p, &rows), out),
-                2 => in_place::<I, F, 2>(&panel, room, acts, (p, &rows), out),
-                3 => in_place::<I, F, 3>(&panel, room, acts, (p, &rows), out),
-                _ => in_place::<I, F, AT_ONCE>(&panel, room, acts, (p, &rows), out),
+                1 => in_place::<I, F, 1>(&panel, buffer, acts, (p, &rows), out),
+                2 => in_place::<I, F, 2>(&panel, buffer, acts, (p, &rows), out),
+                3 => in_place::<I, F, 3>(&panel, buffer, acts, (p, &rows), out),
+                _ => in_place::<I, F, AT_ONCE>(&panel, buffer, acts, (p, &rows), out),
             };
         }
     }
@@ -144,7 +145,7 @@ fn few<I: Isa, F: Format>(
 #[inline(always)]
 fn in_place<I: Isa, F: Format, const T: usize>(
     panel: &Panel<'_>,
-    room: &mut TileRoom,
+    buffer: &mut BlockBuffer,
     (acts, row_bytes, first): (&[u8], usize, usize),
     (p, rows): (usize, &Range<usize>),
     out: &mut ColumnsMut<'_>,
@@ -154,9 +155,9 @@ fn in_place<I: Isa, F: Format, const T: usize>(
     let mut sums = [I::splat(0.0); MOST_SUMS * AT_ONCE];
     let sums = &mut sums[..T * sums_of::<F>()];
     for b in 0..panel.blocks::<F>() {
-        let tile = panel.tile::<F>(b, room);
+        let tile = panel.block::<F>(b, buffer);
         let head = &Head::<I>::new::<F, InRows<'_, 1>>(tile);
-        let acts = InRows::<T>::new::<F>(&acts[b * Layout::of::<F>().row.0..], row_bytes);
+        let acts = InRows::<T>::new::<F>(&acts[b * TileLayout::of::<F>().row.0..], row_bytes);
         let quants = InPlace::<F, T>(tile, PhantomData);
         add_blocks::<I, F, _, T, 1>([quants], [head], [acts], sums);
     }

@@ -99,12 +99,12 @@ fn interleave<F: Format>(
 
 /// One block of sixteen rows, interleaved.
 #[derive(Clone, Copy)]
-pub(super) struct Tile<'a> {
+pub(super) struct PanelBlock<'a> {
     columns: &'a [u8],
     words: &'a [u8],
 }
 
-impl<I: Isa> Block<I> for Tile<'_> {
+impl<I: Isa> Block<I> for PanelBlock<'_> {
     #[inline(always)]
     fn column(&self, i: usize) -> I::B {
         debug_assert!((i + 1) * COLUMN <= self.columns.len());
@@ -114,7 +114,7 @@ impl<I: Isa> Block<I> for Tile<'_> {
     }
 }
 
-impl<'a> Tile<'a> {
+impl<'a> PanelBlock<'a> {
     /// Where column `i` lies, which takes a cache line.
     #[inline(always)]
     pub(super) fn line(&self, i: usize) -> *const u8 {
@@ -141,11 +141,11 @@ pub(super) enum Panel<'a> {
 
 /// Room for one block of sixteen rows.
 #[repr(align(64))]
-pub(super) struct TileRoom([u8; COLUMN * MOST_COLUMNS], [u8; MOST_WORDS]);
+pub(super) struct BlockBuffer([u8; COLUMN * MOST_COLUMNS], [u8; MOST_WORDS]);
 
-impl TileRoom {
-    pub(super) fn new() -> TileRoom {
-        TileRoom([0; COLUMN * MOST_COLUMNS], [0; MOST_WORDS])
+impl BlockBuffer {
+    pub(super) fn new() -> BlockBuffer {
+        BlockBuffer([0; COLUMN * MOST_COLUMNS], [0; MOST_WORDS])
     }
 }
 
@@ -171,21 +171,25 @@ impl Panel<'_> {
 
     /// Block `b`, interleaved here and now if it is not yet.
     #[inline(always)]
-    pub(super) fn tile<'t, F: Format>(&'t self, b: usize, room: &'t mut TileRoom) -> Tile<'t> {
+    pub(super) fn block<'t, F: Format>(
+        &'t self,
+        b: usize,
+        buffer: &'t mut BlockBuffer,
+    ) -> PanelBlock<'t> {
         let bytes = columns::<F>() * COLUMN;
         match self {
             Panel::Packed(panel) => {
                 let words = self.blocks::<F>() * bytes + b * words_of::<F>();
-                Tile {
+                PanelBlock {
                     columns: &panel[b * bytes..(b + 1) * bytes],
                     words: &panel[words..words + words_of::<F>()],
                 }
             }
             Panel::Rows(rows, row_bytes) => {
-                let TileRoom(tile, words) = room;
+                let BlockBuffer(tile, words) = buffer;
                 let words = &mut words[..words_of::<F>()];
                 interleave::<F>(rows, *row_bytes, b, &mut tile[..bytes], words);
-                Tile {
+                PanelBlock {
                     columns: &tile[..bytes],
                     words,
                 }

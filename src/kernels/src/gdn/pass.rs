@@ -15,17 +15,17 @@ pub(super) struct Row<'a> {
 }
 
 /// Asks for the memory behind a block, a little at a time.
-pub(super) struct Ahead {
+pub(super) struct Prefetcher {
     line: *const u8,
     /// Lines for a quarter of a pass.
     lines: usize,
 }
 
-impl Ahead {
+impl Prefetcher {
     /// For so many passes over `state`.
     #[inline(always)]
-    pub(super) fn new(state: &[f32], passes: usize) -> Ahead {
-        Ahead {
+    pub(super) fn new(state: &[f32], passes: usize) -> Prefetcher {
+        Prefetcher {
             line: state.as_ptr_range().end.cast(),
             lines: size_of_val(state).div_ceil(64 * 4 * passes),
         }
@@ -111,13 +111,13 @@ pub(super) fn pass<
     state: &mut [f32],
     [ended, begun]: [Row<'_>; 2],
     delta: [I::F; G],
-    ahead: &mut Ahead,
+    prefetcher: &mut Prefetcher,
 ) -> [[I::F; 2]; G] {
     let n = if N > 0 { N } else { ended.k.len() };
     let lens = [ended.q.len(), ended.k.len(), begun.q.len(), begun.k.len()];
     assert!(lens == [n; 4] && state.len() == G * n * LANES);
     assert!(!FROM || from.len() == state.len());
-    let mut over = Over::<I, G, ENDS, BEGINS, FROM> {
+    let mut over = ColumnPass::<I, G, ENDS, BEGINS, FROM> {
         from,
         state,
         n,
@@ -134,7 +134,7 @@ pub(super) fn pass<
             *leaf = over.leaf(l + 4 * i);
         }
         *quarter = sum_of_four::<I, G>(leaves);
-        ahead.bring();
+        prefetcher.bring();
     }
     sum_of_four::<I, G>(quarters)
 }
@@ -158,7 +158,14 @@ fn together<I: Isa, const G: usize>(a: [[I::F; 2]; G], b: [[I::F; 2]; G]) -> [[I
 }
 
 /// A pass under way.
-struct Over<'a, I: Isa, const G: usize, const ENDS: bool, const BEGINS: bool, const FROM: bool> {
+struct ColumnPass<
+    'a,
+    I: Isa,
+    const G: usize,
+    const ENDS: bool,
+    const BEGINS: bool,
+    const FROM: bool,
+> {
     from: &'a [f32],
     state: &'a mut [f32],
     n: usize,
@@ -168,7 +175,7 @@ struct Over<'a, I: Isa, const G: usize, const ENDS: bool, const BEGINS: bool, co
 }
 
 impl<I: Reduce, const G: usize, const ENDS: bool, const BEGINS: bool, const FROM: bool>
-    Over<'_, I, G, ENDS, BEGINS, FROM>
+    ColumnPass<'_, I, G, ENDS, BEGINS, FROM>
 {
     #[inline(always)]
     fn leaf(&mut self, l: usize) -> [[I::F; 2]; G] {
@@ -251,6 +258,6 @@ impl<I: Reduce, const G: usize, const ENDS: bool, const BEGINS: bool, const FROM
 #[inline(always)]
 fn factor<I: Isa>(row: &[f32], i: usize) -> I::F {
     debug_assert!(i < row.len());
-    // SAFETY: `pass` has seen that rows have n values, and `Over` stays below n.
+    // SAFETY: `pass` has seen that rows have n values, and `ColumnPass` stays below n.
     I::splat(unsafe { *row.as_ptr().add(i) })
 }

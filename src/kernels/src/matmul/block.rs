@@ -6,7 +6,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 use super::tiles::mixed;
 use super::tokens::Tokens;
 use crate::isa::{Cache, Isa, prefetch};
-use crate::panel::Tile;
+use crate::panel::PanelBlock;
 use crate::quant::{Block, Factor, Format, Offset, Scales, columns};
 
 /// Factors and integer scales of a block of sixteen rows.
@@ -40,7 +40,7 @@ impl<I: Isa> Head<I> {
     /// Those of a block, for activations in tiles or in rows. Returned, not written: with few
     /// tokens most of it then stays in registers.
     #[inline(always)]
-    pub(super) fn new<F: Format, A: Tokens>(tile: Tile<'_>) -> Head<I> {
+    pub(super) fn new<F: Format, A: Tokens>(tile: PanelBlock<'_>) -> Head<I> {
         // Not from `none`: the compiler would then clear all of it each time.
         let mut head = Head {
             d: unit::<I, F>(factor::<I>(tile, F::D)),
@@ -106,7 +106,7 @@ fn unit<I: Isa, F: Format>(d: I::F) -> I::F {
 }
 
 #[inline(always)]
-fn factor<I: Isa>(tile: Tile<'_>, factor: Factor) -> I::F {
+fn factor<I: Isa>(tile: PanelBlock<'_>, factor: Factor) -> I::F {
     match factor {
         Factor::None => I::splat(0.0),
         Factor::Word => I::load_f16(tile.words()),
@@ -139,7 +139,10 @@ const fn waits<F: Format>(tokens: usize) -> bool {
 /// As they lie in the block, for `T` tokens. On the way the memory is asked for those of a later
 /// block, line by line, spread evenly: as many at once as a block has would fill the core's list
 /// of misses.
-pub(super) struct InPlace<'a, F, const T: usize>(pub(super) Tile<'a>, pub(super) PhantomData<F>);
+pub(super) struct InPlace<'a, F, const T: usize>(
+    pub(super) PanelBlock<'a>,
+    pub(super) PhantomData<F>,
+);
 
 impl<I: Isa, F: Format, const T: usize> Quants<I> for InPlace<'_, F, T> {
     #[inline(always)]
@@ -170,7 +173,7 @@ pub(super) struct Unpacked<'a, I: Isa>(pub(super) &'a [I::B; 64]);
 
 /// The quants of a block as activations in tiles meet them.
 #[inline(always)]
-pub(super) fn unpack<I: Isa, F: Format>(tile: Tile<'_>, quants: &mut [I::B; 64]) {
+pub(super) fn unpack<I: Isa, F: Format>(tile: PanelBlock<'_>, quants: &mut [I::B; 64]) {
     for g in 0..F::LEN / 32 {
         for j in 0..8 {
             quants[8 * g + j] = F::quants::<I>(&tile, g, j);

@@ -6,7 +6,7 @@ use super::tokens::InTile;
 use super::{Matrix, panels, store};
 use crate::columns::ColumnsMut;
 use crate::isa::{Cache, Isa, prefetch};
-use crate::panel::{Panel, TileRoom};
+use crate::panel::{BlockBuffer, Panel};
 use crate::quant::{self, Format};
 use crate::simd::multiversion;
 use std::ops::Range;
@@ -74,7 +74,7 @@ fn many<I: Isa, F: Format>(
 struct Group<I: Isa> {
     quants: [[I::B; 64]; BLOCKS],
     heads: [Head<I>; BLOCKS],
-    room: TileRoom,
+    buffer: BlockBuffer,
 }
 
 impl<I: Isa> Group<I> {
@@ -83,14 +83,14 @@ impl<I: Isa> Group<I> {
         Group {
             quants: [[I::column(&[0; 64]); 64]; BLOCKS],
             heads: [Head::none(); BLOCKS],
-            room: TileRoom::new(),
+            buffer: BlockBuffer::new(),
         }
     }
 
     #[inline(always)]
     fn unpack<F: Format>(&mut self, panel: &Panel<'_>, blocks: Range<usize>) {
         for (i, b) in blocks.enumerate() {
-            let tile = panel.tile::<F>(b, &mut self.room);
+            let tile = panel.block::<F>(b, &mut self.buffer);
             self.heads[i] = Head::new::<F, InTile<'_>>(tile);
             unpack::<I, F>(tile, &mut self.quants[i]);
         }

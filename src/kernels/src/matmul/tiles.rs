@@ -13,7 +13,7 @@ pub(super) const TOKENS: usize = 12;
 
 /// Where a block keeps what, in slots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Layout {
+pub(super) struct TileLayout {
     /// Quants of a block.
     len: usize,
     /// Bytes of a block of a row, and where its quants start.
@@ -36,10 +36,10 @@ enum Sums {
     Of32,
 }
 
-impl Layout {
+impl TileLayout {
     /// The layout that weights of this format read.
-    pub(super) const fn of<F: Format>() -> Layout {
-        Layout {
+    pub(super) const fn of<F: Format>() -> TileLayout {
+        TileLayout {
             len: F::LEN,
             row: match (F::LEN, F::OFFSET) {
                 (256, _) => (292, 4),
@@ -120,7 +120,7 @@ pub(super) const FEW: usize = 8;
 #[derive(Default)]
 pub struct Tiles {
     slots: Vec<u32>,
-    layout: Option<Layout>,
+    layout: Option<TileLayout>,
     pub(super) tokens: usize,
     pub(super) blocks: usize,
 }
@@ -136,7 +136,7 @@ impl Tiles {
         has_panels(ty)
             && self.layout
                 == Some(with_format!(
-                    ty, F => Layout::of::<F>(), float => unreachable!("rows of floats have no tiles")
+                    ty, F => TileLayout::of::<F>(), float => unreachable!("rows of floats have no tiles")
                 ))
     }
 
@@ -150,12 +150,12 @@ impl Tiles {
     /// # Panics
     /// If `rows` are not `tokens` rows of the format that the weights ask for.
     pub fn fill(&mut self, ty: WeightType, tokens: usize, rows: &[u8]) {
-        with_format!(ty, F => self.fill_for(Layout::of::<F>(), tokens, rows), float => {
+        with_format!(ty, F => self.fill_for(TileLayout::of::<F>(), tokens, rows), float => {
             unreachable!("rows of floats have no tiles")
         });
     }
 
-    fn fill_for(&mut self, layout: Layout, tokens: usize, rows: &[u8]) {
+    fn fill_for(&mut self, layout: TileLayout, tokens: usize, rows: &[u8]) {
         let row_bytes = rows.len() / tokens.max(1);
         let (bytes, _) = layout.row;
         assert!(rows.len() == tokens * row_bytes && row_bytes.is_multiple_of(bytes));
@@ -180,10 +180,10 @@ impl Tiles {
     /// `B` blocks of tile `i` from block `first` on, as the layout of the weights says.
     #[inline(always)]
     pub(super) fn run<F: Format, const B: usize>(&self, i: usize, first: usize) -> [&[u32]; B] {
-        debug_assert_eq!(self.layout, Some(Layout::of::<F>()));
+        debug_assert_eq!(self.layout, Some(TileLayout::of::<F>()));
         let (tiles, len) = (
             self.tokens.div_ceil(TOKENS),
-            Layout::of::<F>().slots() * TOKENS,
+            TileLayout::of::<F>().slots() * TOKENS,
         );
         let mut blocks = [&self.slots[..]; B];
         for (b, block) in blocks.iter_mut().enumerate() {
@@ -195,7 +195,7 @@ impl Tiles {
 
 /// One token's block to where `slots` begins, of each slot one.
 #[inline(always)]
-fn arrange(layout: Layout, block: &[u8], slots: &mut [u32]) {
+fn arrange(layout: TileLayout, block: &[u8], slots: &mut [u32]) {
     let mut set = |slot: usize, value: u32| slots[slot * TOKENS] = value;
     let (head, rest) = block.split_at(layout.row.1);
     let (quants, sums) = rest.split_at(layout.len);

@@ -1,6 +1,6 @@
 //! The activations that a block of weights meets: blocks of some tokens.
 
-use super::tiles::{Layout, TOKENS};
+use super::tiles::{TOKENS, TileLayout};
 use crate::isa::Isa;
 use crate::quant::Format;
 
@@ -26,7 +26,7 @@ impl<'a, const T: usize> InRows<'a, T> {
     /// Blocks that begin every `row_bytes`.
     #[inline(always)]
     pub(super) fn new<F: Format>(blocks: &'a [u8], row_bytes: usize) -> InRows<'a, T> {
-        let (bytes, _) = Layout::of::<F>().row;
+        let (bytes, _) = TileLayout::of::<F>().row;
         // Not `from_fn`: with callers enough the compiler makes that a call, for every block.
         let mut tokens = [blocks; T];
         for (t, block) in tokens.iter_mut().enumerate() {
@@ -41,7 +41,7 @@ impl<'a, const T: usize> InRows<'a, T> {
     fn int(&self, t: usize, at: usize) -> i32 {
         let block = self.0[t];
         debug_assert!(at + 4 <= block.len());
-        // SAFETY: a block is as long as `Layout::row` says, and each of the callers below stays
+        // SAFETY: a block is as long as `TileLayout::row` says, and each of the callers below stays
         // within: quants end where the block or its sums begin, there are eight pairs of those.
         i32::from_le_bytes(unsafe { block.as_ptr().add(at).cast::<[u8; 4]>().read() })
     }
@@ -57,7 +57,7 @@ impl<const T: usize> Tokens for InRows<'_, T> {
 
     #[inline(always)]
     fn quants<F: Format>(&self, t: usize, z: usize) -> i32 {
-        self.int(t, Layout::of::<F>().row.1 + 4 * z)
+        self.int(t, TileLayout::of::<F>().row.1 + 4 * z)
     }
     #[inline(always)]
     fn sums<F: Format>(&self, t: usize, s: usize) -> i32 {
@@ -84,7 +84,7 @@ impl<'a> InTile<'a> {
     /// The `count` tokens from `first` on of a block with all its slots.
     #[inline(always)]
     pub(super) fn new<F: Format>(block: &'a [u32], first: usize, count: usize) -> InTile<'a> {
-        assert!(block.len() == Layout::of::<F>().slots() * TOKENS && first + count <= TOKENS);
+        assert!(block.len() == TileLayout::of::<F>().slots() * TOKENS && first + count <= TOKENS);
         InTile(&block[first..])
     }
 
@@ -106,14 +106,14 @@ impl Tokens for InTile<'_> {
     }
     #[inline(always)]
     fn sums<F: Format>(&self, t: usize, s: usize) -> i32 {
-        self.slot(t, Layout::of::<F>().sums_at() + s) as i32
+        self.slot(t, TileLayout::of::<F>().sums_at() + s) as i32
     }
     #[inline(always)]
     fn d<I: Isa, F: Format>(&self, t: usize) -> f32 {
-        f32::from_bits(self.slot(t, Layout::of::<F>().d_at()))
+        f32::from_bits(self.slot(t, TileLayout::of::<F>().d_at()))
     }
     #[inline(always)]
     fn offset<I: Isa, F: Format>(&self, t: usize) -> f32 {
-        f32::from_bits(self.slot(t, Layout::of::<F>().offset_at()))
+        f32::from_bits(self.slot(t, TileLayout::of::<F>().offset_at()))
     }
 }

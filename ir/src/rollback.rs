@@ -5,8 +5,8 @@
 //! the convolution its inputs, the delta rule its δ, and k and the decay twice, as one run reads
 //! the last run's while it writes its own.
 
+use crate::{Graph, NodeId, Operand, StateId, Value};
 use indexmap::IndexMap;
-use sharpi_ir::{Graph, NodeId, Operand, StateId, Value};
 
 /// Bytes that one token of a tentative run takes in the log of each recurrent state of a graph.
 pub fn rollback_bytes(graph: &Graph) -> IndexMap<StateId, usize> {

@@ -5,11 +5,11 @@
 //! lanes once more. The lanes are then added pairwise, `j` with `j + 8`, then `j + 4`,
 //! `j + 2`, `j + 1`.
 
-use super::columns::ColumnsMut;
-use super::isa::Isa;
-use super::isa::reduce::add_lanes;
-use super::quant::Element;
-use super::simd::multiversion;
+use crate::columns::ColumnsMut;
+use crate::isa::Isa;
+use crate::isa::reduce::add_lanes;
+use crate::quant::Element;
+use crate::simd::multiversion;
 use std::ops::Range;
 
 /// Bytes of activations which a block of tokens may take, so that it stays in L2.
