@@ -37,11 +37,9 @@ pub fn text(prompt: &str, tokens: usize) -> Result<String, Box<dyn Error>> {
     let tokenizer = Arc::new(model.tokenizer()?);
     let executable = Arc::new(model.compile(&CompileOptions::default())?);
     let session = Session::new(executable, &SessionOptions::default())?;
-    let options = GenerateOptions {
-        max_tokens: Some(tokens),
-        end_of_text: tokenizer.end_of_text_ids().to_vec(),
-        ..GenerateOptions::default()
-    };
+    let options = GenerateOptions::default()
+        .max_tokens(Some(tokens))
+        .end_of_text(tokenizer.end_of_text_ids().to_vec());
     let sampler = Sampler::new(SamplerOptions::default());
     let generator = Generator::new(session, sampler, &tokenizer.encode(prompt, true), options)?;
     let pieces = pieces(generator, TextStream::new(tokenizer));

@@ -12,18 +12,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let model = Model::embedded()?;
     let tokenizer = model.tokenizer()?;
     let executable = Arc::new(model.compile(&CompileOptions::default())?);
-    let options = SessionOptions {
-        context: 512,
-        threads: 2,
-        ..SessionOptions::default()
-    };
+    let options = SessionOptions::default().context(512).threads(2);
     let session = Session::new(executable, &options)?;
     let sampler = Sampler::new(SamplerOptions::default());
-    let options = GenerateOptions {
-        max_tokens: Some(64),
-        end_of_text: tokenizer.end_of_text_ids().to_vec(),
-        ..GenerateOptions::default()
-    };
+    let options = GenerateOptions::default()
+        .max_tokens(Some(64))
+        .end_of_text(tokenizer.end_of_text_ids().to_vec());
     let prompt = tokenizer.encode(&text, true);
     let mut stream = tokenizer.stream();
     print!("{text}");

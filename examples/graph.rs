@@ -26,12 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pos: Vec<i32> = (0..ids.len() as i32).collect();
     // Logits cost as much as a block does, so they are made for the rows asked for alone.
     let rows = [ids.len() as i32 - 1];
-    let options = SessionOptions {
-        context: 64,
-        threads: 2,
-        rollback: 0,
-        ..SessionOptions::default()
-    };
+    let options = SessionOptions::default().context(64).threads(2).rollback(0);
     let mut session = Session::new(executable, &options)?;
     let inputs = [
         ("ids", Input::I32(&ids)),

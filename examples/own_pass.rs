@@ -53,10 +53,7 @@ const MODULE: &str = "module @twice {
 
 /// The graph as it was compiled, and what each pass did.
 pub fn text() -> Result<String, Box<dyn Error>> {
-    let options = Options {
-        pipeline: Pipeline::default().before("cse", DropNeutral)?,
-        ..Options::default()
-    };
+    let options = Options::default().pipeline(Pipeline::default().before("cse", DropNeutral)?);
     let compiled = compile(parse(MODULE)?, &options)?;
     Ok(format!("{}{}", print(&compiled.module), compiled.report))
 }

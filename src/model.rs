@@ -25,15 +25,17 @@ pub struct Model {
     architectures: Vec<Arc<dyn Architecture>>,
 }
 
-/// How a model is lowered and which passes run.
-#[derive(Clone, Debug, Default)]
-pub struct CompileOptions {
-    /// The graphs' sizes and cache types.
-    pub lower: LowerOptions,
-    /// The pipeline.
-    pub passes: sharpi_passes::Options,
-    /// How weights are held.
-    pub load: LoadOptions,
+sharpi_passes::option_struct! {
+    /// How a model is lowered and which passes run.
+    #[derive(Clone, Debug)]
+    pub struct CompileOptions {
+        /// The graphs' sizes and cache types.
+        pub lower: LowerOptions = LowerOptions::default(),
+        /// The pipeline.
+        pub passes: sharpi_passes::Options = sharpi_passes::Options::default(),
+        /// How weights are held.
+        pub load: LoadOptions = LoadOptions::default(),
+    }
 }
 
 impl Model {

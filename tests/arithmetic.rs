@@ -59,18 +59,14 @@ fn spread(count: usize) -> Vec<f32> {
 }
 
 fn executable(model: &Model, only: Option<Vec<String>>) -> sharpi_compile::Executable {
-    let options = CompileOptions {
-        lower: LowerOptions {
-            cache_k: DType::F32,
-            cache_v: DType::F32,
-            ..LowerOptions::default()
-        },
-        passes: Options {
-            only,
-            ..Options::default()
-        },
-        load: LoadOptions::default(),
-    };
+    let options = CompileOptions::default()
+        .lower(
+            LowerOptions::default()
+                .cache_k(DType::F32)
+                .cache_v(DType::F32),
+        )
+        .passes(Options::default().only(only))
+        .load(LoadOptions::default());
     model.compile(&options).expect("a compiled model")
 }
 

@@ -20,17 +20,9 @@ const MODELS: [&str; 6] = [
 ];
 
 fn compiled(model: &Model, draft: bool, skip: &[&str]) -> Arc<Executable> {
-    let options = CompileOptions {
-        lower: LowerOptions {
-            draft,
-            ..LowerOptions::default()
-        },
-        passes: Options {
-            skip: skip.iter().map(ToString::to_string).collect(),
-            ..Options::default()
-        },
-        ..CompileOptions::default()
-    };
+    let options = CompileOptions::default()
+        .lower(LowerOptions::default().draft(draft))
+        .passes(Options::default().skip(skip.iter().map(ToString::to_string).collect()));
     Arc::new(model.compile(&options).expect("a compiled model"))
 }
 

@@ -141,10 +141,7 @@ fn a_draft_step_of_the_27b_costs_a_twelfth_of_a_pass_most_of_it_the_head() {
 
 #[test]
 fn a_draft_step_among_32_thousand_ids_costs_a_fortieth_of_a_pass() {
-    let options = LowerOptions {
-        draft_vocabulary: Some(DraftVocabulary::First(32_768)),
-        ..LowerOptions::default()
-    };
+    let options = LowerOptions::default().draft_vocabulary(Some(DraftVocabulary::First(32_768)));
     let module = header_only::dense_27b(64).lower(&options).expect("graphs");
     let snapshot = run_until(module, Stage::Planned, &Options::default()).expect("a stage");
     let module = snapshot.module;

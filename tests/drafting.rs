@@ -14,10 +14,7 @@ use sharpi_compile::{CompileOptions, Executable, Session};
 use support::{compile, feed, model, session};
 
 fn n_max(n_max: usize) -> DraftOptions {
-    DraftOptions {
-        n_max,
-        ..DraftOptions::default()
-    }
+    DraftOptions::default().n_max(n_max)
 }
 
 fn greedy() -> Sampler {
@@ -47,11 +44,9 @@ fn bits(tokens: &[Token]) -> Vec<(u32, Vec<(u32, u32)>)> {
 }
 
 fn everything(max_tokens: usize) -> GenerateOptions {
-    GenerateOptions {
-        max_tokens: Some(max_tokens),
-        logits_top: 4096,
-        ..GenerateOptions::default()
-    }
+    GenerateOptions::default()
+        .max_tokens(Some(max_tokens))
+        .logits_top(4096)
 }
 
 #[test]
@@ -95,19 +90,11 @@ fn drafting_among_some_ids_or_at_a_depth_that_varies_changes_no_bit_of_the_logit
         for (draft_vocabulary, adaptive) in
             vocabularies.iter().flat_map(|v| [(v, false), (v, true)])
         {
-            let options = CompileOptions {
-                lower: LowerOptions {
-                    draft_vocabulary: draft_vocabulary.clone(),
-                    ..LowerOptions::default()
-                },
-                ..CompileOptions::default()
-            };
+            let options = CompileOptions::default()
+                .lower(LowerOptions::default().draft_vocabulary(draft_vocabulary.clone()));
             let executable = Arc::new(model.compile(&options).expect("a compiled model"));
             let fresh = session(&executable, 1);
-            let options = DraftOptions {
-                adaptive,
-                ..n_max(6)
-            };
+            let options = n_max(6).adaptive(adaptive);
             let drafter = Box::new(MtpDrafter::new(&fresh, options).expect("a head"));
             let (drafted, _, rounds) = told(&executable, Some(drafter), &prompt, everything(64));
             assert!(
@@ -256,10 +243,7 @@ fn whatever_is_proposed_text_logits_and_states_are_those_of_plain_decoding() {
     for (i, (name, habit)) in dense.chain([moe]).enumerate() {
         let executable = compile(&model(name), DType::F16);
         let prompt = [3 + i as u32, 90, 200];
-        let options = GenerateOptions {
-            logits_top: 16,
-            ..everything(500)
-        };
+        let options = everything(500).logits_top(16);
         let (plain, ..) = told(&executable, None, &prompt, options.clone());
         let adversary = Adversary::new(&executable, habit, &prompt, &plain, i);
         let (drafted, stopped, made) =
@@ -286,10 +270,7 @@ fn a_text_that_ends_inside_a_draft_ends_where_it_ends_without() {
     let (plain, ..) = told(&executable, None, &prompt, everything(40));
     for from in 0..8 {
         let end = first_seen(&plain, from);
-        let options = GenerateOptions {
-            end_of_text: vec![plain[end].id],
-            ..everything(40)
-        };
+        let options = everything(40).end_of_text(vec![plain[end].id]);
         let right = Adversary::new(&executable, Habit::Right, &prompt, &plain, from);
         let (tokens, stopped, _) = told(&executable, Some(Box::new(right)), &prompt, options);
         assert!(bits(&tokens) == bits(&plain[..end]));
@@ -301,11 +282,7 @@ fn a_text_that_ends_inside_a_draft_ends_where_it_ends_without() {
 fn a_full_context_ends_the_text_where_it_ends_without_drafts() {
     let executable = compile(&model("micro-dense-f32"), DType::F16);
     let prompt: Vec<u32> = (0..500).map(|i| i % 450).collect();
-    let options = GenerateOptions {
-        max_tokens: None,
-        logits_top: 512,
-        ..GenerateOptions::default()
-    };
+    let options = GenerateOptions::default().max_tokens(None).logits_top(512);
     let (plain, stopped, _) = told(&executable, None, &prompt, options.clone());
     assert_eq!((plain.len(), stopped), (13, Some(StopReason::Context)));
     for depth in [1, 3, 8] {
@@ -327,19 +304,12 @@ fn a_draft_ends_before_an_unlikely_token_and_is_dropped_when_too_short() {
         told(&executable, Some(drafter), &prompt, everything(48)).2
     };
     let all = rounds(n_max(4));
-    let likely = rounds(DraftOptions {
-        p_min: 0.6,
-        ..n_max(4)
-    });
+    let likely = rounds(n_max(4).p_min(0.6));
     let lengths = |rounds: &[Round]| rounds.iter().map(|r| r.draft.len()).collect::<Vec<_>>();
     assert!(lengths(&all).iter().filter(|n| **n < 4).count() <= 4);
     assert!(likely.iter().flat_map(|r| &r.draft).all(|(_, p)| *p >= 0.6));
     assert!(lengths(&likely).contains(&0) && lengths(&likely).iter().any(|n| *n > 0));
-    let long = rounds(DraftOptions {
-        p_min: 0.6,
-        n_min: 3,
-        ..n_max(4)
-    });
+    let long = rounds(n_max(4).p_min(0.6).n_min(3));
     assert!(lengths(&long).iter().all(|n| *n == 0 || *n >= 3));
 }
 

@@ -48,16 +48,10 @@ fn with_own(name: &str, of: &str, own: &str, turn: usize) -> Model {
 /// The text and the first draft of each round.
 fn drafted(executable: &Arc<Executable>) -> (Vec<u32>, Vec<u32>) {
     let session = session(executable, 1);
-    let options = DraftOptions {
-        n_max: 1,
-        ..DraftOptions::default()
-    };
+    let options = DraftOptions::default().n_max(1);
     let drafter = Box::new(MtpDrafter::new(&session, options).expect("a head"));
     let sampler = Sampler::new(SamplerOptions::default());
-    let options = GenerateOptions {
-        max_tokens: Some(24),
-        ..GenerateOptions::default()
-    };
+    let options = GenerateOptions::default().max_tokens(Some(24));
     let mut generator =
         Generator::with_drafter(session, sampler, drafter, &[3, 1, 4], options).unwrap();
     let ids = generator.by_ref().map(|t| t.unwrap().id).collect();
@@ -122,17 +116,9 @@ fn a_head_drafts_with_its_own_embedding_table() {
 
 /// A model whose head gives logits of some ids.
 fn of_ids(model: &Model, ids: Option<DraftVocabulary>, repack: bool) -> Arc<Executable> {
-    let options = CompileOptions {
-        lower: LowerOptions {
-            draft_vocabulary: ids,
-            ..LowerOptions::default()
-        },
-        load: LoadOptions {
-            repack,
-            ..LoadOptions::default()
-        },
-        ..CompileOptions::default()
-    };
+    let options = CompileOptions::default()
+        .lower(LowerOptions::default().draft_vocabulary(ids))
+        .load(LoadOptions::default().repack(repack));
     Arc::new(model.compile(&options).expect("a compiled model"))
 }
 

@@ -45,19 +45,15 @@ fn models() -> Vec<(&'static str, Model)> {
 }
 
 fn compiled(model: &Model, cache: DType, skip: &[&str]) -> Arc<Executable> {
-    let options = CompileOptions {
-        lower: LowerOptions {
-            cache_k: cache,
-            cache_v: cache,
-            max_rows: 96,
-            ..LowerOptions::default()
-        },
-        passes: Options {
-            skip: skip.iter().map(ToString::to_string).collect(),
-            ..Options::default()
-        },
-        load: LoadOptions::default(),
-    };
+    let options = CompileOptions::default()
+        .lower(
+            LowerOptions::default()
+                .cache_k(cache)
+                .cache_v(cache)
+                .max_rows(96),
+        )
+        .passes(Options::default().skip(skip.iter().map(ToString::to_string).collect()))
+        .load(LoadOptions::default());
     Arc::new(model.compile(&options).expect("a compiled model"))
 }
 

@@ -223,10 +223,7 @@ fn a_norm_that_is_not_f32_is_named_with_the_only_type_it_can_have() {
 
 #[test]
 fn a_cache_type_that_cannot_hold_keys_is_named() {
-    let lower = LowerOptions {
-        cache_v: DType::Q8_0,
-        ..LowerOptions::default()
-    };
+    let lower = LowerOptions::default().cache_v(DType::Q8_0);
     let error = Model::from_gguf(source())
         .lower(&lower)
         .expect_err("an error");

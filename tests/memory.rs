@@ -13,23 +13,15 @@ use sharpi_compile::passes::{Options, compile, live_steps};
 use sharpi_compile::{CompileOptions, Executable, Session, SessionOptions};
 
 fn options(context: usize, rollback: usize) -> SessionOptions {
-    SessionOptions {
-        context,
-        threads: 1,
-        rollback,
-        ..SessionOptions::default()
-    }
+    SessionOptions::default()
+        .context(context)
+        .threads(1)
+        .rollback(rollback)
 }
 
 /// The 27B, bound to weights that are not loaded.
 fn unloaded_27b() -> Executable {
-    let options = CompileOptions {
-        load: LoadOptions {
-            repack: false,
-            ..LoadOptions::default()
-        },
-        ..CompileOptions::default()
-    };
+    let options = CompileOptions::default().load(LoadOptions::default().repack(false));
     header_only::dense_27b(64)
         .compile(&options)
         .expect("a plan")
@@ -39,17 +31,12 @@ fn unloaded_27b() -> Executable {
 fn a_session_takes_the_memory_that_was_worked_out_for_it() {
     for name in ["tiny-dense-Q4_K_M", "tiny-moe-Q4_K_M", "micro-dense-f32"] {
         for (k, v) in [(DType::F16, DType::F16), (DType::F32, DType::BF16)] {
-            let lower = LowerOptions {
-                cache_k: k,
-                cache_v: v,
-                max_tokens: 100,
-                max_rows: 3,
-                ..LowerOptions::default()
-            };
-            let compile = CompileOptions {
-                lower,
-                ..CompileOptions::default()
-            };
+            let lower = LowerOptions::default()
+                .cache_k(k)
+                .cache_v(v)
+                .max_tokens(100)
+                .max_rows(3);
+            let compile = CompileOptions::default().lower(lower);
             let executable = support::model(name).compile(&compile).expect("a plan");
             let executable = Arc::new(executable);
             for options in [options(1, 0), options(333, 0), options(512, 3)] {
@@ -92,14 +79,8 @@ fn packed_matrices_take_the_bytes_that_they_have_in_the_file() {
 #[test]
 fn drafting_among_the_first_ids_takes_no_memory_of_its_own() {
     let packed = |draft_vocabulary| {
-        let lower = LowerOptions {
-            draft_vocabulary,
-            ..LowerOptions::default()
-        };
-        let compile = CompileOptions {
-            lower,
-            ..CompileOptions::default()
-        };
+        let lower = LowerOptions::default().draft_vocabulary(draft_vocabulary);
+        let compile = CompileOptions::default().lower(lower);
         let model = support::model("tiny-dense-Q4_K_M");
         let executable = model.compile(&compile).expect("a plan");
         assert_eq!(

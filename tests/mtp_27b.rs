@@ -111,27 +111,20 @@ fn greedy(
     ignore_eos: bool,
     n_max: usize,
 ) -> Vec<u32> {
-    let options = SessionOptions {
-        context: CONTEXT,
-        threads: thread::available_parallelism().map_or(1, usize::from),
-        rollback: 1 + n_max,
-        ..SessionOptions::default()
-    };
+    let options = SessionOptions::default()
+        .context(CONTEXT)
+        .threads(thread::available_parallelism().map_or(1, usize::from))
+        .rollback(1 + n_max);
     let session = Session::new(executable.clone(), &options).expect("a session");
-    let options = GenerateOptions {
-        max_tokens: Some(IDS + 4),
-        end_of_text: model.tokenizer().unwrap().end_of_text_ids().to_vec(),
-        ignore_eos,
-        ..GenerateOptions::default()
-    };
+    let options = GenerateOptions::default()
+        .max_tokens(Some(IDS + 4))
+        .end_of_text(model.tokenizer().unwrap().end_of_text_ids().to_vec())
+        .ignore_eos(ignore_eos);
     let sampler = Sampler::new(SamplerOptions::default());
     let tokens = match n_max {
         0 => Generator::new(session, sampler, prompt, options),
         _ => {
-            let draft = DraftOptions {
-                n_max,
-                ..DraftOptions::default()
-            };
+            let draft = DraftOptions::default().n_max(n_max);
             let drafter = Box::new(MtpDrafter::new(&session, draft).expect("a head"));
             Generator::with_drafter(session, sampler, drafter, prompt, options)
         }
@@ -141,15 +134,12 @@ fn greedy(
 }
 
 fn compile(model: &Model, cache: DType) -> Arc<Executable> {
-    let options = CompileOptions {
-        lower: LowerOptions {
-            cache_k: cache,
-            cache_v: cache,
-            max_tokens: CONTEXT,
-            ..LowerOptions::default()
-        },
-        ..CompileOptions::default()
-    };
+    let options = CompileOptions::default().lower(
+        LowerOptions::default()
+            .cache_k(cache)
+            .cache_v(cache)
+            .max_tokens(CONTEXT),
+    );
     Arc::new(model.compile(&options).expect("a compiled model"))
 }
 

@@ -149,10 +149,7 @@ fn check(model: &Model, changes: &Changes) {
     let module = changed(model, changes);
     let names: Vec<String> = module.graphs["trunk"].outputs().keys().cloned().collect();
     let run = |options: Options, poisoned: bool| {
-        let options = CompileOptions {
-            passes: options,
-            ..CompileOptions::default()
-        };
+        let options = CompileOptions::default().passes(options);
         let executable = model.compile_module(module.clone(), &options, &|_, _| ());
         let mut session = session(&Arc::new(executable.expect("a plan")), 2);
         session.poison(poisoned);

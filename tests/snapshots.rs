@@ -31,10 +31,7 @@ fn imported(name: &str) -> Module {
 }
 
 fn stopped_at(stage: Stage) -> Options {
-    Options {
-        stop_after: Some(stage.name().into()),
-        ..Options::default()
-    }
+    Options::default().stop_after(Some(stage.name().into()))
 }
 
 /// The plans, each in the order in which it runs.
@@ -95,10 +92,7 @@ fn every_model_is_planned_as_before() {
 fn a_trunk_without_drafting_is_planned_as_before() {
     for name in ["tiny-dense-Q4_K_M", "tiny-moe-Q4_K_M"] {
         let file = fixtures().join("models").join(format!("{name}.gguf"));
-        let options = LowerOptions {
-            draft: false,
-            ..LowerOptions::default()
-        };
+        let options = LowerOptions::default().draft(false);
         let module = Model::open(file).expect("a model").lower(&options);
         let text = plans(module.expect("graphs"));
         assert_snapshot(&format!("{name}.planned-without-drafting"), &text);
@@ -126,10 +120,7 @@ fn the_text_after_every_pass_reads_back_to_a_sound_module_that_prints_the_same()
     let stops: Vec<&str> = std::iter::once("imported").chain(passes).collect();
     for name in MODELS {
         for stop in &stops {
-            let options = Options {
-                stop_after: Some(stop.to_string()),
-                ..Options::default()
-            };
+            let options = Options::default().stop_after(Some(stop.to_string()));
             let snapshot = run(imported(name), &options).expect("a snapshot");
             let text = print(&snapshot.module);
             // The passes' decisions stand in comments and read back to nothing.

@@ -74,18 +74,13 @@ fn model(synth: &Synth) -> Model {
 /// What a model says after the prompt, drafting two tokens a round.
 fn drafted(model: &Model) -> (Vec<u32>, Vec<Round>) {
     let executable = Arc::new(model.compile(&CompileOptions::default()).unwrap());
-    let options = SessionOptions {
-        context: 1024,
-        threads: 2,
-        rollback: 3,
-        ..SessionOptions::default()
-    };
+    let options = SessionOptions::default()
+        .context(1024)
+        .threads(2)
+        .rollback(3);
     let session = Session::new(executable, &options).unwrap();
     let drafter = MtpDrafter::new(&session, DraftOptions::default()).unwrap();
-    let options = GenerateOptions {
-        max_tokens: Some(TOKENS),
-        ..GenerateOptions::default()
-    };
+    let options = GenerateOptions::default().max_tokens(Some(TOKENS));
     let sampler = Sampler::new(SamplerOptions::default());
     let drafter = Box::new(drafter);
     let mut generator =

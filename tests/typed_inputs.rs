@@ -34,11 +34,7 @@ fn try_own(graph: &str) -> Result<Arc<Executable>, Error> {
 
 fn own(graph: &str) -> Session {
     let executable = try_own(graph).unwrap_or_else(|e| panic!("{e}"));
-    let options = SessionOptions {
-        context: 8,
-        threads: 2,
-        ..SessionOptions::default()
-    };
+    let options = SessionOptions::default().context(8).threads(2);
     Session::new(executable, &options).expect("a session")
 }
 
@@ -363,12 +359,10 @@ fn a_session_of_another_model_cache_or_length_is_not_taken_over() {
     feed(&mut from, &[1, 2, 3, 4, 5]);
     let saved = from.save();
     let refused = |executable: &Arc<Executable>, context: usize| {
-        let options = SessionOptions {
-            context,
-            threads: 1,
-            rollback: 16,
-            ..SessionOptions::default()
-        };
+        let options = SessionOptions::default()
+            .context(context)
+            .threads(1)
+            .rollback(16);
         let mut session = Session::new(executable.clone(), &options).unwrap();
         session.restore(&saved).expect_err("a refusal").to_string()
     };

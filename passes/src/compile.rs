@@ -74,9 +74,6 @@ pub fn run_until(
     options: &Options,
 ) -> Result<Snapshot, CompileError> {
     let stop_after = Some(stage.name().to_string());
-    let options = Options {
-        stop_after,
-        ..options.clone()
-    };
+    let options = options.clone().stop_after(stop_after);
     run(module, &options)
 }

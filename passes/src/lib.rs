@@ -21,6 +21,8 @@ mod fuse_norm;
 mod label;
 mod manager;
 mod merge_projections;
+#[macro_use]
+mod option_struct;
 mod options;
 mod pack;
 mod pass;

@@ -7,24 +7,26 @@ use crate::pass::Pass;
 use crate::pipeline::Pipeline;
 use crate::stage::Stage;
 
-/// Which passes run, how far, and what is checked and written on the way.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The passes that there are.
-    pub pipeline: Pipeline,
-    /// Of the passes that can be skipped, run these alone. Required passes run anyway.
-    pub only: Option<Vec<String>>,
-    /// Passes not to run; only such as are not required.
-    pub skip: Vec<String>,
-    /// The pass or the stage after which to stop.
-    pub stop_after: Option<String>,
-    /// Most rewrites that optional passes make over all graphs, counted in the order of the
-    /// pipeline; required passes do their work whatever it is.
-    pub fuel: Option<usize>,
-    /// Folder for the module's text as imported and after every pass.
-    pub dump_after_each: Option<PathBuf>,
-    /// When graphs are verified.
-    pub verify: Verify,
+option_struct! {
+    /// Which passes run, how far, and what is checked and written on the way.
+    #[derive(Clone, Debug)]
+    pub struct Options {
+        /// The passes that there are.
+        pub pipeline: Pipeline = Pipeline::default(),
+        /// Of the passes that can be skipped, run these alone. Required passes run anyway.
+        pub only: Option<Vec<String>> = None,
+        /// Passes not to run; only such as are not required.
+        pub skip: Vec<String> = Vec::new(),
+        /// The pass or the stage after which to stop.
+        pub stop_after: Option<String> = None,
+        /// Most rewrites that optional passes make over all graphs, counted in the order of the
+        /// pipeline; required passes do their work whatever it is.
+        pub fuel: Option<usize> = None,
+        /// Folder for the module's text as imported and after every pass.
+        pub dump_after_each: Option<PathBuf> = None,
+        /// When graphs are verified.
+        pub verify: Verify = Verify::default(),
+    }
 }
 
 /// When graphs are verified.

@@ -73,10 +73,7 @@ fn the_table_of_passes_is_in_the_order_in_which_they_run() {
 
 #[test]
 fn a_run_shares_the_rounding_of_shared_inputs() {
-    let options = Options {
-        only: Some(names(&["cse"])),
-        ..Options::default()
-    };
+    let options = Options::default().only(Some(names(&["cse"])));
     let compiled = compile(deltanet(1), &options).expect("a plan");
     let graph = &compiled.module.graphs["g"];
     assert_eq!((count(graph, "matmul"), count(graph, "quantize")), (8, 4));
@@ -84,21 +81,16 @@ fn a_run_shares_the_rounding_of_shared_inputs() {
 
 #[test]
 fn skipped_passes_do_not_run() {
-    let options = Options {
-        only: Some(names(&["cse", "dce"])),
-        skip: names(&["cse"]),
-        ..Options::default()
-    };
+    let options = Options::default()
+        .only(Some(names(&["cse", "dce"])))
+        .skip(names(&["cse"]));
     let compiled = compile(deltanet(1), &options).expect("a plan");
     assert_eq!(count(&compiled.module.graphs["g"], "quantize"), 8);
 }
 
 #[test]
 fn of_the_optional_passes_only_the_chosen_run() {
-    let options = Options {
-        only: Some(names(&["dce"])),
-        ..Options::default()
-    };
+    let options = Options::default().only(Some(names(&["dce"])));
     let compiled = compile(deltanet(1), &options).expect("a plan");
     let ran: Vec<_> = compiled.report.passes.iter().map(|p| p.pass).collect();
     let expected = ["quantize-activations", "dce", "schedule", "plan-memory"];
@@ -107,10 +99,7 @@ fn of_the_optional_passes_only_the_chosen_run() {
 
 #[test]
 fn an_unknown_pass_is_answered_with_the_names_there_are() {
-    let options = Options {
-        skip: names(&["cze"]),
-        ..Options::default()
-    };
+    let options = Options::default().skip(names(&["cze"]));
     let error = run(deltanet(1), &options).expect_err("an error");
     let known: Vec<&str> = Pipeline::default().table().iter().map(|p| p.name).collect();
     let known = known.join(", ");
@@ -122,10 +111,7 @@ fn an_unknown_pass_is_answered_with_the_names_there_are() {
 
 #[test]
 fn an_unknown_stop_is_answered_with_passes_and_stages() {
-    let options = Options {
-        stop_after: Some("fuse".into()),
-        ..Options::default()
-    };
+    let options = Options::default().stop_after(Some("fuse".into()));
     let error = run(deltanet(1), &options)
         .expect_err("an error")
         .to_string();
@@ -137,10 +123,7 @@ fn an_unknown_stop_is_answered_with_passes_and_stages() {
 
 #[test]
 fn a_required_pass_cannot_be_skipped() {
-    let options = Options {
-        skip: names(&["schedule"]),
-        ..Options::default()
-    };
+    let options = Options::default().skip(names(&["schedule"]));
     let error = run(deltanet(1), &options).expect_err("an error");
     assert!(matches!(error, CompileError::Required { pass: "schedule" }));
 }
@@ -149,10 +132,7 @@ fn a_required_pass_cannot_be_skipped() {
 fn a_run_stops_after_the_pass_or_stage_that_is_named() {
     let at = |name: &str| {
         let stop_after = Some(name.to_string());
-        let options = Options {
-            stop_after,
-            ..Options::default()
-        };
+        let options = Options::default().stop_after(stop_after);
         run(deltanet(1), &options).expect("a snapshot")
     };
     assert!(at("imported").report.passes.is_empty());
@@ -175,10 +155,7 @@ fn a_stage_can_be_asked_for_by_itself() {
 
 #[test]
 fn there_is_no_plan_before_the_end() {
-    let options = Options {
-        stop_after: Some("fused".into()),
-        ..Options::default()
-    };
+    let options = Options::default().stop_after(Some("fused".into()));
     let error = compile(deltanet(1), &options).expect_err("an error");
     let stage = Stage::Fused;
     assert!(matches!(error, CompileError::Unfinished { stage: s } if s == stage));
@@ -188,10 +165,7 @@ fn there_is_no_plan_before_the_end() {
 fn dumps_are_numbered_and_parse_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let dumps = folder.path().join("dumps");
-    let options = Options {
-        dump_after_each: Some(dumps.clone()),
-        ..Options::default()
-    };
+    let options = Options::default().dump_after_each(Some(dumps.clone()));
     let at = run(deltanet(1), &options).expect("a snapshot");
     let entries = fs::read_dir(&dumps).expect("a folder");
     let mut files: Vec<_> = entries
@@ -223,10 +197,7 @@ fn dumps_are_numbered_and_parse_again() {
 fn a_folder_that_cannot_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let path = file.path().join("dumps");
-    let options = Options {
-        dump_after_each: Some(path.clone()),
-        ..Options::default()
-    };
+    let options = Options::default().dump_after_each(Some(path.clone()));
     let error = run(deltanet(1), &options)
         .expect_err("an error")
         .to_string();
@@ -236,10 +207,7 @@ fn a_folder_that_cannot_be_made_is_named() {
 #[test]
 fn the_plan_is_the_same_however_often_graphs_are_verified() {
     let text = |verify| {
-        let options = Options {
-            verify,
-            ..Options::default()
-        };
+        let options = Options::default().verify(verify);
         print_snapshot(&run(deltanet(2), &options).expect("a snapshot"))
     };
     assert_eq!(text(Verify::Each), text(Verify::Ends));
@@ -345,10 +313,7 @@ fn turn(graph: &Graph, node: NodeId, rule: &'static str, from: &str, to: Op) -> 
 }
 
 fn with_fuel(fuel: Option<usize>) -> Options {
-    Options {
-        fuel,
-        ..Options::default()
-    }
+    Options::default().fuel(fuel)
 }
 
 /// Rewrites of optional passes.

@@ -55,10 +55,7 @@ fn twice() -> Module {
 }
 
 fn options(pipeline: Pipeline) -> Options {
-    Options {
-        pipeline,
-        ..Options::default()
-    }
+    Options::default().pipeline(pipeline)
 }
 
 fn ops(options: &Options) -> usize {

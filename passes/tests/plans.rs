@@ -156,12 +156,10 @@ fn a_deltanet_layer_needs_little_more_than_its_widest_moment() {
 #[test]
 fn ten_thousand_ops_are_scheduled_and_planned_in_a_moment() {
     let module = deltanet(280);
-    let options = Options {
+    let options = Options::default()
         // Nothing that fuses ops: there would be fewer.
-        only: Some(vec!["cse".into(), "dce".into()]),
-        verify: Verify::Ends,
-        ..Options::default()
-    };
+        .only(Some(vec!["cse".into(), "dce".into()]))
+        .verify(Verify::Ends);
     let compiled = compile(module, &options).expect("a plan");
     let graph = &compiled.module.graphs["g"];
     assert!(graph.op_count() > 9_000, "{} ops", graph.op_count());

@@ -50,15 +50,12 @@ impl WeightArgs {
         passes: Options,
         threads: usize,
     ) -> Result<Executable, Failure> {
-        let options = CompileOptions {
-            lower,
-            passes,
-            load: LoadOptions {
-                repack: !self.no_repack,
-                lock: self.mlock,
-                threads,
-            },
-        };
+        let options = CompileOptions::default().lower(lower).passes(passes).load(
+            LoadOptions::default()
+                .repack(!self.no_repack)
+                .lock(self.mlock)
+                .threads(threads),
+        );
         let bar = Progress::bytes("loading the weights", 0);
         Ok(model.compile_watched(&options, &|done, all| bar.part(done, all))?)
     }
@@ -85,12 +82,11 @@ impl ExecArgs {
 
     /// Options of a session.
     pub(super) fn session(&self, context: usize, rollback: usize) -> SessionOptions {
-        SessionOptions {
-            context,
-            threads: self.threads(),
-            pin: self.pin,
-            rollback,
-        }
+        SessionOptions::default()
+            .context(context)
+            .threads(self.threads())
+            .pin(self.pin)
+            .rollback(rollback)
     }
 
     pub(super) fn threads(&self) -> usize {

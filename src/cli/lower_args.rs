@@ -51,12 +51,10 @@ impl LowerArgs {
     /// Options for graphs that read no more than `context` tokens at once, and give logits for
     /// `rows` of them.
     pub(super) fn options(&self, context: usize, rows: usize) -> LowerOptions {
-        LowerOptions {
-            cache_k: self.cache_type_k.dtype(),
-            cache_v: self.cache_type_v.dtype(),
-            max_tokens: self.batch_size().max(rows).min(context),
-            max_rows: rows,
-            ..LowerOptions::default()
-        }
+        LowerOptions::default()
+            .cache_k(self.cache_type_k.dtype())
+            .cache_v(self.cache_type_v.dtype())
+            .max_tokens(self.batch_size().max(rows).min(context))
+            .max_rows(rows)
     }
 }

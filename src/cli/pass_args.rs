@@ -23,12 +23,10 @@ pub(super) struct PassArgs {
 
 impl PassArgs {
     pub(super) fn options(&self) -> Options {
-        Options {
-            only: self.passes.clone(),
-            skip: self.skip_pass.clone(),
-            fuel: self.fuel,
-            dump_after_each: self.dump_after_each.clone(),
-            ..Options::default()
-        }
+        Options::default()
+            .only(self.passes.clone())
+            .skip(self.skip_pass.clone())
+            .fuel(self.fuel)
+            .dump_after_each(self.dump_after_each.clone())
     }
 }

@@ -183,15 +183,14 @@ impl RunArgs {
     }
 
     fn generate_options(&self, tokenizer: &Tokenizer, cancel: Arc<AtomicBool>) -> GenerateOptions {
-        GenerateOptions {
-            max_tokens: usize::try_from(self.n_predict).ok(),
-            end_of_text: tokenizer.end_of_text_ids().to_vec(),
-            ignore_eos: self.ignore_eos,
-            logits_top: self.logits_top.unwrap_or(0),
-            cancel,
+        GenerateOptions::default()
+            .max_tokens(usize::try_from(self.n_predict).ok())
+            .end_of_text(tokenizer.end_of_text_ids().to_vec())
+            .ignore_eos(self.ignore_eos)
+            .logits_top(self.logits_top.unwrap_or(0))
+            .cancel(cancel)
             // The graphs are compiled for the batch asked for.
-            batch: usize::MAX,
-        }
+            .batch(usize::MAX)
     }
 
     /// Collects the tokens, and prints their text unless it goes into a record.

@@ -37,17 +37,18 @@ impl SamplingArgs {
         self.warn_of_idle();
         let defaults = SamplerOptions::default();
         let recent = |n| usize::try_from(n).unwrap_or(usize::MAX);
-        SamplerOptions {
-            temp: self.temp,
-            top_k: self.top_k.unwrap_or(defaults.top_k),
-            top_p: self.top_p.unwrap_or(defaults.top_p),
-            min_p: self.min_p.unwrap_or(defaults.min_p),
+        SamplerOptions::default()
+            .temp(self.temp)
+            .top_k(self.top_k.unwrap_or(defaults.top_k))
+            .top_p(self.top_p.unwrap_or(defaults.top_p))
+            .min_p(self.min_p.unwrap_or(defaults.min_p))
             // A short one can be typed again.
-            seed: (self.seed.and_then(|seed| u64::try_from(seed).ok()))
-                .unwrap_or_else(|| rand::random::<u32>().into()),
-            repeat_penalty: self.repeat_penalty,
-            repeat_last_n: self.repeat_last_n.map_or(defaults.repeat_last_n, recent),
-        }
+            .seed(
+                (self.seed.and_then(|seed| u64::try_from(seed).ok()))
+                    .unwrap_or_else(|| rand::random::<u32>().into()),
+            )
+            .repeat_penalty(self.repeat_penalty)
+            .repeat_last_n(self.repeat_last_n.map_or(defaults.repeat_last_n, recent))
     }
 
     fn warn_of_idle(&self) {

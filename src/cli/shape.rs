@@ -26,11 +26,9 @@ impl Shape {
         draft_vocabulary: Option<DraftVocabulary>,
     ) -> LowerOptions {
         let draft = self.drafts > 0;
-        LowerOptions {
-            draft,
-            draft_vocabulary: draft_vocabulary.filter(|_| draft),
-            ..args.options(self.context, self.width())
-        }
+        args.options(self.context, self.width())
+            .draft(draft)
+            .draft_vocabulary(draft_vocabulary.filter(|_| draft))
     }
 
     /// Tokens that can be taken back.

@@ -116,12 +116,13 @@ impl SpecArgs {
             )),
             SpecType::DraftMtp => {}
         }
-        Ok(Some(DraftOptions {
-            n_max: most.into(),
-            adaptive: matches!(longest, Most::Auto),
-            n_min: least.into(),
-            p_min: self.spec_draft_p_min.unwrap_or(0.0),
-        }))
+        Ok(Some(
+            DraftOptions::default()
+                .n_max(most.into())
+                .adaptive(matches!(longest, Most::Auto))
+                .n_min(least.into())
+                .p_min(self.spec_draft_p_min.unwrap_or(0.0)),
+        ))
     }
 
     fn warn_of_idle(&self) {

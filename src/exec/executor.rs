@@ -13,36 +13,14 @@ use super::region::Workers;
 use super::session::Session;
 use super::state::allocate;
 
-/// How many threads an executor has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct ExecutorOptions {
-    /// Worker threads. The results do not depend on it.
-    pub threads: usize,
-    /// Whether worker threads, all but the caller's, stay on one processor each.
-    pub pin: bool,
-}
-
-impl Default for ExecutorOptions {
-    fn default() -> ExecutorOptions {
-        ExecutorOptions {
-            threads: thread::available_parallelism().map_or(1, |n| n.get()),
-            pin: false,
-        }
-    }
-}
-
-impl ExecutorOptions {
-    /// So many worker threads.
-    pub fn threads(mut self, threads: usize) -> ExecutorOptions {
-        self.threads = threads;
-        self
-    }
-
-    /// Whether worker threads stay on one processor each.
-    pub fn pin(mut self, pin: bool) -> ExecutorOptions {
-        self.pin = pin;
-        self
+sharpi_passes::option_struct! {
+    /// How many threads an executor has.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct ExecutorOptions {
+        /// Worker threads. The results do not depend on it.
+        pub threads: usize = thread::available_parallelism().map_or(1, |n| n.get()),
+        /// Whether worker threads, all but the caller's, stay on one processor each.
+        pub pin: bool = false,
     }
 }
 

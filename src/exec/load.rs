@@ -15,25 +15,17 @@ use crate::exec::pages::Pages;
 use crate::gguf::Gguf;
 use sharpi_kernels::panel::{self, ROWS, has_panels, pack, panel_bytes};
 
-/// How weights are held.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LoadOptions {
-    /// Whether matrices are brought into memory in the layout of the kernels; else they are used
-    /// from the mapped file, slower, and without taking memory of their own.
-    pub repack: bool,
-    /// Whether what is loaded is locked in memory.
-    pub lock: bool,
-    /// Threads that read and lay out.
-    pub threads: usize,
-}
-
-impl Default for LoadOptions {
-    fn default() -> LoadOptions {
-        LoadOptions {
-            repack: true,
-            lock: false,
-            threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
-        }
+sharpi_passes::option_struct! {
+    /// How weights are held.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct LoadOptions {
+        /// Whether matrices are brought into memory in the layout of the kernels; else they are used
+        /// from the mapped file, slower, and without taking memory of their own.
+        pub repack: bool = true,
+        /// Whether what is loaded is locked in memory.
+        pub lock: bool = false,
+        /// Threads that read and lay out.
+        pub threads: usize = std::thread::available_parallelism().map_or(1, |n| n.get()),
     }
 }
 

@@ -12,28 +12,18 @@ use super::recording::RecordedRun;
 use super::saved::SavedSession;
 use super::state::State;
 
-/// How large a session is, and how many threads the executor has that is made for it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SessionOptions {
-    /// Positions that the attention caches hold.
-    pub context: usize,
-    /// Worker threads. The results do not depend on it.
-    pub threads: usize,
-    /// Whether worker threads, all but the caller's, stay on one processor each.
-    pub pin: bool,
-    /// Most tokens of a run that can be taken back ([`Session::run_tentative`]).
-    pub rollback: usize,
-}
-
-impl Default for SessionOptions {
-    fn default() -> SessionOptions {
-        let ExecutorOptions { threads, pin } = ExecutorOptions::default();
-        SessionOptions {
-            context: 4096,
-            threads,
-            pin,
-            rollback: 0,
-        }
+sharpi_passes::option_struct! {
+    /// How large a session is, and how many threads the executor has that is made for it.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct SessionOptions {
+        /// Positions that the attention caches hold.
+        pub context: usize = 4096,
+        /// Worker threads. The results do not depend on it.
+        pub threads: usize = ExecutorOptions::default().threads,
+        /// Whether worker threads, all but the caller's, stay on one processor each.
+        pub pin: bool = ExecutorOptions::default().pin,
+        /// Most tokens of a run that can be taken back ([`Session::run_tentative`]).
+        pub rollback: usize = 0,
     }
 }
 

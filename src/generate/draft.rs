@@ -5,29 +5,20 @@ use std::time::Duration;
 use super::{GenerateError, Sampler};
 use crate::Session;
 
-/// How far to draft; llama.cpp's names and meanings.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct DraftOptions {
-    /// Most tokens in a draft.
-    pub n_max: usize,
-    /// Chooses the length of each draft, from none to `n_max`, by what runs take and how many
-    /// drafts hold. It depends on time, so a sample with a temperature cannot be repeated.
-    pub adaptive: bool,
-    /// Shorter drafts are dropped.
-    pub n_min: usize,
-    /// A draft ends before a token whose drafter gives its best token less than this probability,
-    /// among its ten best.
-    pub p_min: f32,
-}
-
-impl Default for DraftOptions {
-    fn default() -> DraftOptions {
-        DraftOptions {
-            n_max: 2,
-            adaptive: false,
-            n_min: 0,
-            p_min: 0.0,
-        }
+sharpi_passes::option_struct! {
+    /// How far to draft; llama.cpp's names and meanings.
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    pub struct DraftOptions {
+        /// Most tokens in a draft.
+        pub n_max: usize = 2,
+        /// Chooses the length of each draft, from none to `n_max`, by what runs take and how many
+        /// drafts hold. It depends on time, so a sample with a temperature cannot be repeated.
+        pub adaptive: bool = false,
+        /// Shorter drafts are dropped.
+        pub n_min: usize = 0,
+        /// A draft ends before a token whose drafter gives its best token less than this probability,
+        /// among its ten best.
+        pub p_min: f32 = 0.0,
     }
 }
 

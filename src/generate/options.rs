@@ -3,33 +3,22 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// When to stop, and what to tell about each token.
-#[derive(Clone, Debug)]
-pub struct GenerateOptions {
-    /// Tokens to generate; `None` for as many as the context holds.
-    pub max_tokens: Option<usize>,
-    /// Most tokens fed in one run; no more than the executable takes are fed either way.
-    pub batch: usize,
-    /// Tokens that end a text.
-    pub end_of_text: Vec<u32>,
-    /// Never choose a token that ends a text.
-    pub ignore_eos: bool,
-    /// How many of the best logits come with each token.
-    pub logits_top: usize,
-    /// Stops the generator when set, from another thread too.
-    pub cancel: Arc<AtomicBool>,
-}
-
-impl Default for GenerateOptions {
-    fn default() -> GenerateOptions {
-        GenerateOptions {
-            max_tokens: None,
-            batch: 512,
-            end_of_text: Vec::new(),
-            ignore_eos: false,
-            logits_top: 0,
-            cancel: Arc::default(),
-        }
+sharpi_passes::option_struct! {
+    /// When to stop, and what to tell about each token.
+    #[derive(Clone, Debug)]
+    pub struct GenerateOptions {
+        /// Tokens to generate; `None` for as many as the context holds.
+        pub max_tokens: Option<usize> = None,
+        /// Most tokens fed in one run; no more than the executable takes are fed either way.
+        pub batch: usize = 512,
+        /// Tokens that end a text.
+        pub end_of_text: Vec<u32> = Vec::new(),
+        /// Never choose a token that ends a text.
+        pub ignore_eos: bool = false,
+        /// How many of the best logits come with each token.
+        pub logits_top: usize = 0,
+        /// Stops the generator when set, from another thread too.
+        pub cancel: Arc<AtomicBool> = Arc::default(),
     }
 }
 

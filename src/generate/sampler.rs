@@ -9,36 +9,24 @@ use super::Proposal;
 use super::best::{Candidate, candidates, keep_best};
 use sharpi_kernels::math::argmax;
 
-/// How tokens are chosen; the names and defaults are llama.cpp's, but for the temperature.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SamplerOptions {
-    /// Logits are divided by it; 0 or less takes the best token without drawing. Default 0.
-    pub temp: f32,
-    /// Draw among this many best tokens; 0 for all of them.
-    pub top_k: usize,
-    /// Draw among the fewest best tokens that have this probability together; 1 for all of them.
-    pub top_p: f32,
-    /// Drop tokens less likely than this fraction of the best one's probability; 0 for none.
-    pub min_p: f32,
-    /// Where the sequence of random numbers begins.
-    pub seed: u64,
-    /// Makes recent tokens less likely; 1 leaves them alone.
-    pub repeat_penalty: f32,
-    /// How many tokens, of the prompt too, are recent.
-    pub repeat_last_n: usize,
-}
-
-impl Default for SamplerOptions {
-    fn default() -> SamplerOptions {
-        SamplerOptions {
-            temp: 0.0,
-            top_k: 40,
-            top_p: 0.95,
-            min_p: 0.05,
-            seed: 0,
-            repeat_penalty: 1.0,
-            repeat_last_n: 64,
-        }
+sharpi_passes::option_struct! {
+    /// How tokens are chosen; the names and defaults are llama.cpp's, but for the temperature.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct SamplerOptions {
+        /// Logits are divided by it; 0 or less takes the best token without drawing. Default 0.
+        pub temp: f32 = 0.0,
+        /// Draw among this many best tokens; 0 for all of them.
+        pub top_k: usize = 40,
+        /// Draw among the fewest best tokens that have this probability together; 1 for all of them.
+        pub top_p: f32 = 0.95,
+        /// Drop tokens less likely than this fraction of the best one's probability; 0 for none.
+        pub min_p: f32 = 0.05,
+        /// Where the sequence of random numbers begins.
+        pub seed: u64 = 0,
+        /// Makes recent tokens less likely; 1 leaves them alone.
+        pub repeat_penalty: f32 = 1.0,
+        /// How many tokens, of the prompt too, are recent.
+        pub repeat_last_n: usize = 64,
     }
 }
 

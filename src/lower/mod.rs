@@ -36,43 +36,32 @@ pub(crate) use separate_head::with_head;
 
 use sharpi_ir::{DType, Module, Symbols};
 
+use crate::gguf::Gguf;
+use source::Source;
+
 /// The graph that every model has: ids to hidden states and logits.
 pub const TRUNK: &str = "trunk";
 /// The graph of the multi-token-prediction head.
 pub const MTP: &str = "mtp";
 
-use crate::gguf::Gguf;
-use source::Source;
-
-/// What the user chooses about the graphs; everything else comes from the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LowerOptions {
-    /// Element type of cached keys: f16, bf16 or f32.
-    pub cache_k: DType,
-    /// Element type of cached values: f16, bf16 or f32.
-    pub cache_v: DType,
-    /// Most tokens in one run.
-    pub max_tokens: usize,
-    /// Most rows of logits in one run.
-    pub max_rows: usize,
-    /// Whether tokens may be drafted, if the file has a head for it. Without, only logits are
-    /// wanted, and the end of the trunk is computed for their rows alone.
-    pub draft: bool,
-    /// Ids that the MTP head can draft; `None` for all. It makes drafting cheaper and changes no
-    /// text, for the trunk verifies with all ids.
-    pub draft_vocabulary: Option<DraftVocabulary>,
-}
-
-impl Default for LowerOptions {
-    fn default() -> LowerOptions {
-        LowerOptions {
-            cache_k: DType::F16,
-            cache_v: DType::F16,
-            max_tokens: 512,
-            max_rows: 16,
-            draft: true,
-            draft_vocabulary: None,
-        }
+sharpi_passes::option_struct! {
+    /// What the user chooses about the graphs; everything else comes from the file.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct LowerOptions {
+        /// Element type of cached keys: f16, bf16 or f32.
+        pub cache_k: DType = DType::F16,
+        /// Element type of cached values: f16, bf16 or f32.
+        pub cache_v: DType = DType::F16,
+        /// Most tokens in one run.
+        pub max_tokens: usize = 512,
+        /// Most rows of logits in one run.
+        pub max_rows: usize = 16,
+        /// Whether tokens may be drafted, if the file has a head for it. Without, only logits are
+        /// wanted, and the end of the trunk is computed for their rows alone.
+        pub draft: bool = true,
+        /// Ids that the MTP head can draft; `None` for all. It makes drafting cheaper and changes no
+        /// text, for the trunk verifies with all ids.
+        pub draft_vocabulary: Option<DraftVocabulary> = None,
     }
 }
 

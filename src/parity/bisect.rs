@@ -73,12 +73,10 @@ pub fn bisect(
         return Err(ParityError::NoHead);
     }
     let context = dump.prompt_ids.len() + most;
-    let options = SessionOptions {
-        context,
-        threads,
-        rollback: 0,
-        ..SessionOptions::default()
-    };
+    let options = SessionOptions::default()
+        .context(context)
+        .threads(threads)
+        .rollback(0);
     let session = Session::new(executable.clone(), &options)?;
     let mut runs: Vec<Seen<'_>> = dump.passes.iter().map(Seen::new).collect();
     replay(dump, session, cancel, &mut |run, name, data| {

@@ -57,12 +57,10 @@ pub(super) struct Case<'a> {
 impl Case<'_> {
     /// A session that holds the prompt and the ids.
     pub(super) fn session(&self) -> Result<Session, ParityError> {
-        let options = SessionOptions {
-            context: self.capture.prompt_ids.len() + self.capture.ids.len(),
-            threads: self.options.threads,
-            rollback: 1 + self.capture.n_draft_max,
-            ..SessionOptions::default()
-        };
+        let options = SessionOptions::default()
+            .context(self.capture.prompt_ids.len() + self.capture.ids.len())
+            .threads(self.options.threads)
+            .rollback(1 + self.capture.n_draft_max);
         Ok(Session::new(self.executable.clone(), &options)?)
     }
 

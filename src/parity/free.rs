@@ -15,24 +15,19 @@ use crate::generate::{
 pub(super) fn compare(case: &Case<'_>, progress: Progress<'_>) -> Result<Compared, ParityError> {
     let capture = case.capture;
     let sampler = Sampler::new(SamplerOptions::default());
-    let options = GenerateOptions {
-        max_tokens: Some(capture.ids.len()),
-        end_of_text: case.end_of_text.to_vec(),
-        ignore_eos: capture.ignore_eos,
+    let options = GenerateOptions::default()
+        .max_tokens(Some(capture.ids.len()))
+        .end_of_text(case.end_of_text.to_vec())
+        .ignore_eos(capture.ignore_eos)
         // All, so that the reference's id has a rank wherever it lies.
-        logits_top: usize::MAX,
-        cancel: Arc::clone(&case.options.cancel),
-        ..GenerateOptions::default()
-    };
+        .logits_top(usize::MAX)
+        .cancel(Arc::clone(&case.options.cancel));
     let session = case.session()?;
     let prompt = &capture.prompt_ids;
     let mut generator = match capture.n_draft_max {
         0 => Generator::new(session, sampler, prompt, options)?,
         n_max => {
-            let draft = DraftOptions {
-                n_max,
-                ..DraftOptions::default()
-            };
+            let draft = DraftOptions::default().n_max(n_max);
             let drafter = Box::new(MtpDrafter::new(&session, draft)?);
             Generator::with_drafter(session, sampler, drafter, prompt, options)?
         }

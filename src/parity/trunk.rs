@@ -17,16 +17,12 @@ pub(super) fn compile(
     passes: Options,
 ) -> Result<Executable, Error> {
     let default = LowerOptions::default();
-    model.compile(&CompileOptions {
-        lower: LowerOptions {
-            cache_k: cache,
-            cache_v: cache,
-            max_rows: default.max_rows.max(rows),
-            ..default
-        },
-        passes,
-        load: LoadOptions::default(),
-    })
+    let at_least = default.max_rows.max(rows);
+    model.compile(
+        &CompileOptions::default()
+            .lower(default.cache_k(cache).cache_v(cache).max_rows(at_least))
+            .passes(passes),
+    )
 }
 
 /// Feeds ids in one run; the logits of each of `rows`, one row after another.

@@ -67,24 +67,16 @@ pub fn model(name: &str) -> Model {
 }
 
 pub fn compile(model: &Model, cache: DType) -> Arc<Executable> {
-    let options = CompileOptions {
-        lower: LowerOptions {
-            cache_k: cache,
-            cache_v: cache,
-            ..LowerOptions::default()
-        },
-        ..CompileOptions::default()
-    };
+    let options =
+        CompileOptions::default().lower(LowerOptions::default().cache_k(cache).cache_v(cache));
     Arc::new(model.compile(&options).expect("a compiled model"))
 }
 
 pub fn session(executable: &Arc<Executable>, threads: usize) -> Session {
-    let options = SessionOptions {
-        context: 512,
-        threads,
-        rollback: 16,
-        ..SessionOptions::default()
-    };
+    let options = SessionOptions::default()
+        .context(512)
+        .threads(threads)
+        .rollback(16);
     Session::new(executable.clone(), &options).expect("a session")
 }
 

@@ -29,13 +29,12 @@ impl Setup {
         rows: usize,
         draft_vocabulary: Option<DraftVocabulary>,
     ) -> LowerOptions {
-        LowerOptions {
-            cache_k: self.type_k.dtype(),
-            cache_v: self.type_v.dtype(),
-            max_tokens: self.n_batch.max(rows).min(context),
-            max_rows: rows,
-            draft: rows > 1,
-            draft_vocabulary,
-        }
+        LowerOptions::default()
+            .cache_k(self.type_k.dtype())
+            .cache_v(self.type_v.dtype())
+            .max_tokens(self.n_batch.max(rows).min(context))
+            .max_rows(rows)
+            .draft(rows > 1)
+            .draft_vocabulary(draft_vocabulary)
     }
 }

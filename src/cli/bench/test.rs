@@ -117,16 +117,14 @@ impl fmt::Display for Test {
 impl Bench<'_> {
     /// Repeats the test, after a first run that does not count.
     pub(super) fn run(&self, test: &Test, progress: &Progress) -> Result<Measured, GenerateError> {
-        let options = SessionOptions {
-            context: test.context(),
-            threads: self.threads,
-            rollback: if test.drafts() {
+        let options = SessionOptions::default()
+            .context(test.context())
+            .threads(self.threads)
+            .rollback(if test.drafts() {
                 test.drafting.n_max + 1
             } else {
                 0
-            },
-            ..SessionOptions::default()
-        };
+            });
         let mut session = Session::new(self.executable.clone(), &options)?;
         if self.warmup {
             let short = Test {
@@ -190,22 +188,18 @@ impl Bench<'_> {
         prompt: &[u32],
     ) -> Result<Generator, GenerateError> {
         let sampler = Sampler::new(SamplerOptions::default());
-        let options = GenerateOptions {
-            max_tokens: Some(test.generate),
+        let options = GenerateOptions::default()
+            .max_tokens(Some(test.generate))
             // No token ends a text here.
-            end_of_text: Vec::new(),
-            batch: usize::MAX,
-            cancel: self.cancel.clone(),
-            ..GenerateOptions::default()
-        };
+            .end_of_text(Vec::new())
+            .batch(usize::MAX)
+            .cancel(self.cancel.clone());
         if test.drafting.n_max == 0 {
             return Generator::new(session, sampler, prompt, options);
         }
-        let draft = DraftOptions {
-            n_max: test.drafting.n_max,
-            adaptive: test.drafting.adaptive,
-            ..DraftOptions::default()
-        };
+        let draft = DraftOptions::default()
+            .n_max(test.drafting.n_max)
+            .adaptive(test.drafting.adaptive);
         let drafter = Box::new(MtpDrafter::new(&session, draft)?);
         Generator::with_drafter(session, sampler, drafter, prompt, options)
     }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use sharpi_ir::Module;
 use sharpi_ir::plain::PlainPath;
-use sharpi_passes::{Options, Pipeline, Report, Snapshot, Stage};
+use sharpi_passes::{Pipeline, Report, Snapshot, Stage};
 
 use super::failure::Failure;
 use super::pass_args::PassArgs;
@@ -146,10 +146,7 @@ impl DumpGraph {
 
     /// The graphs as far as they are to be compiled.
     fn compiled(&self, module: Module, stop: &str) -> Result<Snapshot, Failure> {
-        let options = Options {
-            stop_after: Some(stop.to_string()),
-            ..self.passes.options()
-        };
+        let options = self.passes.options().stop_after(Some(stop.to_string()));
         Ok(sharpi_passes::run(module, &options)?)
     }
 

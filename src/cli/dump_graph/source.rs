@@ -54,10 +54,7 @@ impl Source {
 
     fn lowered(&self, model: &Model) -> Result<Module, Failure> {
         let rows = LowerOptions::default().max_rows;
-        let options = LowerOptions {
-            draft: !self.no_draft,
-            ..self.lower.options(usize::MAX, rows)
-        };
+        let options = self.lower.options(usize::MAX, rows).draft(!self.no_draft);
         Ok(model.lower(&options)?)
     }
 }

@@ -129,14 +129,12 @@ impl Memory {
     /// Bound to the weights, none of which is loaded.
     fn executable(&self, model: &Model, shape: Shape) -> Result<Executable, Failure> {
         let lower = shape.lower(&self.lower, self.vocabulary.read()?);
-        Ok(model.compile(&CompileOptions {
-            lower,
-            passes: self.passes.options(),
-            load: LoadOptions {
-                repack: false,
-                ..LoadOptions::default()
-            },
-        })?)
+        Ok(model.compile(
+            &CompileOptions::default()
+                .lower(lower)
+                .passes(self.passes.options())
+                .load(LoadOptions::default().repack(false)),
+        )?)
     }
 
     fn shape(&self, model: &Model) -> Result<Shape, Failure> {
@@ -218,11 +216,9 @@ impl Memory {
 }
 
 fn session_options(shape: Shape) -> SessionOptions {
-    SessionOptions {
-        context: shape.context,
-        rollback: shape.rollback(),
-        ..SessionOptions::default()
-    }
+    SessionOptions::default()
+        .context(shape.context)
+        .rollback(shape.rollback())
 }
 
 /// Bytes of all parts in one line: what `run` tells of its session.

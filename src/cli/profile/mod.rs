@@ -165,19 +165,14 @@ impl Profile {
         cancel: Arc<AtomicBool>,
     ) -> Result<Generator, Failure> {
         let sampler = Sampler::new(SamplerOptions::default());
-        let options = GenerateOptions {
-            max_tokens: Some(self.n_predict),
-            batch: usize::MAX,
-            cancel,
-            ..GenerateOptions::default()
-        };
+        let options = GenerateOptions::default()
+            .max_tokens(Some(self.n_predict))
+            .batch(usize::MAX)
+            .cancel(cancel);
         if n_max == 0 {
             return Ok(Generator::new(session, sampler, prompt, options)?);
         }
-        let draft = DraftOptions {
-            n_max,
-            ..DraftOptions::default()
-        };
+        let draft = DraftOptions::default().n_max(n_max);
         let drafter = Box::new(MtpDrafter::new(&session, draft)?);
         let generator = Generator::with_drafter(session, sampler, drafter, prompt, options)?;
         Ok(generator)

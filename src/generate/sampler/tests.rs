@@ -3,13 +3,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn options() -> SamplerOptions {
-    SamplerOptions {
-        temp: 1.0,
-        top_k: 0,
-        top_p: 1.0,
-        min_p: 0.0,
-        ..SamplerOptions::default()
-    }
+    SamplerOptions::default()
+        .temp(1.0)
+        .top_k(0)
+        .top_p(1.0)
+        .min_p(0.0)
 }
 
 fn pick(options: SamplerOptions, logits: &[f32]) -> Option<u32> {
@@ -25,13 +23,13 @@ proptest! {
     fn the_best_of_one_is_the_greedy_choice(logits in logits(), seed: u64) {
         let greedy = pick(SamplerOptions::default(), &logits);
         prop_assert!(greedy.is_some());
-        prop_assert_eq!(pick(SamplerOptions { top_k: 1, seed, ..options() }, &logits), greedy);
+        prop_assert_eq!(pick(options().top_k(1).seed(seed), &logits), greedy);
     }
 
     #[test]
     fn a_seed_fixes_the_choices(logits in logits(), seed: u64) {
         let choices = || {
-            let mut sampler = Sampler::new(SamplerOptions { seed, ..options() });
+            let mut sampler = Sampler::new(options().seed(seed));
             (0..8).map(|_| sampler.pick(&mut logits.clone())).collect::<Vec<_>>()
         };
         prop_assert_eq!(choices(), choices());
@@ -41,9 +39,9 @@ proptest! {
     fn some_token_is_left_however_strict_the_filters(
         logits in logits(), top_p in 0f32..=1.0, min_p in 0f32..=1.0, temp in 0.01f32..3.0,
     ) {
-        let strict = SamplerOptions { temp, top_p, min_p, ..options() };
+        let strict = options().temp(temp).top_p(top_p).min_p(min_p);
         prop_assert!(pick(strict, &logits).is_some());
-        let strictest = SamplerOptions { top_p: 0.0, ..options() };
+        let strictest = options().top_p(0.0);
         prop_assert_eq!(pick(strictest, &logits), pick(SamplerOptions::default(), &logits));
     }
 }
@@ -67,35 +65,21 @@ fn assert_near(found: Vec<i32>, expected: [i32; 4]) {
 fn tokens_are_drawn_as_often_as_they_are_likely() {
     let logits = [0.4f32, 0.3, 0.2, 0.1].map(f32::ln);
     assert_near(frequencies(options(), &logits), [400, 300, 200, 100]);
-    let two = SamplerOptions {
-        top_k: 2,
-        ..options()
-    };
+    let two = options().top_k(2);
     assert_near(frequencies(two, &logits), [571, 429, 0, 0]);
-    let most = SamplerOptions {
-        top_p: 0.69,
-        ..options()
-    };
+    let most = options().top_p(0.69);
     assert_near(frequencies(most, &logits), [571, 429, 0, 0]);
-    let half = SamplerOptions {
-        min_p: 0.45,
-        ..options()
-    };
+    let half = options().min_p(0.45);
     assert_near(frequencies(half, &logits), [444, 333, 222, 0]);
-    let hot = SamplerOptions {
-        temp: 1e6,
-        ..options()
-    };
+    let hot = options().temp(1e6);
     assert_near(frequencies(hot, &logits), [250, 250, 250, 250]);
 }
 
 #[test]
 fn a_recent_token_is_less_likely_until_it_is_forgotten() {
-    let options = SamplerOptions {
-        repeat_penalty: 2.0,
-        repeat_last_n: 2,
-        ..SamplerOptions::default()
-    };
+    let options = SamplerOptions::default()
+        .repeat_penalty(2.0)
+        .repeat_last_n(2);
     let mut sampler = Sampler::new(options);
     let mut pick = |accepted| {
         sampler.accept(accepted);
@@ -157,27 +141,13 @@ fn a_draft_changes_no_probability_whatever_drafts_and_however_it_is_filtered() {
     ];
     let filters = [
         options(),
-        SamplerOptions {
-            temp: 0.7,
-            top_k: 4,
-            ..options()
-        },
-        SamplerOptions {
-            top_p: 0.8,
-            ..options()
-        },
-        SamplerOptions {
-            temp: 1.6,
-            min_p: 0.2,
-            ..options()
-        },
+        options().temp(0.7).top_k(4),
+        options().top_p(0.8),
+        options().temp(1.6).min_p(0.2),
     ];
     for filter in filters {
         for drafter in drafters {
-            let mut sampler = Sampler::new(SamplerOptions {
-                seed: 11,
-                ..filter.clone()
-            });
+            let mut sampler = Sampler::new(filter.clone().seed(11));
             let (mut counts, mut accepted) = ([0; 8], 0);
             for _ in 0..40_000 {
                 let proposal = sampler.propose(&drafter).expect("a proposal");

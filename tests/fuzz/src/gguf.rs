@@ -38,10 +38,7 @@ pub fn check(header: &[u8]) {
             let printed = text::print(&module);
             let again = text::parse(&printed).expect("a lowered model reads back");
             assert_eq!(text::print(&again), printed);
-            let options = Options {
-                verify: Verify::Each,
-                ..Options::default()
-            };
+            let options = Options::default().verify(Verify::Each);
             passes::compile(module, &options).expect("a lowered model compiles");
         }
     }

@@ -30,10 +30,7 @@ pub fn check(bytes: &[u8]) {
 
 /// A pass leaves a sound module sound.
 fn compile(module: Module) {
-    let options = Options {
-        verify: Verify::Each,
-        ..Options::default()
-    };
+    let options = Options::default().verify(Verify::Each);
     match passes::run(module, &options) {
         Ok(snapshot) => {
             text::parse(&text::print(&snapshot.module)).expect("what passes leave reads back");

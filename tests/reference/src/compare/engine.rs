@@ -112,15 +112,12 @@ struct Ours<'s> {
 impl Ours<'_> {
     fn load(setup: &Setup) -> Result<Ours<'_>> {
         let model = Model::open(&setup.path)?;
-        let options = CompileOptions {
-            lower: LowerOptions {
-                cache_k: setup.cache_type,
-                cache_v: setup.cache_type,
-                max_rows: setup.widest + 1,
-                ..LowerOptions::default()
-            },
-            ..CompileOptions::default()
-        };
+        let options = CompileOptions::default().lower(
+            LowerOptions::default()
+                .cache_k(setup.cache_type)
+                .cache_v(setup.cache_type)
+                .max_rows(setup.widest + 1),
+        );
         Ok(Ours {
             setup,
             executable: Arc::new(model.compile(&options)?),
@@ -129,27 +126,20 @@ impl Ours<'_> {
     }
 
     fn generator(&self, prompt: &[u32], n_max: usize, ids: usize) -> Result<Generator> {
-        let options = SessionOptions {
-            context: self.setup.positions(),
-            threads: self.setup.threads,
-            rollback: if n_max > 0 { n_max + 1 } else { 0 },
-            ..SessionOptions::default()
-        };
+        let options = SessionOptions::default()
+            .context(self.setup.positions())
+            .threads(self.setup.threads)
+            .rollback(if n_max > 0 { n_max + 1 } else { 0 });
         let session = Session::new(self.executable.clone(), &options)?;
         let sampler = Sampler::new(SamplerOptions::default());
-        let options = GenerateOptions {
-            max_tokens: Some(ids),
-            end_of_text: self.end_of_text.clone(),
-            ignore_eos: true,
-            ..GenerateOptions::default()
-        };
+        let options = GenerateOptions::default()
+            .max_tokens(Some(ids))
+            .end_of_text(self.end_of_text.clone())
+            .ignore_eos(true);
         Ok(match n_max {
             0 => Generator::new(session, sampler, prompt, options)?,
             n_max => {
-                let draft = DraftOptions {
-                    n_max,
-                    ..DraftOptions::default()
-                };
+                let draft = DraftOptions::default().n_max(n_max);
                 let drafter = Box::new(MtpDrafter::new(&session, draft)?);
                 Generator::with_drafter(session, sampler, drafter, prompt, options)?
             }
