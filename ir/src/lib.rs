@@ -29,7 +29,7 @@ pub use graph::{Graph, NodeId, NodeKind, Operand, Operands, ResultInfo, Value};
 pub use infer::{OperandType, ResultTypes, TypeError, infer};
 pub use module::{Module, Redeclared, StateId, Symbols, Weight, WeightId};
 pub use op::{
-    AttrSpec, Facts, Op, OpError, OperandKind, OperandSpec, ProductSlots, Signature, slot,
+    AttrSpec, Facts, Op, OpError, OperandKind, OperandSpec, ProductSlots, Signature, SlotName, slot,
 };
 pub use patch::{Patch, PatchError, PatchOperand};
 pub use rope::RopeScaling;

@@ -41,16 +41,39 @@ pub struct AttrSpec {
     pub kind: &'static str,
 }
 
+/// An operand of an op by its name; [`slot`] has those of every op.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SlotName {
+    /// Place in the op's declaration.
+    index: usize,
+    /// Which of several weights under that name.
+    nth: usize,
+}
+
+impl SlotName {
+    /// The first operand of an op, whatever it is called.
+    pub const FIRST: SlotName = SlotName::of(0);
+
+    const fn of(index: usize) -> SlotName {
+        SlotName { index, nth: 0 }
+    }
+
+    /// The `n`-th of several weights under one name, from 0 on.
+    pub const fn nth(self, n: usize) -> SlotName {
+        SlotName { nth: n, ..self }
+    }
+}
+
 /// How a product stands in an op's operands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProductSlots {
-    /// Slot of the activation.
-    pub x: usize,
-    /// Slot of the weight, in whose activation type they meet.
-    pub weight: usize,
+    /// The activation.
+    pub x: SlotName,
+    /// The weight, in whose activation type they meet.
+    pub weight: SlotName,
 }
 
-/// Most operands whose rows an op logs stand in a slot below this.
+/// Operands whose rows an op logs are declared before this place.
 const LOGGED_SLOTS: usize = 8;
 
 /// What is true of an op beyond its operands and types.
@@ -62,9 +85,8 @@ pub struct Facts {
     pub view: bool,
     /// The operands that it multiplies as they are, if it is a product.
     pub product: Option<ProductSlots>,
-    /// The slot of the operand whose bytes its result may take: each chunk reads of it just what it
-    /// then writes.
-    pub in_place: Option<usize>,
+    /// The operand whose bytes its result may take: each chunk reads of it just what it then writes.
+    pub in_place: Option<SlotName>,
     /// Whether its state is a cache, of which rows are forgotten for nothing.
     pub cache: bool,
     /// What it logs of a token that may be taken back, where its state is recurrent: how many times
@@ -97,12 +119,12 @@ impl Facts {
         self
     }
 
-    const fn product(mut self, x: usize, weight: usize) -> Facts {
+    const fn product(mut self, x: SlotName, weight: SlotName) -> Facts {
         self.product = Some(ProductSlots { x, weight });
         self
     }
 
-    const fn in_place(mut self, slot: usize) -> Facts {
+    const fn in_place(mut self, slot: SlotName) -> Facts {
         self.in_place = Some(slot);
         self
     }
@@ -112,14 +134,14 @@ impl Facts {
         self
     }
 
-    const fn logs(mut self, slot: usize) -> Facts {
-        self.logged[slot] = 1;
+    const fn logs(mut self, slot: SlotName) -> Facts {
+        self.logged[slot.index] = 1;
         self
     }
 
     /// Once for the run that writes, once for the next, which reads meanwhile.
-    const fn logs_twice(mut self, slot: usize) -> Facts {
-        self.logged[slot] = 2;
+    const fn logs_twice(mut self, slot: SlotName) -> Facts {
+        self.logged[slot.index] = 2;
         self
     }
 
@@ -128,9 +150,9 @@ impl Facts {
         self
     }
 
-    /// How many times the rows of operands are logged, by slot; those that are not are left out.
-    pub fn logged_operands(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let logged = self.logged.into_iter().enumerate();
+    /// How many times the rows of operands are logged; those that are not are left out.
+    pub fn logged_operands(&self) -> impl Iterator<Item = (SlotName, usize)> + use<> {
+        let logged = (0..).map(SlotName::of).zip(self.logged);
         (logged.filter(|(_, times)| *times > 0)).map(|(slot, times)| (slot, usize::from(times)))
     }
 
@@ -205,15 +227,16 @@ macro_rules! ops {
         $Name:ident = $mnemonic:literal ( $($operand:ident : $kind:ident),* ) { $($attr:ident : $ty:ty),* }
             [$( $fact:ident $(( $($of:ident),* ))? ),*]
     )*) => {
-        /// The operand slots of each op by their names, so that nobody has to count them.
+        /// The operands of each op by their names, so that nobody has to count slots.
         pub mod slot {
             $(
-                #[doc = concat!("Slots of `", $mnemonic, "`.")]
+                #[doc = concat!("Operands of `", $mnemonic, "`.")]
                 #[allow(non_snake_case, non_upper_case_globals, missing_docs)]
                 pub mod $Name {
+                    use super::super::SlotName;
                     #[allow(non_camel_case_types)]
                     enum Index { $($operand),* }
-                    $( pub const $operand: usize = Index::$operand as usize; )*
+                    $( pub const $operand: SlotName = SlotName::of(Index::$operand as usize); )*
                 }
             )*
         }
@@ -408,6 +431,11 @@ impl Op {
         &self.signature().facts
     }
 
+    /// The slot in which a named operand stands.
+    pub fn slot(&self, name: SlotName) -> usize {
+        name.index + name.nth
+    }
+
     /// The operand slot that names a state, for ops that read or write one.
     pub fn state_slot(&self) -> Option<usize> {
         let operands = self.signature().operands;
@@ -433,7 +461,10 @@ mod tests {
     fn slots_have_the_names_of_the_operands() {
         let of = |mnemonic: &str| Op::SIGNATURES.iter().find(|s| s.mnemonic == mnemonic);
         let moe_sum = of("moe_sum").expect("an op");
-        assert_eq!(moe_sum.operands[slot::MoeSum::residual].name, "residual");
+        assert_eq!(
+            moe_sum.operands[slot::MoeSum::residual.index].name,
+            "residual"
+        );
         assert_eq!(moe_sum.facts.in_place, Some(slot::MoeSum::residual));
     }
 }

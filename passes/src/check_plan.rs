@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use sharpi_ir::{Graph, NodeId, NodeKind, Op, Operand, Value};
+use sharpi_ir::{Graph, NodeId, NodeKind, Op, Operand, Value, slot};
 
 use crate::compile::Plan;
 use crate::label::Labels;
@@ -178,8 +178,8 @@ pub fn check_memory(graph: &Graph, steps: &[Vec<NodeId>], memory: &MemoryPlan) -
 fn takes_over(graph: &Graph, steps: &[Vec<NodeId>], new: &Alive, old: &Alive) -> bool {
     let maker = new.value.node;
     let slot = match graph.op(maker) {
-        Some(Op::MatmulAdd {}) => 2,
-        Some(Op::MoeSum { .. }) => 4,
+        Some(op @ Op::MatmulAdd {}) => op.slot(slot::MatmulAdd::residual),
+        Some(op @ Op::MoeSum { .. }) => op.slot(slot::MoeSum::residual),
         Some(_) | None => return false,
     };
     let shows = |v: &Value| buffer(graph, *v) == old.value;

@@ -7,7 +7,10 @@
 //! the op on the cache that it replaces. The rounding goes in only if those heads are whole
 //! blocks of it. Whatever is an output or has another reader stays a value, and the ops stay.
 
-use sharpi_ir::{DType, Graph, NodeId, Op, Operand, Patch, RopeScaling, StateType, Symbols, Value};
+use sharpi_ir::{
+    DType, Graph, NodeId, Op, Operand, Patch, RopeScaling, SlotName, StateType, Symbols, Value,
+    slot,
+};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{Product, erase_with_roundings, feeder, only_user, result, value, weight};
@@ -52,8 +55,8 @@ struct Turned {
 }
 
 impl Turned {
-    fn feeding(graph: &Graph, reader: NodeId, pos: Value) -> Option<Turned> {
-        let rope = feeder(graph, reader, 0)?;
+    fn feeding(graph: &Graph, reader: NodeId, name: SlotName, pos: Value) -> Option<Turned> {
+        let rope = feeder(graph, reader, name)?;
         let Op::Rope {
             n_rot,
             freq_base,
@@ -62,11 +65,11 @@ impl Turned {
         else {
             return None;
         };
-        let norm = feeder(graph, rope, 0)?;
+        let norm = feeder(graph, rope, slot::Rope::x)?;
         let Op::Rmsnorm { eps } = *graph.op(norm)? else {
             return None;
         };
-        (value(graph, rope, 1)? == pos).then_some(Turned {
+        (value(graph, rope, slot::Rope::pos)? == pos).then_some(Turned {
             rope,
             norm,
             eps,
@@ -86,13 +89,14 @@ fn project_and_store(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> 
     let Op::KvStore {} = graph.op(node)? else {
         return None;
     };
-    let (pos, state) = (value(graph, node, 2)?, graph.state(node)?);
-    let turned = Turned::feeding(graph, node, pos)?;
-    let keys = reshape(graph, feeder(graph, turned.norm, 0)?)?;
-    let values = reshape(graph, feeder(graph, node, 1)?)?;
+    let pos = value(graph, node, slot::KvStore::pos)?;
+    let state = graph.state(node)?;
+    let turned = Turned::feeding(graph, node, slot::KvStore::k, pos)?;
+    let keys = reshape(graph, feeder(graph, turned.norm, slot::Rmsnorm::x)?)?;
+    let values = reshape(graph, feeder(graph, node, slot::KvStore::v)?)?;
     let (k, v) = (
-        Product::feeding(graph, keys, 0)?,
-        Product::feeding(graph, values, 0)?,
+        Product::feeding(graph, keys, slot::Reshape::x)?,
+        Product::feeding(graph, values, slot::Reshape::x)?,
     );
     if k.x != v.x || graph.ty(k.x).rank() != 2 {
         return None;
@@ -104,7 +108,7 @@ fn project_and_store(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> 
         freq_base: turned.freq_base,
         scaling: turned.scaling,
     };
-    let norm = weight(graph, turned.norm, 1)?;
+    let norm = weight(graph, turned.norm, slot::Rmsnorm::weight)?;
     let mut patch = Patch::new("project-and-store");
     let weights = [k.weight.into(), v.weight.into(), norm.into()];
     patch.add(
@@ -124,9 +128,10 @@ fn attend_and_gate(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Pat
     let Op::Attention { scale } = *graph.op(node)? else {
         return None;
     };
-    let (pos, state) = (value(graph, node, 1)?, graph.state(node)?);
-    let turned = Turned::feeding(graph, node, pos)?;
-    let query = value(graph, turned.norm, 0)?;
+    let pos = value(graph, node, slot::Attention::pos)?;
+    let state = graph.state(node)?;
+    let turned = Turned::feeding(graph, node, slot::Attention::q, pos)?;
+    let query = value(graph, turned.norm, slot::Rmsnorm::x)?;
     let split = query.node;
     let Op::Split { axis: 2, sizes } = graph.op(split)? else {
         return None;
@@ -138,7 +143,7 @@ fn attend_and_gate(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Pat
     if query != result(split) || sizes.len() != 2 || sizes[0] != sizes[1] {
         return None;
     }
-    let heads = reshape(graph, feeder(graph, split, 0)?)?;
+    let heads = reshape(graph, feeder(graph, split, slot::Split::x)?)?;
     let flat_gate = reshape(graph, only_user(graph, gate)?)?;
     let sigmoid = only_user(graph, result(flat_gate))?;
     let flat = reshape(graph, only_user(graph, result(node))?)?;
@@ -146,10 +151,10 @@ fn attend_and_gate(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Pat
     let (Op::Sigmoid {}, Op::Mul {}) = (graph.op(sigmoid)?, graph.op(gated)?) else {
         return None;
     };
-    let q = value(graph, heads, 0)?;
+    let q = value(graph, heads, slot::Reshape::x)?;
     let one_gate = only_user(graph, query) == Some(turned.norm)
-        && feeder(graph, gated, 1) == Some(sigmoid)
-        && value(graph, gated, 0) == Some(result(flat));
+        && feeder(graph, gated, slot::Mul::b) == Some(sigmoid)
+        && value(graph, gated, slot::Mul::a) == Some(result(flat));
     if !one_gate || graph.ty(q).rank() != 2 || graph.ty(result(gated)).rank() != 2 {
         return None;
     }
@@ -173,7 +178,7 @@ fn attend_and_gate(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Pat
         scale,
         to: rounding.map_or(DType::F32, |(_, to)| to),
     };
-    let norm = weight(graph, turned.norm, 1)?;
+    let norm = weight(graph, turned.norm, slot::Rmsnorm::weight)?;
     let mut patch = Patch::new("attend-and-gate");
     let operands = [
         q.into(),

@@ -7,7 +7,9 @@
 //! choice and weights; they group tokens by expert, so that a run reads each expert's weights
 //! once. Nothing in between may have another reader or be an output.
 
-use sharpi_ir::{DType, Graph, NodeId, Op, Patch, PatchOperand, Symbols, Value, WeightId};
+use sharpi_ir::{
+    DType, Graph, NodeId, Op, Patch, PatchOperand, SlotName, Symbols, Value, WeightId, slot,
+};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{erase_with_roundings, feeder, result, value, weight};
@@ -42,9 +44,9 @@ struct Found<'g> {
 }
 
 impl<'g> Found<'g> {
-    /// What alone feeds a slot of `reader`.
-    fn feeder(&mut self, reader: NodeId, slot: usize) -> Option<(NodeId, &'g Op)> {
-        let node = feeder(self.graph, reader, slot)?;
+    /// What alone feeds an operand of `reader`.
+    fn feeder(&mut self, reader: NodeId, name: SlotName) -> Option<(NodeId, &'g Op)> {
+        let node = feeder(self.graph, reader, name)?;
         self.nodes.push(node);
         Some((node, self.graph.op(node)?))
     }
@@ -68,7 +70,7 @@ impl<'g> Found<'g> {
     /// The value before its rounding, if it is rounded; the rounding may have other readers.
     fn unrounded(&self, v: Value) -> Option<Value> {
         match self.graph.op(v.node) {
-            Some(Op::Quantize { .. }) => value(self.graph, v.node, 0),
+            Some(Op::Quantize { .. }) => value(self.graph, v.node, slot::Quantize::x),
             Some(_) | None => Some(v),
         }
     }
@@ -87,22 +89,22 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
     let Op::Add {} = graph.op(node)? else {
         return None;
     };
-    let residual = value(graph, node, 0)?;
+    let residual = value(graph, node, slot::Add::a)?;
     let mut found = Found {
         graph,
         nodes: vec![node],
     };
-    let (sum, Op::Add {}) = found.feeder(node, 1)? else {
+    let (sum, Op::Add {}) = found.feeder(node, slot::Add::b)? else {
         return None;
     };
     let (shared, gate) = shared_expert(&mut found, sum)?;
-    let (routed, Op::ExpertSum {}) = found.feeder(sum, 0)? else {
+    let (routed, Op::ExpertSum {}) = found.feeder(sum, slot::Add::a)? else {
         return None;
     };
-    let (weighted, Op::Mul {}) = found.feeder(routed, 0)? else {
+    let (weighted, Op::Mul {}) = found.feeder(routed, slot::ExpertSum::x)? else {
         return None;
     };
-    let (down, Op::MoeMatmul {}) = found.feeder(weighted, 0)? else {
+    let (down, Op::MoeMatmul {}) = found.feeder(weighted, slot::Mul::a)? else {
         return None;
     };
     let swiglu = swiglu(&mut found, down)?;
@@ -111,12 +113,12 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
         return None;
     };
     let same_choice = swiglu.choice == result(choice)
-        && value(graph, down, 1) == Some(result(choice))
+        && value(graph, down, slot::MoeMatmul::experts) == Some(result(choice))
         && probabilities.node == choice;
-    let (softmax, Op::Softmax {}) = found.feeder(choice, 0)? else {
+    let (softmax, Op::Softmax {}) = found.feeder(choice, slot::TopkRouter::probs)? else {
         return None;
     };
-    let logits = value(graph, softmax, 0)?;
+    let logits = value(graph, softmax, slot::Softmax::x)?;
     let y = graph.ty(result(node));
     if !same_choice || graph.ty(residual) != y || graph.ty(shared) != y {
         return None;
@@ -132,7 +134,7 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
         shared.into(),
         gate.into(),
         residual.into(),
-        weight(graph, down, 2)?.into(),
+        weight(graph, down, slot::MoeMatmul::weight)?.into(),
     ];
     let y = patch.add(Op::MoeSum { min }, &operands);
     patch.replace(result(node), y);
@@ -142,34 +144,34 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
 
 /// `shared · sigmoid(gate)` as the second summand: both.
 fn shared_expert(found: &mut Found, sum: NodeId) -> Option<(Value, Value)> {
-    let (gated, Op::Mul {}) = found.feeder(sum, 1)? else {
+    let (gated, Op::Mul {}) = found.feeder(sum, slot::Add::b)? else {
         return None;
     };
-    let (sigmoid, Op::Sigmoid {}) = found.feeder(gated, 1)? else {
+    let (sigmoid, Op::Sigmoid {}) = found.feeder(gated, slot::Mul::b)? else {
         return None;
     };
     Some((
-        value(found.graph, gated, 0)?,
-        value(found.graph, sigmoid, 0)?,
+        value(found.graph, gated, slot::Mul::a)?,
+        value(found.graph, sigmoid, slot::Sigmoid::x)?,
     ))
 }
 
 /// What feeds the experts' second product.
 fn swiglu(found: &mut Found, down: NodeId) -> Option<Swiglu> {
     let graph = found.graph;
-    let (fed, op) = found.feeder(down, 0)?;
+    let (fed, op) = found.feeder(down, slot::MoeMatmul::x)?;
     let (product, to) = match op {
-        Op::Quantize { to } => (found.feeder(fed, 0)?.0, *to),
+        Op::Quantize { to } => (found.feeder(fed, slot::Quantize::x)?.0, *to),
         _ => (fed, DType::F32),
     };
     let Op::Mul {} = graph.op(product)? else {
         return None;
     };
-    let (silu, Op::Silu {}) = found.feeder(product, 0)? else {
+    let (silu, Op::Silu {}) = found.feeder(product, slot::Mul::a)? else {
         return None;
     };
-    let gate = value(graph, silu, 0)?;
-    let up = value(graph, product, 1)?;
+    let gate = value(graph, silu, slot::Silu::x)?;
+    let up = value(graph, product, slot::Mul::b)?;
     let products = match found.maker(up)? {
         (gate_up, Op::Split { axis: 2, sizes }) => {
             let in_halves = sizes.len() == 2 && sizes[0] == sizes[1];
@@ -177,7 +179,7 @@ fn swiglu(found: &mut Found, down: NodeId) -> Option<Swiglu> {
             if !in_halves || !in_order {
                 return None;
             }
-            vec![found.feeder(gate_up, 0)?]
+            vec![found.feeder(gate_up, slot::Split::x)?]
         }
         by_up => vec![found.maker(gate)?, by_up],
     };
@@ -187,9 +189,9 @@ fn swiglu(found: &mut Found, down: NodeId) -> Option<Swiglu> {
         let Op::MoeMatmul {} = op else {
             return None;
         };
-        let x = found.unrounded(value(graph, node, 0)?)?;
-        inputs.push((x, value(graph, node, 1)?));
-        weights.push(weight(graph, node, 2)?);
+        let x = found.unrounded(value(graph, node, slot::MoeMatmul::x)?)?;
+        inputs.push((x, value(graph, node, slot::MoeMatmul::experts)?));
+        weights.push(weight(graph, node, slot::MoeMatmul::weight)?);
     }
     let (x, choice) = inputs[0];
     let same = inputs.iter().all(|i| *i == inputs[0]) && graph.ty(x).rank() == 2;
@@ -203,18 +205,18 @@ fn swiglu(found: &mut Found, down: NodeId) -> Option<Swiglu> {
 
 /// `p / max(Σ p, min)`, by which the experts' results are weighted: `p` and `min`.
 fn normalised(found: &mut Found, weighted: NodeId) -> Option<(Value, f32)> {
-    let (by_expert, Op::Reshape { .. }) = found.feeder(weighted, 1)? else {
+    let (by_expert, Op::Reshape { .. }) = found.feeder(weighted, slot::Mul::b)? else {
         return None;
     };
-    let (quotient, Op::Div {}) = found.feeder(by_expert, 0)? else {
+    let (quotient, Op::Div {}) = found.feeder(by_expert, slot::Reshape::x)? else {
         return None;
     };
-    let (clamped, Op::ClampMin { min }) = found.feeder(quotient, 1)? else {
+    let (clamped, Op::ClampMin { min }) = found.feeder(quotient, slot::Div::b)? else {
         return None;
     };
-    let (total, Op::RowSum {}) = found.feeder(clamped, 0)? else {
+    let (total, Op::RowSum {}) = found.feeder(clamped, slot::ClampMin::x)? else {
         return None;
     };
-    let p = value(found.graph, quotient, 0)?;
-    (value(found.graph, total, 0)? == p && p.result == 1).then_some((p, *min))
+    let p = value(found.graph, quotient, slot::Div::a)?;
+    (value(found.graph, total, slot::RowSum::x)? == p && p.result == 1).then_some((p, *min))
 }

@@ -5,7 +5,7 @@
 //! for every row, with the same arithmetic, because that costs less than waiting for one that does
 //! it for all. A result that is an output, or that any other op reads, keeps its norm.
 
-use sharpi_ir::{Graph, NodeId, Op, Patch, PatchOperand, Symbols};
+use sharpi_ir::{Graph, NodeId, Op, Patch, PatchOperand, SlotName, Symbols, slot};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{value, weight};
@@ -34,7 +34,7 @@ impl Pass for FuseNorm {
 }
 
 fn norm_into_product(graph: &Graph, reader: NodeId, _: &Symbols) -> Option<Patch> {
-    let normed_value = value(graph, reader, 0)?;
+    let normed_value = value(graph, reader, SlotName::FIRST)?;
     let node = normed_value.node;
     let Op::Rmsnorm { eps } = *graph.op(node)? else {
         return None;
@@ -49,8 +49,8 @@ fn norm_into_product(graph: &Graph, reader: NodeId, _: &Symbols) -> Option<Patch
     let (op, weights) = normed(graph.op(reader)?, eps)?;
     let operands = graph.operands(reader).into_iter();
     let mut operands: Vec<PatchOperand> = operands.map(PatchOperand::Old).collect();
-    operands[0] = value(graph, node, 0)?.into();
-    operands.insert(weights, weight(graph, node, 1)?.into());
+    operands[0] = value(graph, node, slot::Rmsnorm::x)?.into();
+    operands.insert(weights, weight(graph, node, slot::Rmsnorm::weight)?.into());
     let mut patch = Patch::new("norm-into-product");
     let added = patch.add(op, &operands);
     for v in graph.values(reader) {

@@ -6,7 +6,9 @@
 //! the last run's while it writes its own.
 
 use indexmap::IndexMap;
-use sharpi_ir::{Graph, NodeId, Operand, StateId, Value};
+use sharpi_ir::{Graph, NodeId, StateId, Value};
+
+use crate::pattern::value;
 
 /// Bytes that one token of a tentative run takes in the log of each recurrent state of a graph.
 pub fn rollback_bytes(graph: &Graph) -> IndexMap<StateId, usize> {
@@ -21,13 +23,9 @@ fn log_floats(graph: &Graph, node: NodeId) -> Option<usize> {
     if !facts.logs_rows() {
         return None;
     }
-    let operands = graph.operands(node);
     let mut floats = 0;
-    for (slot, times) in facts.logged_operands() {
-        let Operand::Value(v) = *operands.get(slot)? else {
-            return None;
-        };
-        floats += times * width(graph, v)?;
+    for (name, times) in facts.logged_operands() {
+        floats += times * width(graph, value(graph, node, name)?)?;
     }
     if facts.logged_result() > 0 {
         floats += facts.logged_result() * width(graph, graph.values(node).next()?)?;

@@ -1,6 +1,9 @@
 //! The formula of every op.
 
-use sharpi_ir::{DType, Dim, Graph, NodeId, Op, Operand, Operands, StateType, Symbols, TensorType};
+use sharpi_ir::{
+    DType, Dim, Graph, NodeId, Op, Operand, Operands, SlotName, StateType, Symbols, TensorType,
+    slot,
+};
 
 use super::{Cost, RunShape};
 
@@ -29,28 +32,41 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
     let a = Args {
         graph,
         node,
+        op,
         symbols,
         shape,
         operands: graph.operands(node),
     };
-    let (x, y) = (a.elements(0), a.result_elements());
+    let (x, y) = (a.elements(SlotName::FIRST), a.result_elements());
     match op {
         Op::Embed {} => Cost {
-            weight_bytes: a.tokens(0) * a.bytes(1) / a.dim(1, 0).max(1.0),
+            weight_bytes: a.tokens(slot::Embed::ids) * a.bytes(slot::Embed::table)
+                / a.dim(slot::Embed::table, 0).max(1.0),
             ..a.cost(y)
         },
-        Op::Matmul {} | Op::EhProj {} => a.cost(0.0) + a.product(0, 1) + a.rounded(0, 1),
+        Op::Matmul {} | Op::EhProj {} => {
+            a.cost(0.0)
+                + a.product(slot::Matmul::x, slot::Matmul::weight)
+                + a.rounded(slot::Matmul::x, slot::Matmul::weight)
+        }
         Op::Quantize { .. } => a.cost(x * ROUND),
         Op::Rmsnorm { .. } => a.cost(x * RMSNORM),
         Op::L2norm { .. } => a.cost(x * L2NORM),
-        Op::Rope { n_rot, .. } => a.cost(rope(x, a.last(0), *n_rot)),
+        Op::Rope { n_rot, .. } => a.cost(rope(x, a.last(slot::Rope::x), *n_rot)),
         Op::KvStore {} => Cost {
-            cache_bytes: a.cache_rows(3, shape.tokens),
+            cache_bytes: a.cache_rows(slot::KvStore::cache, shape.tokens),
             ..a.cost(2.0 * x)
         },
-        Op::Attention { .. } => a.attention(2, x, x / a.last(0).max(1.0)),
-        Op::CausalConv {} => a.cost(x * a.last(1)),
-        Op::GdnScan {} => a.cost(DELTA_RULE * a.elements(2) * a.last(2) + EXP * a.elements(3)),
+        Op::Attention { .. } => a.attention(
+            slot::Attention::cache,
+            x,
+            x / a.last(slot::Attention::q).max(1.0),
+        ),
+        Op::CausalConv {} => a.cost(x * a.last(slot::CausalConv::weight)),
+        Op::GdnScan {} => a.cost(
+            DELTA_RULE * a.elements(slot::GdnScan::v) * a.last(slot::GdnScan::v)
+                + EXP * a.elements(slot::GdnScan::g),
+        ),
         Op::Silu {} | Op::Sigmoid {} => a.cost(x * SIGMOID),
         Op::Softplus {} => a.cost(x * 2.0 * EXP),
         Op::Softmax {} => a.cost(x * SOFTMAX),
@@ -63,30 +79,47 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
             ..Cost::default()
         },
         Op::MoeMatmul {} => {
-            let chosen = a.elements(1);
-            let macs = chosen * a.dim(2, 1) * a.dim(2, 2);
-            let k = chosen / a.tokens(1).max(1.0);
-            a.cost(0.0) + multiplied(macs, a.ty(2)) + a.rounded(0, 2) + a.experts_unread(2, k)
+            let chosen = a.elements(slot::MoeMatmul::experts);
+            let macs =
+                chosen * a.dim(slot::MoeMatmul::weight, 1) * a.dim(slot::MoeMatmul::weight, 2);
+            let k = chosen / a.tokens(slot::MoeMatmul::experts).max(1.0);
+            a.cost(0.0)
+                + multiplied(macs, a.ty(slot::MoeMatmul::weight))
+                + a.rounded(slot::MoeMatmul::x, slot::MoeMatmul::weight)
+                + a.experts_unread(slot::MoeMatmul::weight, k)
         }
         Op::ExpertRows {} => Cost {
-            weight_bytes: a.bytes(1).min(a.result_bytes()),
-            activation_bytes: a.bytes(0) + a.result_bytes(),
+            weight_bytes: a.bytes(slot::ExpertRows::table).min(a.result_bytes()),
+            activation_bytes: a.bytes(slot::ExpertRows::experts) + a.result_bytes(),
             ..Cost::default()
         },
-        Op::Project { norm_eps } => a.projected(1, *norm_eps),
-        Op::ProjectSwiglu { norm_eps, to } => {
-            a.projected(1, *norm_eps) + f32(y * (SIGMOID + 1.0 + round(*to)))
+        Op::Project { norm_eps } => {
+            let weights: Vec<_> = a.weights(slot::Project::weights, *norm_eps).collect();
+            a.cost(0.0) + a.products(&weights, *norm_eps)
         }
-        Op::MatmulAdd {} => a.cost(y) + a.product(0, 1) + a.rounded(0, 1),
+        Op::ProjectSwiglu { norm_eps, to } => {
+            let weights: Vec<_> = a.weights(slot::ProjectSwiglu::weights, *norm_eps).collect();
+            a.cost(y * (SIGMOID + 1.0 + round(*to))) + a.products(&weights, *norm_eps)
+        }
+        Op::MatmulAdd {} => {
+            a.cost(y)
+                + a.product(slot::MatmulAdd::x, slot::MatmulAdd::weight)
+                + a.rounded(slot::MatmulAdd::x, slot::MatmulAdd::weight)
+        }
         Op::ProjectConv { norm_eps } => {
-            let conv = a.operands.len().saturating_sub(1);
-            let taps = a.last(conv);
-            a.cost(y * (taps + SIGMOID)) + a.products(2, conv, *norm_eps)
+            let mut weights: Vec<_> = a.weights(slot::ProjectConv::weights, *norm_eps).collect();
+            let taps = weights.pop().map_or(0.0, |kernel| a.last(kernel));
+            a.cost(y * (taps + SIGMOID)) + a.products(&weights, *norm_eps)
         }
         Op::GatedDeltaNet { to, .. } => {
-            let (z, gates) = (a.elements(1), a.elements(2));
+            let (z, gates) = (
+                a.elements(slot::GatedDeltaNet::z),
+                a.elements(slot::GatedDeltaNet::alpha),
+            );
             let qk = x - z;
-            let scan = DELTA_RULE * z * a.last(7) + 3.0 * EXP * gates + SIGMOID * gates;
+            let scan = DELTA_RULE * z * a.last(slot::GatedDeltaNet::norm)
+                + 3.0 * EXP * gates
+                + SIGMOID * gates;
             let gated_norm = z * (RMSNORM + SIGMOID + 1.0 + round(*to));
             a.cost(qk * L2NORM + scan + gated_norm)
         }
@@ -94,40 +127,45 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
             norm_eps, k, to, ..
         } => {
             let k = f64::from(*k);
-            let first = 2 + usize::from(norm_eps.is_some());
-            let slots = first..a.operands.len();
-            let products =
-                slots.map(|w| multiplied(x * k * a.dim(w, 1), a.ty(w)) + a.experts_unread(w, k));
+            let weights: Vec<_> = a.weights(slot::MoeSwiglu::weights, *norm_eps).collect();
+            let products = weights
+                .iter()
+                .map(|&w| multiplied(x * k * a.dim(w, 1), a.ty(w)) + a.experts_unread(w, k));
             let normed = norm_eps.map_or(0.0, |_| x * RMSNORM);
-            let routed = a.elements(1) * (SOFTMAX + 1.0);
+            let routed = a.elements(slot::MoeSwiglu::logits) * (SOFTMAX + 1.0);
             let swiglu = y * (SIGMOID + 1.0 + round(*to));
-            a.cost(normed + routed + swiglu) + a.rounded(0, first) + products.sum()
+            let rounded = weights.first().map(|w| a.rounded(slot::MoeSwiglu::x, *w));
+            a.cost(normed + routed + swiglu) + rounded.into_iter().chain(products).sum()
         }
         Op::MoeSum { .. } => {
-            let k = a.dim(0, 1);
-            let routed = a.elements(1) * (SOFTMAX + 1.0);
-            let sums = y * (k + 2.0) + a.elements(3) * SIGMOID;
+            let k = a.dim(slot::MoeSum::x, 1);
+            let routed = a.elements(slot::MoeSum::logits) * (SOFTMAX + 1.0);
+            let sums = y * (k + 2.0) + a.elements(slot::MoeSum::gate) * SIGMOID;
             a.cost(routed + sums)
-                + multiplied(x * a.dim(5, 1), a.ty(5))
-                + a.rounded(0, 5)
-                + a.experts_unread(5, k)
+                + multiplied(
+                    x * a.dim(slot::MoeSum::weight, 1),
+                    a.ty(slot::MoeSum::weight),
+                )
+                + a.rounded(slot::MoeSum::x, slot::MoeSum::weight)
+                + a.experts_unread(slot::MoeSum::weight, k)
         }
         Op::ProjectKv {
             norm_eps, n_rot, ..
         } => {
-            let norm = a.operands.len().saturating_sub(1);
-            let head = a.last(norm);
-            let keys = a.tokens(0) * a.dim(norm.saturating_sub(1), 0);
+            let mut weights: Vec<_> = a.weights(slot::ProjectKv::weights, *norm_eps).collect();
+            let head = weights.pop().map_or(0.0, |norm| a.last(norm));
+            let width = weights.first().map_or(0.0, |keys| a.dim(*keys, 0));
+            let keys = a.tokens(slot::ProjectKv::x) * width;
             let stored = keys * RMSNORM + rope(keys, head, *n_rot) + 2.0 * keys;
             Cost {
-                cache_bytes: a.cache_rows(2, shape.tokens),
-                ..a.cost(stored) + a.products(3, norm, *norm_eps)
+                cache_bytes: a.cache_rows(slot::ProjectKv::cache, shape.tokens),
+                ..a.cost(stored) + a.products(&weights, *norm_eps)
             }
         }
         Op::GatedAttention { n_rot, to, .. } => {
-            let (q, head) = (x / 2.0, a.last(3));
+            let (q, head) = (x / 2.0, a.last(slot::GatedAttention::norm));
             let around = q * (RMSNORM + SIGMOID + 1.0 + round(*to)) + rope(q, head, *n_rot);
-            a.attention(2, q, q / head.max(1.0)) + f32(around)
+            a.attention(slot::GatedAttention::cache, q, q / head.max(1.0)) + f32(around)
         }
     }
 }
@@ -167,15 +205,20 @@ fn multiplied(macs: f64, weight: Option<&TensorType>) -> Cost {
 struct Args<'a> {
     graph: &'a Graph,
     node: NodeId,
+    op: &'a Op,
     symbols: &'a Symbols,
     shape: &'a RunShape,
     operands: Operands,
 }
 
 impl<'a> Args<'a> {
-    /// Type of the value or weight in a slot.
-    fn ty(&self, slot: usize) -> Option<&'a TensorType> {
-        match self.operands.get(slot)? {
+    /// Type of the value or weight under a name.
+    fn ty(&self, name: SlotName) -> Option<&'a TensorType> {
+        self.ty_of(self.operands.get(self.op.slot(name))?)
+    }
+
+    fn ty_of(&self, operand: &Operand) -> Option<&'a TensorType> {
+        match operand {
             Operand::Value(v) => Some(self.graph.ty(*v)),
             Operand::Weight(w) => self.symbols.weight_of(*w).map(|(_, weight)| &weight.ty),
             Operand::State(_) => None,
@@ -189,17 +232,17 @@ impl<'a> Args<'a> {
         }
     }
 
-    fn dim(&self, slot: usize, axis: usize) -> f64 {
-        let dim = self.ty(slot).and_then(|ty| ty.shape.get(axis));
+    fn dim(&self, name: SlotName, axis: usize) -> f64 {
+        let dim = self.ty(name).and_then(|ty| ty.shape.get(axis));
         dim.map_or(0.0, |dim| self.size(*dim))
     }
 
-    fn tokens(&self, slot: usize) -> f64 {
-        self.dim(slot, 0)
+    fn tokens(&self, name: SlotName) -> f64 {
+        self.dim(name, 0)
     }
 
-    fn last(&self, slot: usize) -> f64 {
-        self.ty(slot).map_or(0.0, |ty| self.size(ty.last()))
+    fn last(&self, name: SlotName) -> f64 {
+        self.ty(name).map_or(0.0, |ty| self.size(ty.last()))
     }
 
     fn elements_of(&self, ty: &TensorType) -> f64 {
@@ -210,12 +253,12 @@ impl<'a> Args<'a> {
         self.elements_of(ty) / ty.dtype.block_len() as f64 * ty.dtype.block_bytes() as f64
     }
 
-    fn elements(&self, slot: usize) -> f64 {
-        self.ty(slot).map_or(0.0, |ty| self.elements_of(ty))
+    fn elements(&self, name: SlotName) -> f64 {
+        self.ty(name).map_or(0.0, |ty| self.elements_of(ty))
     }
 
-    fn bytes(&self, slot: usize) -> f64 {
-        self.ty(slot).map_or(0.0, |ty| self.bytes_of(ty))
+    fn bytes(&self, name: SlotName) -> f64 {
+        self.ty(name).map_or(0.0, |ty| self.bytes_of(ty))
     }
 
     fn result_elements(&self) -> f64 {
@@ -235,10 +278,11 @@ impl<'a> Args<'a> {
             activation_bytes: self.result_bytes(),
             ..f32(f32_macs)
         };
-        for (slot, operand) in self.operands.iter().enumerate() {
+        for operand in &self.operands {
+            let bytes = self.ty_of(operand).map_or(0.0, |ty| self.bytes_of(ty));
             match operand {
-                Operand::Value(_) => cost.activation_bytes += self.bytes(slot),
-                Operand::Weight(_) => cost.weight_bytes += self.bytes(slot),
+                Operand::Value(_) => cost.activation_bytes += bytes,
+                Operand::Weight(_) => cost.weight_bytes += bytes,
                 Operand::State(s) => match self.symbols.state_of(*s) {
                     Some((_, StateType::Recurrent(t))) => {
                         cost.state_bytes += 2.0 * self.bytes_of(t);
@@ -251,12 +295,12 @@ impl<'a> Args<'a> {
     }
 
     /// The arithmetic of `x · Wᵀ`: every element of x meets every row.
-    fn product(&self, x: usize, weight: usize) -> Cost {
+    fn product(&self, x: SlotName, weight: SlotName) -> Cost {
         multiplied(self.elements(x) * self.dim(weight, 0), self.ty(weight))
     }
 
     /// Rounding of an f32 operand to what the weight is multiplied with.
-    fn rounded(&self, x: usize, weight: usize) -> Cost {
+    fn rounded(&self, x: SlotName, weight: SlotName) -> Cost {
         let is_f32 = self.ty(x).is_some_and(|ty| ty.dtype == DType::F32);
         let to = self.ty(weight).and_then(|w| w.dtype.activation());
         match to {
@@ -265,28 +309,35 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// Products of operand 0 with the weights in slots `first..end`, of which the norm's comes
-    /// first where there is one. It is rounded once for each activation type.
-    fn products(&self, first: usize, end: usize, norm_eps: Option<f32>) -> Cost {
-        let normed = norm_eps.map_or(0.0, |_| self.elements(0) * RMSNORM);
-        let slots = first + usize::from(norm_eps.is_some())..end;
-        let format = |slot| self.ty(slot).and_then(|w| w.dtype.activation());
-        let new = |&slot: &usize| !(slots.start..slot).any(|s| format(s) == format(slot));
-        let roundings = slots.clone().filter(new).map(|slot| self.rounded(0, slot));
-        let products = slots.clone().map(|slot| self.product(0, slot));
-        f32(normed) + roundings.sum() + products.sum()
+    /// The weights under one name, that of the norm left out, which comes first where there is one.
+    fn weights(&self, name: SlotName, norm_eps: Option<f32>) -> impl Iterator<Item = SlotName> {
+        let count = self.operands.len().saturating_sub(self.op.slot(name));
+        (usize::from(norm_eps.is_some())..count).map(move |n| name.nth(n))
     }
 
-    /// [`Args::products`] of an op that does nothing else.
-    fn projected(&self, first: usize, norm_eps: Option<f32>) -> Cost {
-        self.cost(0.0) + self.products(first, self.operands.len(), norm_eps)
+    /// Products of the first operand, normed or not, with weights. It is rounded once for each
+    /// activation type.
+    fn products(&self, weights: &[SlotName], norm_eps: Option<f32>) -> Cost {
+        let x = SlotName::FIRST;
+        let normed = norm_eps.map_or(0.0, |_| self.elements(x) * RMSNORM);
+        let format = |name: SlotName| self.ty(name).and_then(|w| w.dtype.activation());
+        let mut cost = f32(normed);
+        for (i, &weight) in weights.iter().enumerate() {
+            cost = cost + self.product(x, weight);
+            if !weights[..i].iter().any(|w| format(*w) == format(weight)) {
+                cost = cost + self.rounded(x, weight);
+            }
+        }
+        cost
     }
 
     /// What of a weight of experts a run does not read, to be taken off: each token picks `k` of
     /// them by itself, all equally likely.
-    fn experts_unread(&self, weight: usize, k: f64) -> Cost {
+    fn experts_unread(&self, weight: SlotName, k: f64) -> Cost {
         let experts = self.dim(weight, 0).max(1.0);
-        let unread = (1.0 - k / experts).max(0.0).powf(self.tokens(0));
+        let unread = (1.0 - k / experts)
+            .max(0.0)
+            .powf(self.tokens(SlotName::FIRST));
         Cost {
             weight_bytes: -self.bytes(weight) * unread,
             ..Cost::default()
@@ -294,8 +345,8 @@ impl<'a> Args<'a> {
     }
 
     /// Bytes of so many rows of a cache, keys and values.
-    fn cache_rows(&self, slot: usize, rows: usize) -> f64 {
-        let state = match self.operands.get(slot) {
+    fn cache_rows(&self, name: SlotName, rows: usize) -> f64 {
+        let state = match self.operands.get(self.op.slot(name)) {
             Some(Operand::State(s)) => self.symbols.state_of(*s),
             Some(Operand::Value(_) | Operand::Weight(_)) | None => None,
         };
@@ -310,8 +361,8 @@ impl<'a> Args<'a> {
 
     /// Softmax attention of queries with `q` elements in `heads` heads of all tokens: each token
     /// meets the rows before the run and those of the run up to its own.
-    fn attention(&self, cache: usize, q: f64, heads: f64) -> Cost {
-        let tokens = self.tokens(0);
+    fn attention(&self, cache: SlotName, q: f64, heads: f64) -> Cost {
+        let tokens = self.tokens(SlotName::FIRST);
         let context = self.shape.context as f64;
         let rows = context + (tokens + 1.0) / 2.0;
         Cost {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sharpi_ir::{DType, StateType};
+use sharpi_ir::{DType, Op, SlotName, StateType, slot};
 
 use super::elementwise::Right;
 use super::project::{Activations, RowNorm};
@@ -70,54 +70,52 @@ pub(crate) fn cache_type(dtype: DType) -> Option<CacheType> {
 }
 
 /// Operands and results of the op being bound.
-pub(super) struct Parts {
-    pub(super) op: &'static str,
+pub(super) struct Parts<'a> {
+    pub(super) op: &'a Op,
     pub(super) operands: Vec<Option<Bound>>,
     pub(super) results: Vec<Slot>,
 }
 
-impl Parts {
+impl Parts<'_> {
     pub(super) fn fail<T>(&self, message: impl Into<String>) -> Result<T, BindError> {
         let message = message.into();
         Err(BindError {
-            op: self.op,
+            op: self.op.mnemonic(),
             message,
         })
     }
 
-    pub(super) fn take(&mut self, i: usize) -> Option<Bound> {
-        self.operands.get_mut(i)?.take()
+    fn take(&mut self, name: SlotName) -> Option<Bound> {
+        self.operands.get_mut(self.op.slot(name))?.take()
     }
 
-    pub(super) fn value(&mut self, i: usize) -> Result<Slot, BindError> {
-        match self.take(i) {
+    fn lacks<T>(&self, name: SlotName, kind: &str) -> Result<T, BindError> {
+        self.fail(format!("operand {} is no {kind}", self.op.slot(name)))
+    }
+
+    pub(super) fn value(&mut self, name: SlotName) -> Result<Slot, BindError> {
+        match self.take(name) {
             Some(Bound::Value(slot)) => Ok(slot),
-            Some(Bound::Weight(_) | Bound::State(_)) | None => {
-                self.fail(format!("operand {i} is no value"))
-            }
+            Some(Bound::Weight(_) | Bound::State(_)) | None => self.lacks(name, "value"),
         }
     }
 
-    pub(super) fn weight(&mut self, i: usize) -> Result<Arc<Weight>, BindError> {
-        match self.take(i) {
+    pub(super) fn weight(&mut self, name: SlotName) -> Result<Arc<Weight>, BindError> {
+        match self.take(name) {
             Some(Bound::Weight(weight)) => Ok(weight),
-            Some(Bound::Value(_) | Bound::State(_)) | None => {
-                self.fail(format!("operand {i} is no weight"))
-            }
+            Some(Bound::Value(_) | Bound::State(_)) | None => self.lacks(name, "weight"),
         }
     }
 
-    pub(super) fn state(&mut self, i: usize) -> Result<State, BindError> {
-        match self.take(i) {
+    pub(super) fn state(&mut self, name: SlotName) -> Result<State, BindError> {
+        match self.take(name) {
             Some(Bound::State(state)) => Ok(state),
-            Some(Bound::Value(_) | Bound::Weight(_)) | None => {
-                self.fail(format!("operand {i} is no state"))
-            }
+            Some(Bound::Value(_) | Bound::Weight(_)) | None => self.lacks(name, "state"),
         }
     }
 
-    pub(super) fn kv(&mut self, i: usize) -> Result<(usize, KvLayout), BindError> {
-        let State { index, ty } = self.state(i)?;
+    pub(super) fn kv(&mut self, name: SlotName) -> Result<(usize, KvLayout), BindError> {
+        let State { index, ty } = self.state(name)?;
         if let StateType::Kv { k, v, heads, dim } = ty
             && let (Some(k), Some(v)) = (cache_type(k), cache_type(v))
         {
@@ -134,8 +132,12 @@ impl Parts {
     }
 
     /// Activation and weight of a matmul: the activation is already what the weight needs.
-    pub(super) fn matmul(&mut self, weight: usize) -> Result<(Slot, Arc<Weight>), BindError> {
-        let (x, w) = (self.value(0)?, self.weight(weight)?);
+    pub(super) fn matmul(
+        &mut self,
+        x: SlotName,
+        weight: SlotName,
+    ) -> Result<(Slot, Arc<Weight>), BindError> {
+        let (x, w) = (self.value(x)?, self.weight(weight)?);
         if activation_type(x.dtype) != Some(w.ty.activation()) {
             return self.fail(format!(
                 "a {} activation meets {} weights",
@@ -153,16 +155,17 @@ impl Parts {
         }
     }
 
-    /// The input of a fused product and its weights, which begin in slot `first` with the norm's
-    /// where there is one.
+    /// The input of a fused product and its weights, of which the norm's comes first where there is
+    /// one.
     pub(super) fn products(
         &mut self,
-        first: usize,
+        weights: SlotName,
         norm_eps: Option<f32>,
     ) -> Result<(Activations, Vec<Arc<Weight>>), BindError> {
-        let x = self.value(0)?;
-        let mut weights = (first..self.operands.len())
-            .map(|i| self.weight(i))
+        let x = self.value(SlotName::FIRST)?;
+        let count = self.operands.len() - self.op.slot(weights);
+        let mut weights = (0..count)
+            .map(|n| self.weight(weights.nth(n)))
             .collect::<Result<Vec<Arc<Weight>>, BindError>>()?;
         let norm = norm_eps.map(|eps| {
             let weight = weights.remove(0);
@@ -176,14 +179,14 @@ impl Parts {
     }
 
     pub(super) fn right(&mut self, a: &Slot) -> Result<(Right, Vec<usize>), BindError> {
-        let (right, mut dims) = match self.take(1) {
+        let (right, mut dims) = match self.take(slot::Add::b) {
             Some(Bound::Value(slot)) => {
                 let dims = slot.dims.clone();
                 (Right::Value(slot), dims)
             }
             Some(Bound::Weight(w)) => (Right::Weight(w.floats()), w.dims.clone()),
             Some(Bound::State(_)) | None => {
-                return self.fail("operand 1 is neither value nor weight");
+                return self.lacks(slot::Add::b, "value or weight");
             }
         };
         if dims.len() > a.dims.len() {
