@@ -195,7 +195,7 @@ impl Graph {
 
     /// The operand of a node by its name; `None` for an input, or if it has no such operand.
     pub fn operand(&self, id: NodeId, name: SlotName) -> Option<Operand> {
-        let slot = self.op(id)?.slot(name);
+        let slot = self.op(id)?.slot(name)?;
         self.operands(id).get(slot).copied()
     }
 

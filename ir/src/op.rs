@@ -5,6 +5,7 @@
 use smallvec::SmallVec;
 
 use crate::attr::{Attr, AttrValue};
+use crate::epilogue::{Epilogue, OutputGate, SharedExpert};
 use crate::rope::RopeScaling;
 use crate::types::DType;
 
@@ -19,8 +20,23 @@ pub enum OperandKind {
     ValueOrWeight,
     /// One weight or more, behind all other operands.
     Weights,
-    /// A state of the module, read and written.
+    /// A recurrent state of the module, read and written.
     State,
+    /// A KV cache of the module, of which rows are forgotten for nothing.
+    Cache,
+}
+
+impl OperandKind {
+    /// Whether a state of the module stands there.
+    pub fn is_state(self) -> bool {
+        match self {
+            OperandKind::State | OperandKind::Cache => true,
+            OperandKind::Value
+            | OperandKind::Weight
+            | OperandKind::ValueOrWeight
+            | OperandKind::Weights => false,
+        }
+    }
 }
 
 /// Name and kind of an operand slot.
@@ -87,8 +103,6 @@ pub struct Facts {
     pub product: Option<ProductSlots>,
     /// The operand whose bytes its result may take: each chunk reads of it just what it then writes.
     pub in_place: Option<SlotName>,
-    /// Whether its state is a cache, of which rows are forgotten for nothing.
-    pub cache: bool,
     /// What it logs of a token that may be taken back, where its state is recurrent: how many times
     /// the row of each operand,
     logged: [u8; LOGGED_SLOTS],
@@ -103,7 +117,6 @@ impl Facts {
             view: false,
             product: None,
             in_place: None,
-            cache: false,
             logged: [0; LOGGED_SLOTS],
             logged_result: 0,
         }
@@ -126,11 +139,6 @@ impl Facts {
 
     const fn in_place(mut self, slot: SlotName) -> Facts {
         self.in_place = Some(slot);
-        self
-    }
-
-    const fn cache(mut self) -> Facts {
-        self.cache = true;
         self
     }
 
@@ -174,23 +182,12 @@ pub struct Signature {
     pub mnemonic: &'static str,
     /// One sentence or more, from the op's doc comment.
     pub doc: &'static str,
-    /// Operand slots in order.
+    /// Operands in order, of which an op has some only with certain attributes.
     pub operands: &'static [OperandSpec],
     /// Attributes in order.
     pub attrs: &'static [AttrSpec],
     /// What else is true of the op.
     pub facts: Facts,
-}
-
-impl Signature {
-    /// What may stand in a slot; `None` behind the last.
-    pub fn operand(&self, slot: usize) -> Option<&'static OperandSpec> {
-        let repeated = self
-            .operands
-            .last()
-            .filter(|o| o.kind == OperandKind::Weights);
-        self.operands.get(slot).or(repeated)
-    }
 }
 
 /// Why a mnemonic with attributes is no op.
@@ -224,7 +221,8 @@ type Attrs = SmallVec<[(&'static str, Attr); 4]>;
 macro_rules! ops {
     ($(
         $(#[doc = $doc:literal])+
-        $Name:ident = $mnemonic:literal ( $($operand:ident : $kind:ident),* ) { $($attr:ident : $ty:ty),* }
+        $Name:ident = $mnemonic:literal
+            ( $($operand:ident : $kind:ident $(if $there:expr)?),* ) { $($attr:ident : $ty:ty),* }
             [$( $fact:ident $(( $($of:ident),* ))? ),*]
     )*) => {
         /// The operands of each op by their names, so that nobody has to count slots.
@@ -266,6 +264,16 @@ macro_rules! ops {
                 #[derive(Clone, Copy)]
                 enum Index { $($Name),* }
                 match self { $( Op::$Name { .. } => &Op::SIGNATURES[Index::$Name as usize], )* }
+            }
+
+            /// Whether an op with these attributes has the operand in this place of the declaration.
+            #[allow(unused_variables)]
+            fn has(&self, index: usize) -> bool {
+                match self {
+                    $( Op::$Name { $($attr),* } => {
+                        [$( true $(&& $there)? ),*].get(index).copied().unwrap_or(false)
+                    } )*
+                }
             }
 
             /// The attributes in the order of their definition.
@@ -329,10 +337,10 @@ ops! {
     /// each head, their angles scaled or not: `f32[T, H, D], position[T] -> f32[T, H, D]`.
     Rope = "rope" (x: Value, pos: Value) { n_rot: u32, freq_base: f32, scaling: RopeScaling } [imported]
     /// Writes keys and values of a run into the cache: `f32[T, H, D]` twice, `position[T]`.
-    KvStore = "kv_store" (k: Value, v: Value, pos: Value, cache: State) {} [imported, cache]
+    KvStore = "kv_store" (k: Value, v: Value, pos: Value, cache: Cache) {} [imported]
     /// Causal softmax attention over the cache up to each token's position:
     /// `f32[T, H, D], position[T] -> f32[T, H, D]`; query head `h` reads kv head `h / (H / H_kv)`.
-    Attention = "attention" (q: Value, pos: Value, cache: State) { scale: f32 } [imported, cache]
+    Attention = "attention" (q: Value, pos: Value, cache: Cache) { scale: f32 } [imported]
     /// Depthwise causal convolution over time: `f32[T, C], f32[C, K] -> f32[T, C]`; the last tap
     /// meets the newest token, the state holds the last `K-1` inputs.
     CausalConv = "causal_conv" (x: Value, weight: Weight, window: State) {} [imported, logs(x)]
@@ -382,19 +390,25 @@ ops! {
     /// Sum over a token's experts in their order: `f32[T, k, E] -> f32[T, E]`.
     ExpertSum = "expert_sum" (x: Value) {} [imported]
 
-    /// Products of one input with several weights, for each of which it is rounded to the weight's
-    /// activation type; with `norm_eps` of its RMS norm, whose weight comes first:
-    /// `f32[.., K], (f32[K]), [N, K].. -> f32[.., N]..`.
-    Project = "project" (x: Value, weights: Weights) { norm_eps: Option<f32> } []
-    /// `silu(x · Gᵀ) · (x · Uᵀ)`, rounded to an activation format; input and norm as for `project`:
-    /// `f32[.., K], (f32[K]), [N, K], [N, K] -> [.., N]`.
-    ProjectSwiglu = "project_swiglu" (x: Value, weights: Weights) { norm_eps: Option<f32>, to: DType } []
-    /// `residual + x · Wᵀ`: `[.., K], [N, K], f32[.., N] -> f32[.., N]`.
-    MatmulAdd = "matmul_add" (x: Value, weight: Weight, residual: Value) {} [product(x, weight), in_place(residual)]
-    /// SiLU of the causal convolution of a projection; input and norm as for `project`, then the
-    /// projection's weight and the convolution's: `f32[T, K], (f32[K]), [C, K], f32[C, taps] ->
-    /// f32[T, C]`.
-    ProjectConv = "project_conv" (x: Value, window: State, weights: Weights) { norm_eps: Option<f32> } [logs_result]
+    /// Products of one input with one weight or several, for each of which it is rounded to the
+    /// weight's activation type, unless it comes so; with `norm_eps` of its RMS norm. An epilogue
+    /// works on them before they are written; without one each is a result:
+    /// `f32[.., K], (f32[K]), [N, K].. -> f32[.., N]..`. `swiglu` takes the products with two
+    /// weights: `-> [.., N]`. `add` takes a residual: `f32[.., N] -> f32[.., N]`. `conv_silu` takes
+    /// the convolution's window and weight: `f32[C, taps] -> f32[T, C]`. `store` takes
+    /// `position[T]`, a cache and, with `norm_eps` of its own, the keys' norm, `f32[D]`, and the
+    /// weights of keys and of values.
+    Product = "product" (
+        x: Value,
+        norm: Weight if norm_eps.is_some(),
+        residual: Value if epilogue.adds(),
+        window: State if epilogue.convolves(),
+        kernel: Weight if epilogue.convolves(),
+        pos: Value if epilogue.stores(),
+        cache: Cache if epilogue.stores(),
+        key_norm: Weight if epilogue.norms_keys(),
+        weights: Weights
+    ) { norm_eps: Option<f32>, epilogue: Epilogue } [in_place(residual), logs_result]
     /// `gdn_scan` of what a DeltaNet block's projections and convolution give, then an RMS norm by
     /// heads, times `silu(z)`, rounded to an activation format. Of `u` q and k are L2-normed;
     /// `g = softplus(alpha + dt) · a`; beta goes through a sigmoid:
@@ -402,22 +416,44 @@ ops! {
     /// [T, Hv·D]`.
     GatedDeltaNet = "gated_delta_net" (u: Value, z: Value, alpha: Value, beta: Value, matrix: State, dt: Weight, a: Weight, norm: Weight) { l2_eps: f32, eps: f32, to: DType } [logs(u), logs_twice(alpha)]
     /// The `k` experts of each token with the largest softmax of the router's logits, best first:
-    /// the SwiGLU of each, rounded to an activation format. Input and norm as for `project`, then
+    /// the SwiGLU of each, rounded to an activation format. Input and norm as for `product`, then
     /// the experts' weights of gate and up, or of both as one tensor, gate first:
-    /// `f32[T, K], f32[T, X], (f32[K]), [X, N, K], [X, N, K] -> [T, k, N]`.
-    MoeSwiglu = "moe_swiglu" (x: Value, logits: Value, weights: Weights) { norm_eps: Option<f32>, k: u32, to: DType } []
-    /// `residual + (Σ pⱼ / max(Σ p, min) · xⱼ · Wⱼᵀ + shared · sigmoid(gate))` over a token's
-    /// experts, chosen as in `moe_swiglu`, in their order, with the probabilities `p`:
-    /// `[T, k, N], f32[T, X], f32[T, E], f32[T, 1], f32[T, E], [X, E, N] -> f32[T, E]`.
-    MoeSum = "moe_sum" (x: Value, logits: Value, shared: Value, gate: Value, residual: Value, weight: Weight) { min: f32 } [product(x, weight), in_place(residual)]
-    /// Projects keys and values, norms and rotates the keys by heads, and writes both into the
-    /// cache. Input and norm as for `project`, then the weights of keys and of values and the
-    /// keys' norm: `f32[T, K], position[T], (f32[K]), [H·D, K], [H·D, K], f32[D]`.
-    ProjectKv = "project_kv" (x: Value, pos: Value, cache: State, weights: Weights) { norm_eps: Option<f32>, eps: f32, n_rot: u32, freq_base: f32, scaling: RopeScaling } [cache]
-    /// `attention` of normed and rotated queries, times the sigmoid of a gate, rounded to an
-    /// activation format; each head's gate stands behind its query:
-    /// `f32[T, H·2·D], position[T], f32[D] -> [T, H·D]`.
-    GatedAttention = "gated_attention" (q: Value, pos: Value, cache: State, norm: Weight) { eps: f32, n_rot: u32, freq_base: f32, scaling: RopeScaling, scale: f32, to: DType } [cache]
+    /// `f32[T, K], (f32[K]), f32[T, X], [X, N, K], [X, N, K] -> [T, k, N]`.
+    MoeSwiglu = "moe_swiglu" (
+        x: Value,
+        norm: Weight if norm_eps.is_some(),
+        logits: Value,
+        weights: Weights
+    ) { norm_eps: Option<f32>, k: u32, to: DType } []
+    /// `residual + (Σ wⱼ · xⱼ · Wⱼᵀ + shared · sigmoid(gate))` over a token's experts, chosen as in
+    /// `moe_swiglu`, in their order. Their weights `w` are the probabilities `p`, with `min`
+    /// divided by `max(Σ p, min)`. There may be no shared expert, or one without a gate:
+    /// `[T, k, N], f32[T, X], (f32[T, E]), (f32[T, 1]), f32[T, E], [X, E, N] -> f32[T, E]`.
+    MoeSum = "moe_sum" (
+        x: Value,
+        logits: Value,
+        shared: Value if *shared != SharedExpert::None,
+        gate: Value if *shared == SharedExpert::Gated,
+        residual: Value,
+        weight: Weight
+    ) { min: Option<f32>, shared: SharedExpert } [product(x, weight), in_place(residual)]
+    /// `attention` of queries that it rotates, with `norm_eps` normed by heads before, and rounds
+    /// the result to an activation format. With a gate, each head's stands behind its query:
+    /// `f32[T, H·2·D], position[T], (f32[D]) -> [T, H·D]`; else `f32[T, H·D] -> [T, H·D]`.
+    RopeAttention = "rope_attention" (
+        q: Value,
+        pos: Value,
+        cache: Cache,
+        norm: Weight if norm_eps.is_some()
+    ) {
+        norm_eps: Option<f32>,
+        n_rot: u32,
+        freq_base: f32,
+        scaling: RopeScaling,
+        scale: f32,
+        gate: OutputGate,
+        to: DType
+    } []
 }
 
 impl Op {
@@ -431,15 +467,33 @@ impl Op {
         &self.signature().facts
     }
 
-    /// The slot in which a named operand stands.
-    pub fn slot(&self, name: SlotName) -> usize {
-        name.index + name.nth
+    /// The operands that it has, in slot order.
+    pub fn operands(&self) -> impl Iterator<Item = &'static OperandSpec> + '_ {
+        let declared = self.signature().operands.iter().enumerate();
+        declared.filter_map(|(index, spec)| self.has(index).then_some(spec))
+    }
+
+    /// What may stand in a slot; `None` behind the last.
+    pub fn operand(&self, slot: usize) -> Option<&'static OperandSpec> {
+        let repeated = |o: &&OperandSpec| o.kind == OperandKind::Weights;
+        (self.operands().nth(slot)).or(self.signature().operands.last().filter(repeated))
+    }
+
+    /// The slot in which a named operand stands; `None` if it has no such operand. The name is one of
+    /// this op: another's means whatever is declared in the same place.
+    pub fn slot(&self, name: SlotName) -> Option<usize> {
+        let before = || (0..name.index).filter(|index| self.has(*index)).count();
+        self.has(name.index).then(|| before() + name.nth)
     }
 
     /// The operand slot that names a state, for ops that read or write one.
     pub fn state_slot(&self) -> Option<usize> {
-        let operands = self.signature().operands;
-        operands.iter().position(|o| o.kind == OperandKind::State)
+        self.operands().position(|o| o.kind.is_state())
+    }
+
+    /// Whether it works on a recurrent state, and so logs what it does to it.
+    pub fn is_recurrent(&self) -> bool {
+        self.operands().any(|o| o.kind == OperandKind::State)
     }
 }
 
@@ -448,13 +502,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_op_on_a_state_says_what_going_back_costs() {
+    fn an_op_on_a_recurrent_state_says_what_it_logs() {
         for op in Op::SIGNATURES {
-            let has_state = op.operands.iter().any(|o| o.kind == OperandKind::State);
-            let told = [op.facts.cache, op.facts.logs_rows()];
-            assert_eq!(has_state, told.contains(&true), "{}", op.mnemonic);
-            assert_ne!(told, [true; 2], "{}", op.mnemonic);
+            let recurrent = op.operands.iter().any(|o| o.kind == OperandKind::State);
+            assert_eq!(recurrent, op.facts.logs_rows(), "{}", op.mnemonic);
         }
+    }
+
+    #[test]
+    fn operands_stand_where_the_attributes_put_them() {
+        use slot::Product::{norm, pos, residual, weights, x};
+        let slots = |op: &Op| [x, norm, residual, pos, weights].map(|name| op.slot(name));
+        let mut op = Op::Product {
+            norm_eps: None,
+            epilogue: Epilogue::Add,
+        };
+        assert_eq!(slots(&op), [Some(0), None, Some(1), None, Some(2)]);
+        assert_eq!(op.operand(5).map(|o| o.name), Some("weights"));
+        op = Op::Product {
+            norm_eps: Some(1e-6),
+            epilogue: Epilogue::None,
+        };
+        assert_eq!(slots(&op), [Some(0), Some(1), None, None, Some(2)]);
+        assert_eq!(op.slot(weights.nth(3)), Some(5));
     }
 
     #[test]

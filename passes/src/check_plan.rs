@@ -177,10 +177,14 @@ pub fn check_memory(graph: &Graph, steps: &[Vec<NodeId>], memory: &MemoryPlan) -
 /// elements it overwrites as it goes, and that nobody reads afterwards.
 fn takes_over(graph: &Graph, steps: &[Vec<NodeId>], new: &Alive, old: &Alive) -> bool {
     let maker = new.value.node;
-    let slot = match graph.op(maker) {
-        Some(op @ Op::MatmulAdd {}) => op.slot(slot::MatmulAdd::residual),
+    // No other op may: one that does is a fault until it is written down here too.
+    let overwritten = match graph.op(maker) {
+        Some(op @ Op::Product { .. }) => op.slot(slot::Product::residual),
         Some(op @ Op::MoeSum { .. }) => op.slot(slot::MoeSum::residual),
-        Some(_) | None => return false,
+        Some(_) | None => None,
+    };
+    let Some(slot) = overwritten else {
+        return false;
     };
     let shows = |v: &Value| buffer(graph, *v) == old.value;
     let operands = graph.operands(maker).into_iter().enumerate();

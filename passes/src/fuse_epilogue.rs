@@ -6,7 +6,7 @@
 //! of SwiGLU must take their input in one format, so that it is prepared once. What lies between
 //! is no longer a value: a result that anything else reads, or that is an output, keeps its op.
 
-use sharpi_ir::{DType, Graph, NodeId, Op, Patch, Symbols, slot};
+use sharpi_ir::{DType, Epilogue, Graph, NodeId, Op, Patch, Symbols, slot};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{Product, erase_with_roundings, feeder, only_user, result, value};
@@ -60,10 +60,12 @@ fn swiglu_of_products(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<
     });
     let to = rounding.map_or(DType::F32, |(_, to)| to);
     let last = rounding.map_or(node, |(rounding, _)| rounding);
-    let norm_eps = None;
     let mut patch = Patch::new("swiglu-of-products");
-    let operands = [gate.x.into(), gate.weight.into(), up.weight.into()];
-    let y = patch.add(Op::ProjectSwiglu { norm_eps, to }, &operands);
+    let op = Op::Product {
+        norm_eps: None,
+        epilogue: Epilogue::Swiglu { to },
+    };
+    let y = patch.add(op, &[gate.x.into(), gate.weight.into(), up.weight.into()]);
     patch.replace(result(last), y);
     let mut replaced = vec![gate.node, up.node, silu, node];
     replaced.extend(rounding.map(|(rounding, _)| rounding));
@@ -84,8 +86,11 @@ fn add_to_product(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
         }
         let mut patch = Patch::new("add-to-product");
         let x = value(graph, product.node, slot::Matmul::x)?;
-        let operands = [x.into(), product.weight.into(), residual.into()];
-        let y = patch.add(Op::MatmulAdd {}, &operands);
+        let op = Op::Product {
+            norm_eps: None,
+            epilogue: Epilogue::Add,
+        };
+        let y = patch.add(op, &[x.into(), residual.into(), product.weight.into()]);
         patch.replace(result(node), y);
         patch.erase(product.node);
         patch.erase(node);

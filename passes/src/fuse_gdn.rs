@@ -1,15 +1,15 @@
 //! A DeltaNet block in two ops besides its projections.
 //!
 //! Looks for a projection that is convolved and goes through SiLU, and nothing else: the channels
-//! of a convolution do not meet, so `project_conv` convolves the columns that a chunk of the
-//! projection has made. And for a scan with all around it: the split and L2 norms of q and k, decay
+//! of a convolution do not meet, so `conv_silu` behind the projection convolves the columns that a
+//! chunk has made. And for a scan with all around it: the split and L2 norms of q and k, decay
 //! and beta before it, the norm by heads, the gate and the rounding behind it. None of that crosses
 //! heads, so `gated_delta_net` does it head by head. The rounding goes in only where some heads
 //! together are whole blocks of it. Each op takes the place of the one on its state that it
 //! replaces. Whatever is an output or has another reader stays a value, and the ops stay.
 
 use sharpi_ir::{
-    DType, Graph, NodeId, Op, Operand, Patch, SlotName, Symbols, Value, WeightId, slot,
+    DType, Epilogue, Graph, NodeId, Op, Operand, Patch, SlotName, Symbols, Value, WeightId, slot,
 };
 
 use crate::pass::{Context, Pass, PassError, Stats};
@@ -60,10 +60,14 @@ fn project_and_convolve(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patc
     let operands = [
         product.x.into(),
         Operand::State(state).into(),
-        product.weight.into(),
         weight(graph, node, slot::CausalConv::weight)?.into(),
+        product.weight.into(),
     ];
-    let u = patch.add(Op::ProjectConv { norm_eps: None }, &operands);
+    let op = Op::Product {
+        norm_eps: None,
+        epilogue: Epilogue::ConvSilu,
+    };
+    let u = patch.add(op, &operands);
     patch.replace(result(silu), u);
     erase_with_roundings(graph, &mut patch, &[product.node, node, silu]);
     Some(patch)

@@ -1,14 +1,15 @@
 //! A mixture of experts in two ops behind its router.
 //!
 //! Looks, from the residual sum at its end, for the whole of it: softmax of the logits, the best
-//! experts, their SwiGLU (gate and up apart or as one tensor), their weighted sum, and the gated
-//! shared expert. `moe_swiglu` and `moe_sum` each choose the experts from the logits by
+//! experts, their SwiGLU (gate and up apart or as one tensor), their sum weighted by probabilities
+//! as they are or divided by their own sum, and a shared expert, gated or not, if there is one. `moe_swiglu` and `moe_sum` each choose the experts from the logits by
 //! themselves, every worker for all tokens, which costs less than the barriers between softmax,
 //! choice and weights; they group tokens by expert, so that a run reads each expert's weights
 //! once. Nothing in between may have another reader or be an output.
 
 use sharpi_ir::{
-    DType, Graph, NodeId, Op, Patch, PatchOperand, SlotName, Symbols, Value, WeightId, slot,
+    DType, Graph, NodeId, Op, Patch, PatchOperand, SharedExpert, SlotName, Symbols, TensorType,
+    Value, WeightId, slot,
 };
 
 use crate::pass::{Context, Pass, PassError, Stats};
@@ -94,13 +95,7 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
         graph,
         nodes: vec![node],
     };
-    let (sum, Op::Add {}) = found.feeder(node, slot::Add::b)? else {
-        return None;
-    };
-    let (shared, gate) = shared_expert(&mut found, sum)?;
-    let (routed, Op::ExpertSum {}) = found.feeder(sum, slot::Add::a)? else {
-        return None;
-    };
+    let (routed, shared) = experts(&mut found, node)?;
     let (weighted, Op::Mul {}) = found.feeder(routed, slot::ExpertSum::x)? else {
         return None;
     };
@@ -108,7 +103,7 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
         return None;
     };
     let swiglu = swiglu(&mut found, down)?;
-    let (probabilities, min) = normalised(&mut found, weighted)?;
+    let (probabilities, min) = probabilities(&mut found, weighted)?;
     let (choice, Op::TopkRouter { k }) = found.maker(swiglu.choice)? else {
         return None;
     };
@@ -120,7 +115,7 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
     };
     let logits = value(graph, softmax, slot::Softmax::x)?;
     let y = graph.ty(result(node));
-    if !same_choice || graph.ty(residual) != y || graph.ty(shared) != y {
+    if !same_choice || graph.ty(residual) != y || !shared.fits(graph, y) {
         return None;
     }
     let mut patch = Patch::new("mixture-of-experts");
@@ -128,32 +123,72 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
     operands.extend(swiglu.weights.iter().map(|w| PatchOperand::from(*w)));
     let (norm_eps, to, k) = (None, swiglu.to, *k);
     let act = patch.add(Op::MoeSwiglu { norm_eps, k, to }, &operands);
-    let operands = [
-        act,
-        logits.into(),
-        shared.into(),
-        gate.into(),
-        residual.into(),
-        weight(graph, down, slot::MoeMatmul::weight)?.into(),
-    ];
-    let y = patch.add(Op::MoeSum { min }, &operands);
+    let mut operands = vec![act, logits.into()];
+    operands.extend(shared.values.iter().map(|v| PatchOperand::from(*v)));
+    let down = weight(graph, down, slot::MoeMatmul::weight)?;
+    operands.extend([PatchOperand::from(residual), down.into()]);
+    let shared = shared.kind;
+    let y = patch.add(Op::MoeSum { min, shared }, &operands);
     patch.replace(result(node), y);
     erase_with_roundings(graph, &mut patch, &found.nodes);
     Some(patch)
 }
 
-/// `shared · sigmoid(gate)` as the second summand: both.
-fn shared_expert(found: &mut Found, sum: NodeId) -> Option<(Value, Value)> {
-    let (gated, Op::Mul {}) = found.feeder(sum, slot::Add::b)? else {
+/// A shared expert's result, and its gate, if there is one.
+struct Shared {
+    kind: SharedExpert,
+    values: Vec<Value>,
+}
+
+impl Shared {
+    fn fits(&self, graph: &Graph, y: &TensorType) -> bool {
+        let one_a_token = TensorType::new(DType::F32, [y.shape[0], 1.into()]);
+        let one = |gate: &Value| *graph.ty(*gate) == one_a_token;
+        let expert = self.values.first().is_none_or(|v| graph.ty(*v) == y);
+        expert && self.values.get(1).is_none_or(one)
+    }
+}
+
+/// The sum of the chosen experts, which is added to the residual alone or with a shared expert.
+fn experts(found: &mut Found, node: NodeId) -> Option<(NodeId, Shared)> {
+    let none = Shared {
+        kind: SharedExpert::None,
+        values: Vec::new(),
+    };
+    match found.feeder(node, slot::Add::b)? {
+        (routed, Op::ExpertSum {}) => Some((routed, none)),
+        (sum, Op::Add {}) => {
+            let (routed, Op::ExpertSum {}) = found.feeder(sum, slot::Add::a)? else {
+                return None;
+            };
+            let plain = Shared {
+                kind: SharedExpert::Plain,
+                values: vec![value(found.graph, sum, slot::Add::b)?],
+            };
+            Some((routed, gated(found, sum).unwrap_or(plain)))
+        }
+        _ => None,
+    }
+}
+
+/// `shared · sigmoid(gate)` as the second summand.
+fn gated(found: &mut Found, sum: NodeId) -> Option<Shared> {
+    let graph = found.graph;
+    let product = feeder(graph, sum, slot::Add::b)?;
+    let sigmoid = feeder(graph, product, slot::Mul::b)?;
+    let (Op::Mul {}, Op::Sigmoid {}) = (graph.op(product)?, graph.op(sigmoid)?) else {
         return None;
     };
-    let (sigmoid, Op::Sigmoid {}) = found.feeder(gated, slot::Mul::b)? else {
+    let shared = value(graph, product, slot::Mul::a)?;
+    let gate = value(graph, sigmoid, slot::Sigmoid::x)?;
+    if graph.ty(gate).last() != 1.into() {
         return None;
-    };
-    Some((
-        value(found.graph, gated, slot::Mul::a)?,
-        value(found.graph, sigmoid, slot::Sigmoid::x)?,
-    ))
+    }
+    found.nodes.extend([product, sigmoid]);
+    Some(Shared {
+        kind: SharedExpert::Gated,
+        values: vec![shared, gate],
+    })
 }
 
 /// What feeds the experts' second product.
@@ -203,11 +238,16 @@ fn swiglu(found: &mut Found, down: NodeId) -> Option<Swiglu> {
     })
 }
 
-/// `p / max(Σ p, min)`, by which the experts' results are weighted: `p` and `min`.
-fn normalised(found: &mut Found, weighted: NodeId) -> Option<(Value, f32)> {
+/// The probabilities `p` by which the experts' results are weighted, and `min` where that is by
+/// `p / max(Σ p, min)`.
+fn probabilities(found: &mut Found, weighted: NodeId) -> Option<(Value, Option<f32>)> {
     let (by_expert, Op::Reshape { .. }) = found.feeder(weighted, slot::Mul::b)? else {
         return None;
     };
+    let weights = value(found.graph, by_expert, slot::Reshape::x)?;
+    if let Some(Op::TopkRouter { .. }) = found.graph.op(weights.node) {
+        return (weights.result == 1).then_some((weights, None));
+    }
     let (quotient, Op::Div {}) = found.feeder(by_expert, slot::Reshape::x)? else {
         return None;
     };
@@ -218,5 +258,6 @@ fn normalised(found: &mut Found, weighted: NodeId) -> Option<(Value, f32)> {
         return None;
     };
     let p = value(found.graph, quotient, slot::Div::a)?;
-    (value(found.graph, total, slot::RowSum::x)? == p && p.result == 1).then_some((p, *min))
+    let of_all = value(found.graph, total, slot::RowSum::x)? == p && p.result == 1;
+    of_all.then_some((p, Some(*min)))
 }

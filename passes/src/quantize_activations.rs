@@ -63,6 +63,6 @@ pub(crate) fn unrounded(graph: &Graph, node: NodeId, symbols: &Symbols) -> Optio
     let x = value(graph, node, product.x)?;
     let weight = weight(graph, node, product.weight)?;
     let to = symbols.weight_of(weight)?.1.ty.dtype.activation()?;
-    let slot = op.slot(product.x);
+    let slot = op.slot(product.x)?;
     (graph.ty(x).dtype != to).then_some(Unrounded { slot, x, to })
 }

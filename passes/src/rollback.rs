@@ -19,10 +19,11 @@ pub fn rollback_bytes(graph: &Graph) -> IndexMap<StateId, usize> {
 }
 
 fn log_floats(graph: &Graph, node: NodeId) -> Option<usize> {
-    let facts = graph.op(node)?.facts();
-    if !facts.logs_rows() {
+    let op = graph.op(node)?;
+    if !op.is_recurrent() {
         return None;
     }
+    let facts = op.facts();
     let mut floats = 0;
     for (name, times) in facts.logged_operands() {
         floats += times * width(graph, value(graph, node, name)?)?;

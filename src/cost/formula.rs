@@ -1,8 +1,8 @@
 //! The formula of every op.
 
 use sharpi_ir::{
-    DType, Dim, Graph, NodeId, Op, Operand, Operands, SlotName, StateType, Symbols, TensorType,
-    slot,
+    DType, Dim, Epilogue, Graph, NodeId, Op, Operand, Operands, OutputGate, SlotName, StateType,
+    Symbols, TensorType, slot,
 };
 
 use super::{Cost, RunShape};
@@ -93,23 +93,9 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
             activation_bytes: a.bytes(slot::ExpertRows::experts) + a.result_bytes(),
             ..Cost::default()
         },
-        Op::Project { norm_eps } => {
-            let weights: Vec<_> = a.weights(slot::Project::weights, *norm_eps).collect();
-            a.cost(0.0) + a.products(&weights, *norm_eps)
-        }
-        Op::ProjectSwiglu { norm_eps, to } => {
-            let weights: Vec<_> = a.weights(slot::ProjectSwiglu::weights, *norm_eps).collect();
-            a.cost(y * (SIGMOID + 1.0 + round(*to))) + a.products(&weights, *norm_eps)
-        }
-        Op::MatmulAdd {} => {
-            a.cost(y)
-                + a.product(slot::MatmulAdd::x, slot::MatmulAdd::weight)
-                + a.rounded(slot::MatmulAdd::x, slot::MatmulAdd::weight)
-        }
-        Op::ProjectConv { norm_eps } => {
-            let mut weights: Vec<_> = a.weights(slot::ProjectConv::weights, *norm_eps).collect();
-            let taps = weights.pop().map_or(0.0, |kernel| a.last(kernel));
-            a.cost(y * (taps + SIGMOID)) + a.products(&weights, *norm_eps)
+        Op::Product { norm_eps, epilogue } => {
+            let weights = a.weights(slot::Product::weights);
+            a.products(&weights, *norm_eps) + a.epilogue(epilogue, y)
         }
         Op::GatedDeltaNet { to, .. } => {
             let (z, gates) = (
@@ -123,51 +109,52 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
             let gated_norm = z * (RMSNORM + SIGMOID + 1.0 + round(*to));
             a.cost(qk * L2NORM + scan + gated_norm)
         }
-        Op::MoeSwiglu {
-            norm_eps, k, to, ..
-        } => {
+        Op::MoeSwiglu { norm_eps, k, to } => {
+            use slot::MoeSwiglu as of;
             let k = f64::from(*k);
-            let weights: Vec<_> = a.weights(slot::MoeSwiglu::weights, *norm_eps).collect();
+            let weights = a.weights(of::weights);
             let products = weights
                 .iter()
                 .map(|&w| multiplied(x * k * a.dim(w, 1), a.ty(w)) + a.experts_unread(w, k));
-            let normed = norm_eps.map_or(0.0, |_| x * RMSNORM);
-            let routed = a.elements(slot::MoeSwiglu::logits) * (SOFTMAX + 1.0);
-            let swiglu = y * (SIGMOID + 1.0 + round(*to));
-            let rounded = weights.first().map(|w| a.rounded(slot::MoeSwiglu::x, *w));
-            a.cost(normed + routed + swiglu) + rounded.into_iter().chain(products).sum()
+            let routed = a.elements(of::logits) * (SOFTMAX + 1.0);
+            let rounded = weights.first().map(|w| a.rounded(of::x, *w));
+            a.cost(a.normed(*norm_eps) + routed + swiglu(y, *to))
+                + rounded.into_iter().chain(products).sum()
         }
         Op::MoeSum { .. } => {
-            let k = a.dim(slot::MoeSum::x, 1);
-            let routed = a.elements(slot::MoeSum::logits) * (SOFTMAX + 1.0);
-            let sums = y * (k + 2.0) + a.elements(slot::MoeSum::gate) * SIGMOID;
+            use slot::MoeSum as of;
+            let k = a.dim(of::x, 1);
+            let routed = a.elements(of::logits) * (SOFTMAX + 1.0);
+            let shared = a.elements(of::shared);
+            let sums = y * (k + 1.0) + shared + a.elements(of::gate) * SIGMOID;
             a.cost(routed + sums)
-                + multiplied(
-                    x * a.dim(slot::MoeSum::weight, 1),
-                    a.ty(slot::MoeSum::weight),
-                )
-                + a.rounded(slot::MoeSum::x, slot::MoeSum::weight)
-                + a.experts_unread(slot::MoeSum::weight, k)
+                + multiplied(x * a.dim(of::weight, 1), a.ty(of::weight))
+                + a.rounded(of::x, of::weight)
+                + a.experts_unread(of::weight, k)
         }
-        Op::ProjectKv {
-            norm_eps, n_rot, ..
+        Op::RopeAttention {
+            norm_eps,
+            n_rot,
+            gate,
+            to,
+            ..
         } => {
-            let mut weights: Vec<_> = a.weights(slot::ProjectKv::weights, *norm_eps).collect();
-            let head = weights.pop().map_or(0.0, |norm| a.last(norm));
-            let width = weights.first().map_or(0.0, |keys| a.dim(*keys, 0));
-            let keys = a.tokens(slot::ProjectKv::x) * width;
-            let stored = keys * RMSNORM + rope(keys, head, *n_rot) + 2.0 * keys;
-            Cost {
-                cache_bytes: a.cache_rows(slot::ProjectKv::cache, shape.tokens),
-                ..a.cost(stored) + a.products(&weights, *norm_eps)
-            }
-        }
-        Op::GatedAttention { n_rot, to, .. } => {
-            let (q, head) = (x / 2.0, a.last(slot::GatedAttention::norm));
-            let around = q * (RMSNORM + SIGMOID + 1.0 + round(*to)) + rope(q, head, *n_rot);
-            a.attention(slot::GatedAttention::cache, q, q / head.max(1.0)) + f32(around)
+            use slot::RopeAttention as of;
+            let head = a.head_size(of::cache);
+            let gated = match gate {
+                OutputGate::None => 0.0,
+                OutputGate::Sigmoid => SIGMOID + 1.0,
+            };
+            let normed = norm_eps.map_or(0.0, |_| RMSNORM);
+            let around = y * (normed + gated + round(*to)) + rope(y, head, *n_rot);
+            a.attention(of::cache, y, y / head.max(1.0)) + f32(around)
         }
     }
+}
+
+/// SwiGLU of so many elements, rounded or not.
+fn swiglu(elements: f64, to: DType) -> f64 {
+    elements * (SIGMOID + 1.0 + round(to))
 }
 
 /// Rounding of a result, where it is rounded.
@@ -214,7 +201,7 @@ struct Args<'a> {
 impl<'a> Args<'a> {
     /// Type of the value or weight under a name.
     fn ty(&self, name: SlotName) -> Option<&'a TensorType> {
-        self.ty_of(self.operands.get(self.op.slot(name))?)
+        self.ty_of(self.operands.get(self.op.slot(name)?)?)
     }
 
     fn ty_of(&self, operand: &Operand) -> Option<&'a TensorType> {
@@ -309,19 +296,26 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The weights under one name, that of the norm left out, which comes first where there is one.
-    fn weights(&self, name: SlotName, norm_eps: Option<f32>) -> impl Iterator<Item = SlotName> {
-        let count = self.operands.len().saturating_sub(self.op.slot(name));
-        (usize::from(norm_eps.is_some())..count).map(move |n| name.nth(n))
+    /// The weights under the last name.
+    fn weights(&self, name: SlotName) -> Vec<SlotName> {
+        let all = self.operands.len();
+        let first = self.op.slot(name).unwrap_or(all);
+        (0..all.saturating_sub(first))
+            .map(|n| name.nth(n))
+            .collect()
+    }
+
+    /// The RMS norm of the first operand, if it is normed.
+    fn normed(&self, norm_eps: Option<f32>) -> f64 {
+        norm_eps.map_or(0.0, |_| self.elements(SlotName::FIRST) * RMSNORM)
     }
 
     /// Products of the first operand, normed or not, with weights. It is rounded once for each
     /// activation type.
     fn products(&self, weights: &[SlotName], norm_eps: Option<f32>) -> Cost {
         let x = SlotName::FIRST;
-        let normed = norm_eps.map_or(0.0, |_| self.elements(x) * RMSNORM);
         let format = |name: SlotName| self.ty(name).and_then(|w| w.dtype.activation());
-        let mut cost = f32(normed);
+        let mut cost = f32(self.normed(norm_eps));
         for (i, &weight) in weights.iter().enumerate() {
             cost = cost + self.product(x, weight);
             if !weights[..i].iter().any(|w| format(*w) == format(weight)) {
@@ -329,6 +323,28 @@ impl<'a> Args<'a> {
             }
         }
         cost
+    }
+
+    /// What a `product` moves, and what its epilogue computes.
+    fn epilogue(&self, epilogue: &Epilogue, y: f64) -> Cost {
+        use slot::Product as of;
+        match epilogue {
+            Epilogue::None => self.cost(0.0),
+            Epilogue::Swiglu { to } => self.cost(swiglu(y, *to)),
+            Epilogue::Add => self.cost(y),
+            Epilogue::ConvSilu => self.cost(y * (self.last(of::kernel) + SIGMOID)),
+            Epilogue::Store {
+                norm_eps, n_rot, ..
+            } => {
+                let keys = self.tokens(of::x) * self.dim(of::weights, 0);
+                let normed = norm_eps.map_or(0.0, |_| keys * RMSNORM);
+                let turned = rope(keys, self.head_size(of::cache), *n_rot);
+                Cost {
+                    cache_bytes: self.cache_rows(of::cache, self.shape.tokens),
+                    ..self.cost(normed + turned + 2.0 * keys)
+                }
+            }
+        }
     }
 
     /// What of a weight of experts a run does not read, to be taken off: each token picks `k` of
@@ -344,18 +360,30 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The state under a name.
+    fn state(&self, name: SlotName) -> Option<&'a StateType> {
+        match self.operands.get(self.op.slot(name)?)? {
+            Operand::State(s) => self.symbols.state_of(*s).map(|(_, ty)| ty),
+            Operand::Value(_) | Operand::Weight(_) => None,
+        }
+    }
+
+    /// Elements of a head in a cache.
+    fn head_size(&self, cache: SlotName) -> f64 {
+        match self.state(cache) {
+            Some(StateType::Kv { dim, .. }) => *dim as f64,
+            Some(StateType::Recurrent(_)) | None => 0.0,
+        }
+    }
+
     /// Bytes of so many rows of a cache, keys and values.
-    fn cache_rows(&self, name: SlotName, rows: usize) -> f64 {
-        let state = match self.operands.get(self.op.slot(name)) {
-            Some(Operand::State(s)) => self.symbols.state_of(*s),
-            Some(Operand::Value(_) | Operand::Weight(_)) | None => None,
-        };
-        match state {
-            Some((_, StateType::Kv { k, v, heads, dim })) => {
+    fn cache_rows(&self, cache: SlotName, rows: usize) -> f64 {
+        match self.state(cache) {
+            Some(StateType::Kv { k, v, heads, dim }) => {
                 let element = |ty: &DType| ty.block_bytes() as f64 / ty.block_len() as f64;
                 rows as f64 * (heads * dim) as f64 * (element(k) + element(v))
             }
-            Some((_, StateType::Recurrent(_))) | None => 0.0,
+            Some(StateType::Recurrent(_)) | None => 0.0,
         }
     }
 

@@ -11,19 +11,28 @@ pub(super) struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
-    /// The operand under a name that the op has.
+    /// The operand under a name.
     fn at(&self, name: SlotName) -> &'a OperandType<'a> {
-        &self.types[self.op.slot(name)]
+        match self.op.slot(name) {
+            Some(slot) => &self.types[slot],
+            None => unreachable!("a rule asks for an operand that the op does not have"),
+        }
+    }
+
+    /// The weights under the last name.
+    pub(super) fn weights(&self, name: SlotName) -> Vec<SlotName> {
+        let first = self.op.slot(name).unwrap_or(self.types.len());
+        let count = self.types.len().saturating_sub(first);
+        (0..count).map(|n| name.nth(n)).collect()
     }
 
     /// Number and kinds as the signature says.
     pub(super) fn check_kinds(&self) -> Result<()> {
-        let signature = self.op.signature();
-        let (count, slots) = (self.types.len(), signature.operands.len());
-        if count < slots || signature.operand(count.saturating_sub(1)).is_none() {
+        let (count, slots) = (self.types.len(), self.op.operands().count());
+        if count < slots || self.op.operand(count.saturating_sub(1)).is_none() {
             fail!("operand count is {count}, expected {slots}");
         }
-        let specs = (0..count).filter_map(|i| signature.operand(i));
+        let specs = (0..count).filter_map(|i| self.op.operand(i));
         for (i, (spec, ty)) in specs.zip(self.types).enumerate() {
             let (fits, found) = match ty {
                 OperandType::Value(_) => (
@@ -37,14 +46,14 @@ impl<'a> Args<'a> {
                     ),
                     "a weight",
                 ),
-                OperandType::State(_) => (spec.kind == OperandKind::State, "a state"),
+                OperandType::State(_) => (spec.kind.is_state(), "a state"),
             };
             if !fits {
                 let expected = match spec.kind {
                     OperandKind::Value => "a value",
                     OperandKind::Weight | OperandKind::Weights => "a weight",
                     OperandKind::ValueOrWeight => "a value or a weight",
-                    OperandKind::State => "a state",
+                    OperandKind::State | OperandKind::Cache => "a state",
                 };
                 fail!(
                     "operand {i} ({}) is {found}, expected {expected}",
@@ -103,8 +112,8 @@ impl<'a> Args<'a> {
             OperandType::Value(t) | OperandType::Weight(t) => t.to_string(),
             OperandType::State(s) => s.to_string(),
         };
-        let slot = self.op.slot(name);
-        let of = self.op.signature().operand(slot).map_or("", |o| o.name);
+        let slot = self.op.slot(name).unwrap_or(0);
+        let of = self.op.operand(slot).map_or("", |o| o.name);
         fail!("operand {slot} ({of}) has type {ty}, expected {expected}")
     }
 

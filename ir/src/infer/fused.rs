@@ -1,39 +1,15 @@
-//! Shape rules of fused ops. They take f32 and round it for each weight by themselves.
+//! Shape rules of fused ops.
 
 use super::{Args, Result, ResultTypes, check_activation, one, product, rotated, same_tokens};
+use crate::epilogue::{Epilogue, OutputGate, SharedExpert};
 use crate::op::{SlotName, slot};
 use crate::rope::RopeScaling;
 use crate::types::{DType, Dim, StateType, TensorType};
 
-/// What a fused product multiplies, and the weights that it meets.
-struct Input<'a> {
-    x: &'a TensorType,
-    /// The weights, that of the norm left out.
-    weights: Vec<SlotName>,
-}
-
-/// `x`, which stands first, and `weights`, of which the first is the norm's where there is one.
-fn input<'a>(a: &Args<'a>, weights: SlotName, norm_eps: Option<f32>) -> Result<Input<'a>> {
-    let x = a.f32(SlotName::FIRST, 2)?;
-    let count = a.types.len() - a.op.slot(weights);
-    let mut names = (0..count).map(|n| weights.nth(n));
-    if norm_eps.is_some()
-        && let Some(norm) = names.next()
-    {
-        a.exactly(norm, &TensorType::new(DType::F32, [x.last()]))?;
-    }
-    let weights: Vec<SlotName> = names.collect();
-    if weights.is_empty() {
-        fail!("there is no weight behind the norm's");
-    }
-    Ok(Input { x, weights })
-}
-
-impl Input<'_> {
-    fn products(&self, a: &Args) -> Result<ResultTypes> {
-        let weights = self.weights.iter();
-        weights.map(|w| product(a, SlotName::FIRST, *w)).collect()
-    }
+/// The weight of an RMS norm of rows of f32.
+fn check_norm(a: &Args, x: SlotName, norm: SlotName) -> Result<()> {
+    let rows = a.f32(x, 2)?;
+    a.exactly(norm, &TensorType::new(DType::F32, [rows.last()]))
 }
 
 /// An activation format of rows of `x`.
@@ -55,28 +31,101 @@ fn rounded_to(x: TensorType, to: DType) -> Result<ResultTypes> {
     one(x.with_dtype(to))
 }
 
-pub(super) fn project(a: &Args, norm_eps: Option<f32>) -> Result<ResultTypes> {
-    input(a, slot::Project::weights, norm_eps)?.products(a)
-}
-
-pub(super) fn project_swiglu(a: &Args, norm_eps: Option<f32>, to: DType) -> Result<ResultTypes> {
-    let input = input(a, slot::ProjectSwiglu::weights, norm_eps)?;
-    let [gate, up] = input.weights[..] else {
-        fail!("{} weights, expected gate and up", input.weights.len());
-    };
-    let y = product(a, slot::ProjectSwiglu::x, gate)?;
-    match product(a, slot::ProjectSwiglu::x, up)? == y {
-        true => rounded_to(y, to),
-        false => a.mismatch(up, &a.tensor(gate).to_string()),
+pub(super) fn products(
+    a: &Args,
+    norm_eps: Option<f32>,
+    epilogue: &Epilogue,
+) -> Result<ResultTypes> {
+    use slot::Product as of;
+    if norm_eps.is_some() {
+        check_norm(a, of::x, of::norm)?;
+    }
+    let weights = a.weights(of::weights);
+    let mut ys = ResultTypes::new();
+    for &weight in &weights {
+        check_activation(a, of::x, a.tensor(weight).dtype)?;
+        ys.push(product(a, of::x, weight)?);
+    }
+    match epilogue {
+        Epilogue::None => Ok(ys),
+        Epilogue::Swiglu { to } => {
+            let [gate, up] = weights[..] else {
+                fail!("{} weights, expected gate and up", weights.len());
+            };
+            match ys[0] == ys[1] {
+                true => rounded_to(ys.remove(0), *to),
+                false => a.mismatch(up, &a.tensor(gate).to_string()),
+            }
+        }
+        Epilogue::Add => {
+            let y = only(ys)?;
+            a.exactly(of::residual, &y)?;
+            one(y)
+        }
+        Epilogue::ConvSilu => conv_silu(a, only(ys)?),
+        Epilogue::Store {
+            norm_eps,
+            n_rot,
+            scaling,
+            ..
+        } => store(a, norm_eps.is_some(), (*n_rot, scaling), &weights, &ys),
     }
 }
 
-pub(super) fn matmul_add(a: &Args) -> Result<ResultTypes> {
-    use slot::MatmulAdd::{residual, weight, x};
-    check_activation(a, x, a.tensor(weight).dtype)?;
-    let y = product(a, x, weight)?;
-    a.exactly(residual, &y)?;
+fn only(mut ys: ResultTypes) -> Result<TensorType> {
+    match ys.len() {
+        1 => Ok(ys.remove(0)),
+        count => fail!("{count} weights, expected one"),
+    }
+}
+
+fn conv_silu(a: &Args, y: TensorType) -> Result<ResultTypes> {
+    use slot::Product::{kernel, window, x};
+    let w = a.f32(kernel, 2)?;
+    let (Some(channels), Some(taps)) = (y.last().fixed(), w.last().fixed()) else {
+        return a.mismatch(kernel, "f32[channels, taps]");
+    };
+    if y.rank() != 2 {
+        return a.mismatch(x, "[T, K]");
+    }
+    if taps == 0 {
+        fail!("a convolution has at least one tap");
+    }
+    a.exactly(kernel, &TensorType::fixed(DType::F32, &[channels, taps]))?;
+    let kept = TensorType::fixed(DType::F32, &[taps - 1, channels]);
+    if *a.state(window) != StateType::Recurrent(kept.clone()) {
+        return a.mismatch(window, &kept.to_string());
+    }
     one(y)
+}
+
+fn store(
+    a: &Args,
+    normed: bool,
+    (n_rot, scaling): (u32, &RopeScaling),
+    weights: &[SlotName],
+    ys: &[TensorType],
+) -> Result<ResultTypes> {
+    use slot::Product::{cache, key_norm, pos, x};
+    let (heads, dim) = heads_of(a, cache)?;
+    rotated(n_rot, scaling, dim)?;
+    same_tokens(a, x, pos)?;
+    if weights.len() != 2 {
+        fail!(
+            "{} weights, expected those of keys and of values",
+            weights.len()
+        );
+    }
+    let width = heads * dim;
+    for (weight, y) in weights.iter().zip(ys) {
+        if y.rank() != 2 || y.last() != Dim::Fixed(width) {
+            return a.mismatch(*weight, &format!("[{width}, {}]", a.tensor(x).last()));
+        }
+    }
+    if normed {
+        a.exactly(key_norm, &TensorType::fixed(DType::F32, &[dim]))?;
+    }
+    Ok(ResultTypes::new())
 }
 
 /// Elements of so many heads, as many again for their gates, if there are any and so many can be
@@ -96,54 +145,35 @@ fn heads_of(a: &Args, cache: SlotName) -> Result<(usize, usize)> {
     }
 }
 
-pub(super) fn project_kv(
+pub(super) fn rope_attention(
     a: &Args,
     norm_eps: Option<f32>,
     (n_rot, scaling): (u32, &RopeScaling),
-) -> Result<ResultTypes> {
-    use slot::ProjectKv as of;
-    let (heads, dim) = heads_of(a, of::cache)?;
-    rotated(n_rot, scaling, dim)?;
-    same_tokens(a, of::x, of::pos)?;
-    let Input { x: rows, weights } = input(a, of::weights, norm_eps)?;
-    let (&[keys, values, key_norm], 2) = (&weights[..], rows.rank()) else {
-        fail!(
-            "{} weights for {rows}, expected those of keys, of values and of the keys' norm",
-            weights.len()
-        );
-    };
-    for weight in [keys, values] {
-        if product(a, of::x, weight)?.last() != Dim::Fixed(heads * dim) {
-            return a.mismatch(weight, &format!("[{}, {}]", heads * dim, rows.last()));
-        }
-    }
-    a.exactly(key_norm, &TensorType::fixed(DType::F32, &[dim]))?;
-    Ok(ResultTypes::new())
-}
-
-pub(super) fn gated_attention(
-    a: &Args,
-    (n_rot, scaling): (u32, &RopeScaling),
+    gate: OutputGate,
     to: DType,
 ) -> Result<ResultTypes> {
-    use slot::GatedAttention::{cache, norm, pos, q};
+    use slot::RopeAttention::{cache, norm, pos, q};
     let (kv_heads, dim) = heads_of(a, cache)?;
     rotated(n_rot, scaling, dim)?;
     same_tokens(a, q, pos)?;
+    let parts = match gate {
+        OutputGate::None => 1,
+        OutputGate::Sigmoid => 2,
+    };
     let queries = a.f32(q, 2)?;
-    let width = queries.last().fixed().unwrap_or(0);
-    if queries.rank() != 2 || width == 0 || !width.is_multiple_of(2 * dim * kv_heads) {
-        return a.mismatch(q, &format!("f32[T, a multiple of {}]", 2 * dim * kv_heads));
+    let (width, shared) = (queries.last().fixed().unwrap_or(0), parts * dim * kv_heads);
+    if queries.rank() != 2 || width == 0 || !width.is_multiple_of(shared) {
+        return a.mismatch(q, &format!("f32[T, a multiple of {shared}]"));
     }
-    a.exactly(norm, &TensorType::fixed(DType::F32, &[dim]))?;
-    let group = width / 2 / kv_heads;
+    if norm_eps.is_some() {
+        a.exactly(norm, &TensorType::fixed(DType::F32, &[dim]))?;
+    }
+    let group = width / parts / kv_heads;
     if !group.is_multiple_of(to.block_len()) {
         fail!("the {group} elements of a kv head's queries are no whole {to}-blocks");
     }
-    rounded_to(
-        TensorType::new(DType::F32, [queries.shape[0], (width / 2).into()]),
-        to,
-    )
+    let y = [queries.shape[0], (width / parts).into()];
+    rounded_to(TensorType::new(DType::F32, y), to)
 }
 
 pub(super) fn moe_swiglu(
@@ -153,7 +183,11 @@ pub(super) fn moe_swiglu(
     to: DType,
 ) -> Result<ResultTypes> {
     use slot::MoeSwiglu as of;
-    let Input { x, weights } = input(a, of::weights, norm_eps)?;
+    let x = a.f32(of::x, 2)?;
+    if norm_eps.is_some() {
+        check_norm(a, of::x, of::norm)?;
+    }
+    let weights = a.weights(of::weights);
     let w = a.tensor(weights[0]);
     if w.rank() != 3 || w.dtype.activation().is_none() || x.rank() != 2 || x.last() != w.shape[2] {
         return a.mismatch(weights[0], &format!("[experts, N, {}] for {x}", x.last()));
@@ -181,7 +215,7 @@ pub(super) fn moe_swiglu(
     )
 }
 
-pub(super) fn moe_sum(a: &Args) -> Result<ResultTypes> {
+pub(super) fn moe_sum(a: &Args, with: SharedExpert) -> Result<ResultTypes> {
     use slot::MoeSum::{gate, logits, residual, shared, weight, x};
     let (activation, w) = (a.tensor(x), a.tensor(weight));
     if w.rank() != 3 {
@@ -196,35 +230,14 @@ pub(super) fn moe_sum(a: &Args) -> Result<ResultTypes> {
         return a.mismatch(x, &format!("at most {} experts", w.shape[0]));
     }
     a.exactly(logits, &per_token(w.shape[0]))?;
-    a.exactly(shared, &per_token(w.shape[1]))?;
-    a.exactly(gate, &per_token(Dim::Fixed(1)))?;
+    if with != SharedExpert::None {
+        a.exactly(shared, &per_token(w.shape[1]))?;
+    }
+    if with == SharedExpert::Gated {
+        a.exactly(gate, &per_token(Dim::Fixed(1)))?;
+    }
     a.exactly(residual, &per_token(w.shape[1]))?;
     one(per_token(w.shape[1]))
-}
-
-pub(super) fn project_conv(a: &Args, norm_eps: Option<f32>) -> Result<ResultTypes> {
-    use slot::ProjectConv as of;
-    let Input { x: rows, weights } = input(a, of::weights, norm_eps)?;
-    let (&[weight, kernel], 2) = (&weights[..], rows.rank()) else {
-        fail!(
-            "{} weights for {rows}, expected a projection's and a convolution's",
-            weights.len()
-        );
-    };
-    let y = product(a, of::x, weight)?;
-    let w = a.f32(kernel, 2)?;
-    let (Some(channels), Some(taps)) = (y.last().fixed(), w.last().fixed()) else {
-        return a.mismatch(kernel, "f32[channels, taps]");
-    };
-    if taps == 0 {
-        fail!("a convolution has at least one tap");
-    }
-    a.exactly(kernel, &TensorType::fixed(DType::F32, &[channels, taps]))?;
-    let kept = TensorType::fixed(DType::F32, &[taps - 1, channels]);
-    if *a.state(of::window) != StateType::Recurrent(kept.clone()) {
-        return a.mismatch(of::window, &kept.to_string());
-    }
-    one(y)
 }
 
 pub(super) fn gated_delta_net(a: &Args, to: DType) -> Result<ResultTypes> {

@@ -123,22 +123,18 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
             }
             one(TensorType::new(DType::F32, [x.shape[0], x.shape[2]]))
         }
-        Op::Project { norm_eps } => fused::project(&a, *norm_eps),
-        Op::ProjectSwiglu { norm_eps, to } => fused::project_swiglu(&a, *norm_eps, *to),
-        Op::MatmulAdd {} => fused::matmul_add(&a),
-        Op::ProjectConv { norm_eps } => fused::project_conv(&a, *norm_eps),
+        Op::Product { norm_eps, epilogue } => fused::products(&a, *norm_eps, epilogue),
         Op::GatedDeltaNet { to, .. } => fused::gated_delta_net(&a, *to),
         Op::MoeSwiglu { norm_eps, k, to } => fused::moe_swiglu(&a, *norm_eps, *k as usize, *to),
-        Op::MoeSum { .. } => fused::moe_sum(&a),
-        Op::ProjectKv {
+        Op::MoeSum { shared, .. } => fused::moe_sum(&a, *shared),
+        Op::RopeAttention {
             norm_eps,
             n_rot,
             scaling,
+            gate,
+            to,
             ..
-        } => fused::project_kv(&a, *norm_eps, (*n_rot, scaling)),
-        Op::GatedAttention {
-            n_rot, scaling, to, ..
-        } => fused::gated_attention(&a, (*n_rot, scaling), *to),
+        } => fused::rope_attention(&a, *norm_eps, (*n_rot, scaling), *gate, *to),
     }
 }
 

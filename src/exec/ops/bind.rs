@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use sharpi_ir::{Op, RopeScaling, slot};
+use sharpi_ir::{Epilogue, Op, OutputGate, RopeScaling, slot};
 
-use super::attention::{Attention, GatedAttention, HeadNorm, KvStore, ProjectKv};
-use super::deltanet::{CausalConv, GdnScan, ProjectConv};
+use super::activations::Activations;
+use super::attention::{Attention, KvStore, RopeAttention, Side, Store, Turn};
+use super::deltanet::{CausalConv, ConvSilu, GdnScan};
 use super::elementwise::{Binary, BinaryOp, RowSum, Unary, UnaryOp};
 use super::gated_delta_net::GatedDeltaNet;
 use super::layout::{Concat, Pieces, Split};
 use super::moe::{ExpertRows, ExpertSum, MoeMatmul, TopkRouter};
-use super::moe_fused::{MoeSum, MoeSwiglu};
+use super::moe_fused::{MoeSum, MoeSwiglu, Shared};
 use super::parts::{BindError, Bound, Parts};
-use super::project::{Activations, MatmulAdd, Project, ProjectSwiglu};
+use super::product::{OntoResidual, Part, Product, Swiglu, chunk_columns};
 use super::rows::{Embed, GetRows, Norm, Quantize, Rope};
 use super::{Kernel, Slot, Weight};
 use sharpi_kernels::conv::taps;
@@ -39,8 +40,9 @@ pub fn bind(
         }),
         Op::Matmul {} | Op::EhProj {} => {
             let (x, weight) = p.matmul(slot::Matmul::x, slot::Matmul::weight)?;
-            let (x, parts) = (Activations::plain(x), vec![(weight, p.result(0)?)]);
-            Box::new(Project { x, parts })
+            let x = Activations::plain(x);
+            let parts = vec![Part::plain(&x, weight, p.result(0)?)];
+            Box::new(Product { x, parts })
         }
         Op::MoeMatmul {} => {
             let (x, weight) = p.matmul(slot::MoeMatmul::x, slot::MoeMatmul::weight)?;
@@ -166,36 +168,7 @@ pub fn bind(
             x: p.value(slot::ExpertSum::x)?,
             y: p.result(0)?,
         }),
-        Op::Project { norm_eps } => {
-            let (x, weights) = p.products(slot::Project::weights, *norm_eps)?;
-            let parts = weights.into_iter().zip(p.results).collect();
-            Box::new(Project { x, parts })
-        }
-        Op::ProjectSwiglu { norm_eps, to } => {
-            let (x, weights) = p.products(slot::ProjectSwiglu::weights, *norm_eps)?;
-            let Ok([gate, up]) = <[Arc<Weight>; 2]>::try_from(weights) else {
-                return p.fail("gate and up are not two weights");
-            };
-            let (to, y) = (p.format(*to)?, p.result(0)?);
-            Box::new(ProjectSwiglu { x, gate, up, to, y })
-        }
-        Op::MatmulAdd {} => {
-            let (x, weight) = p.matmul(slot::MatmulAdd::x, slot::MatmulAdd::weight)?;
-            Box::new(MatmulAdd {
-                x: Activations::plain(x),
-                weight,
-                residual: p.value(slot::MatmulAdd::residual)?,
-                y: p.result(0)?,
-            })
-        }
-        Op::ProjectConv { norm_eps } => {
-            let (x, weights) = p.products(slot::ProjectConv::weights, *norm_eps)?;
-            let Ok([weight, kernel]) = <[Arc<Weight>; 2]>::try_from(weights) else {
-                return p.fail("projection and convolution are not two weights");
-            };
-            let (state, y) = (p.state(slot::ProjectConv::window)?.index, p.result(0)?);
-            Box::new(ProjectConv::new(x, weight, &kernel, state, y))
-        }
+        Op::Product { norm_eps, epilogue } => Box::new(product(p, *norm_eps, epilogue)?),
         Op::GatedDeltaNet { l2_eps, eps, to } => Box::new(GatedDeltaNet {
             u: p.value(slot::GatedDeltaNet::u)?,
             z: p.value(slot::GatedDeltaNet::z)?,
@@ -211,80 +184,147 @@ pub fn bind(
             y: p.result(0)?,
         }),
         Op::MoeSwiglu { norm_eps, k, to } => {
-            let (x, weights) = p.products(slot::MoeSwiglu::weights, *norm_eps)?;
+            use slot::MoeSwiglu as of;
+            let (x, weights) = p.products(of::x, (of::norm, *norm_eps), of::weights)?;
             Box::new(MoeSwiglu {
                 x,
-                logits: p.value(slot::MoeSwiglu::logits)?,
+                logits: p.value(of::logits)?,
                 used: *k as usize,
                 weights,
-                to: p.format(*to)?,
-                y: p.result(0)?,
-            })
-        }
-        Op::MoeSum { min } => {
-            let (x, weight) = p.matmul(slot::MoeSum::x, slot::MoeSum::weight)?;
-            Box::new(MoeSum {
-                x: Activations::plain(x),
-                logits: p.value(slot::MoeSum::logits)?,
-                shared: p.value(slot::MoeSum::shared)?,
-                gate: p.value(slot::MoeSum::gate)?,
-                residual: p.value(slot::MoeSum::residual)?,
-                weight,
-                min: *min,
-                y: p.result(0)?,
-            })
-        }
-        Op::ProjectKv {
-            norm_eps,
-            eps,
-            n_rot,
-            freq_base,
-            scaling,
-        } => {
-            let (x, weights) = p.products(slot::ProjectKv::weights, *norm_eps)?;
-            let Ok([k, v, norm]) = <[Arc<Weight>; 3]>::try_from(weights) else {
-                return p.fail("keys, values and the keys' norm are not three weights");
-            };
-            let (state, layout) = p.kv(slot::ProjectKv::cache)?;
-            Box::new(ProjectKv {
-                x,
-                pos: p.value(slot::ProjectKv::pos)?,
-                k,
-                v,
-                heads: HeadNorm {
-                    weight: norm.floats(),
-                    eps: *eps,
-                    rotation: rotation(*n_rot, *freq_base, scaling),
+                end: Swiglu {
+                    to: p.format(*to)?,
+                    y: p.result(0)?,
                 },
-                state,
-                layout,
             })
         }
-        Op::GatedAttention {
-            eps,
+        Op::MoeSum { min, .. } => Box::new(moe_sum(p, *min)?),
+        Op::RopeAttention {
+            norm_eps,
             n_rot,
             freq_base,
             scaling,
             scale,
+            gate,
             to,
         } => {
-            let (state, layout) = p.kv(slot::GatedAttention::cache)?;
-            Box::new(GatedAttention {
-                q: p.value(slot::GatedAttention::q)?,
-                pos: p.value(slot::GatedAttention::pos)?,
-                heads: HeadNorm {
-                    weight: p.weight(slot::GatedAttention::norm)?.floats(),
-                    eps: *eps,
+            use slot::RopeAttention as of;
+            let (state, layout) = p.kv(of::cache)?;
+            let norm = norm_eps.map(|eps| Ok((p.weight(of::norm)?.floats(), eps)));
+            Box::new(RopeAttention {
+                q: p.value(of::q)?,
+                pos: p.value(of::pos)?,
+                turn: Turn {
+                    norm: norm.transpose()?,
                     rotation: rotation(*n_rot, *freq_base, scaling),
                 },
                 state,
                 layout,
                 scale: *scale,
+                gated: *gate == OutputGate::Sigmoid,
                 to: p.format(*to)?,
                 y: p.result(0)?,
             })
         }
     }))
+}
+
+fn product(
+    mut p: Parts<'_>,
+    norm_eps: Option<f32>,
+    epilogue: &Epilogue,
+) -> Result<Product, BindError> {
+    use slot::Product as of;
+    let (x, weights) = p.products(of::x, (of::norm, norm_eps), of::weights)?;
+    let parts = match epilogue {
+        Epilogue::None => {
+            let results = weights.into_iter().zip(p.results);
+            results.map(|(w, y)| Part::plain(&x, w, y)).collect()
+        }
+        Epilogue::Swiglu { to } => {
+            let (to, y) = (p.format(*to)?, p.result(0)?);
+            let columns = chunk_columns(&x, &weights, to.block_len());
+            vec![Part::then(weights, columns, Swiglu { to, y })]
+        }
+        Epilogue::Add => {
+            let (residual, y) = (p.value(of::residual)?, p.result(0)?);
+            let columns = chunk_columns(&x, &weights, 1);
+            vec![Part::then(weights, columns, OntoResidual { residual, y })]
+        }
+        Epilogue::ConvSilu => {
+            let (kernel, state) = (p.weight(of::kernel)?, p.state(of::window)?.index);
+            let columns = chunk_columns(&x, &weights, 1);
+            let end = ConvSilu::new(&kernel, columns, state, p.result(0)?);
+            vec![Part::then(weights, columns, end)]
+        }
+        Epilogue::Store {
+            norm_eps,
+            n_rot,
+            freq_base,
+            scaling,
+        } => {
+            let norm = norm_eps.map(|eps| Ok((p.weight(of::key_norm)?.floats(), eps)));
+            let turn = Turn {
+                norm: norm.transpose()?,
+                rotation: rotation(*n_rot, *freq_base, scaling),
+            };
+            stores(p, &x, weights, turn)?
+        }
+    };
+    Ok(Product { x, parts })
+}
+
+/// Keys go into the cache head by head.
+fn stores(
+    mut p: Parts<'_>,
+    x: &Activations,
+    weights: Vec<Arc<Weight>>,
+    turn: Turn,
+) -> Result<Vec<Part>, BindError> {
+    let Ok([keys, values]) = <[Arc<Weight>; 2]>::try_from(weights) else {
+        return p.fail("keys and values are not two weights");
+    };
+    let (state, layout) = p.kv(slot::Product::cache)?;
+    let pos = p.value(slot::Product::pos)?;
+    let store = |side, turn| Store {
+        side,
+        pos: pos.clone(),
+        turn,
+        state,
+        layout,
+    };
+    let values = vec![values];
+    let columns = chunk_columns(x, &values, 1);
+    Ok(vec![
+        Part::then(vec![keys], layout.dim, store(Side::Keys, Some(turn))),
+        Part::then(values, columns, store(Side::Values, None)),
+    ])
+}
+
+fn moe_sum(mut p: Parts<'_>, min: Option<f32>) -> Result<MoeSum, BindError> {
+    use slot::MoeSum as of;
+    let (x, weight) = p.matmul(of::x, of::weight)?;
+    let gate = match p.has(of::gate) {
+        true => Some(p.value(of::gate)?),
+        false => None,
+    };
+    let shared = match p.has(of::shared) {
+        true => Some(Shared {
+            y: p.value(of::shared)?,
+            gate,
+        }),
+        false => None,
+    };
+    Ok(MoeSum {
+        x: Activations::plain(x),
+        logits: p.value(of::logits)?,
+        shared,
+        weight,
+        min,
+        end: OntoResidual {
+            residual: p.value(of::residual)?,
+            y: p.result(0)?,
+        },
+    })
 }
 
 fn rotation(n_rot: u32, freq_base: f32, scaling: &RopeScaling) -> Rotation {

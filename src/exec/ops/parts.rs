@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sharpi_ir::{DType, Op, SlotName, StateType, slot};
 
+use super::activations::{Activations, RowNorm};
 use super::elementwise::Right;
-use super::project::{Activations, RowNorm};
 use super::{KvLayout, Slot, Weight};
 use sharpi_kernels::activation::ActivationType;
 use sharpi_kernels::attention::CacheType;
@@ -86,11 +86,14 @@ impl Parts<'_> {
     }
 
     fn take(&mut self, name: SlotName) -> Option<Bound> {
-        self.operands.get_mut(self.op.slot(name))?.take()
+        self.operands.get_mut(self.op.slot(name)?)?.take()
     }
 
     fn lacks<T>(&self, name: SlotName, kind: &str) -> Result<T, BindError> {
-        self.fail(format!("operand {} is no {kind}", self.op.slot(name)))
+        match self.op.slot(name) {
+            Some(slot) => self.fail(format!("operand {slot} is no {kind}")),
+            None => self.fail(format!("it has no such {kind}")),
+        }
     }
 
     pub(super) fn value(&mut self, name: SlotName) -> Result<Slot, BindError> {
@@ -131,6 +134,11 @@ impl Parts<'_> {
         }
     }
 
+    /// Whether the op has an operand of that name.
+    pub(super) fn has(&self, name: SlotName) -> bool {
+        self.op.slot(name).is_some()
+    }
+
     /// Activation and weight of a matmul: the activation is already what the weight needs.
     pub(super) fn matmul(
         &mut self,
@@ -138,14 +146,48 @@ impl Parts<'_> {
         weight: SlotName,
     ) -> Result<(Slot, Arc<Weight>), BindError> {
         let (x, w) = (self.value(x)?, self.weight(weight)?);
-        if activation_type(x.dtype) != Some(w.ty.activation()) {
-            return self.fail(format!(
-                "a {} activation meets {} weights",
-                x.dtype,
-                w.ty.name()
-            ));
+        match activation_type(x.dtype) == Some(w.ty.activation()) {
+            true => Ok((x, w)),
+            false => self.do_not_meet(&x, &w),
         }
-        Ok((x, w))
+    }
+
+    fn do_not_meet<T>(&self, x: &Slot, w: &Weight) -> Result<T, BindError> {
+        let weights = w.ty.name();
+        self.fail(format!("a {} activation meets {weights} weights", x.dtype))
+    }
+
+    /// The input of a fused product, its norm, and the weights that it meets, in whose formats it
+    /// comes or is rounded.
+    pub(super) fn products(
+        &mut self,
+        x: SlotName,
+        (norm, eps): (SlotName, Option<f32>),
+        weights: SlotName,
+    ) -> Result<(Activations, Vec<Arc<Weight>>), BindError> {
+        let x = self.value(x)?;
+        let norm = match eps {
+            None => None,
+            Some(eps) => {
+                let weight = self.weight(norm)?;
+                Some(RowNorm {
+                    place: weight.bytes().as_ptr() as usize,
+                    weight: weight.floats(),
+                    eps,
+                })
+            }
+        };
+        let first = self.op.slot(weights).unwrap_or(self.operands.len());
+        let weights = (0..self.operands.len() - first)
+            .map(|n| self.weight(weights.nth(n)))
+            .collect::<Result<Vec<Arc<Weight>>, BindError>>()?;
+        let meets = |w: &&Arc<Weight>| {
+            x.dtype == DType::F32 || activation_type(x.dtype) == Some(w.ty.activation())
+        };
+        if let Some(w) = weights.iter().find(|w| !meets(w)) {
+            return self.do_not_meet(&x, w);
+        }
+        Ok((Activations { x, norm }, weights))
     }
 
     pub(super) fn format(&self, to: DType) -> Result<ActivationType, BindError> {
@@ -153,29 +195,6 @@ impl Parts<'_> {
             Some(to) => Ok(to),
             None => self.fail(format!("{to} is no activation format")),
         }
-    }
-
-    /// The input of a fused product and its weights, of which the norm's comes first where there is
-    /// one.
-    pub(super) fn products(
-        &mut self,
-        weights: SlotName,
-        norm_eps: Option<f32>,
-    ) -> Result<(Activations, Vec<Arc<Weight>>), BindError> {
-        let x = self.value(SlotName::FIRST)?;
-        let count = self.operands.len() - self.op.slot(weights);
-        let mut weights = (0..count)
-            .map(|n| self.weight(weights.nth(n)))
-            .collect::<Result<Vec<Arc<Weight>>, BindError>>()?;
-        let norm = norm_eps.map(|eps| {
-            let weight = weights.remove(0);
-            RowNorm {
-                place: weight.bytes().as_ptr() as usize,
-                weight: weight.floats(),
-                eps,
-            }
-        });
-        Ok((Activations { x, norm }, weights))
     }
 
     pub(super) fn right(&mut self, a: &Slot) -> Result<(Right, Vec<usize>), BindError> {
