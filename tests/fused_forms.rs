@@ -54,9 +54,7 @@ fn module(lines: &[String], output: &str) -> String {
 fn attention(form: usize) -> String {
     let (keys_normed, queries_normed, gated) = (has(form, 0), has(form, 1), has(form, 2));
     let rope = |to: &str, of: &str, heads: usize| {
-        format!(
-            "%{to} = rope %{of}, %pos {{n_rot = 32, freq_base = 1e7}} : f32[T, {heads}, 128]"
-        )
+        format!("%{to} = rope %{of}, %pos {{n_rot = 32, freq_base = 1e7}} : f32[T, {heads}, 128]")
     };
     let norm = |to: &str, of: &str, heads: usize| {
         format!("%{to} = rmsnorm %{of}, @{to} {{eps = 1e-6}} : f32[T, {heads}, 128]")
@@ -86,12 +84,18 @@ fn attention(form: usize) -> String {
     if queries_normed {
         lines.push(norm("q_norm", "8", heads));
     }
-    lines.push(rope("queries", &either(queries_normed, "q_norm", "8"), heads));
+    lines.push(rope(
+        "queries",
+        &either(queries_normed, "q_norm", "8"),
+        heads,
+    ));
     lines.push(format!(
         "%10 = attention %queries, %pos, state @kv {{scale = 0.088}} : f32[T, {heads}, 128]"
     ));
     let flat = either(gated, "11", "y");
-    lines.push(format!("%{flat} = reshape %10 {{dims = [{width}]}} : f32[T, {width}]"));
+    lines.push(format!(
+        "%{flat} = reshape %10 {{dims = [{width}]}} : f32[T, {width}]"
+    ));
     if gated {
         lines.push("%12 = reshape %9 {dims = [512]} : f32[T, 512]".into());
         lines.push("%13 = sigmoid %12 : f32[T, 512]".into());
@@ -120,7 +124,9 @@ fn mixture(form: usize) -> String {
         lines.push("%12 = div %p, %11 : f32[T, 2]".into());
     }
     let weights = either(normalised, "12", "p");
-    lines.push(format!("%13 = reshape %{weights} {{dims = [2, 1]}} : f32[T, 2, 1]"));
+    lines.push(format!(
+        "%13 = reshape %{weights} {{dims = [2, 1]}} : f32[T, 2, 1]"
+    ));
     lines.push("%14 = mul %9, %13 : f32[T, 2, 256]".into());
     lines.push("%15 = expert_sum %14 : f32[T, 256]".into());
     if shared {
@@ -177,7 +183,10 @@ fn check(form: usize, source: &str, expected: &[&str]) {
     let plain = compiled(&model, source, Options::required_only());
     let fused = compiled(&model, source, Options::default());
     assert_eq!(others(&fused), expected, "form {form}");
-    assert!(bits(&plain, false) == bits(&fused, true), "form {form}:\n{source}");
+    assert!(
+        bits(&plain, false) == bits(&fused, true),
+        "form {form}:\n{source}"
+    );
 }
 
 #[test]

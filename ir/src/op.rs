@@ -14,12 +14,14 @@ use crate::types::DType;
 pub enum OperandKind {
     /// A value of the graph.
     Value,
-    /// A weight of the module.
+    /// A weight of the module, read as it is.
     Weight,
+    /// A weight of the module that values are multiplied with row by row.
+    Matrix,
     /// A value or a weight.
     ValueOrWeight,
-    /// One weight or more, behind all other operands.
-    Weights,
+    /// One such weight or more, behind all other operands.
+    Matrices,
     /// A recurrent state of the module, read and written.
     State,
     /// A KV cache of the module, of which rows are forgotten for nothing.
@@ -33,8 +35,21 @@ impl OperandKind {
             OperandKind::State | OperandKind::Cache => true,
             OperandKind::Value
             | OperandKind::Weight
+            | OperandKind::Matrix
             | OperandKind::ValueOrWeight
-            | OperandKind::Weights => false,
+            | OperandKind::Matrices => false,
+        }
+    }
+
+    /// Whether what stands there is multiplied row by row, and so pays for a layout of its own.
+    pub fn is_matrix(self) -> bool {
+        match self {
+            OperandKind::Matrix | OperandKind::Matrices => true,
+            OperandKind::Value
+            | OperandKind::Weight
+            | OperandKind::ValueOrWeight
+            | OperandKind::State
+            | OperandKind::Cache => false,
         }
     }
 }
@@ -323,10 +338,10 @@ ops! {
     Embed = "embed" (ids: Value, table: Weight) {} [imported]
     /// `y = x · Wᵀ`: `[.., K], [N, K] -> f32[.., N]`. With a quantised weight the activation is
     /// rounded to the weight's activation type first.
-    Matmul = "matmul" (x: Value, weight: Weight) {} [imported, product(x, weight)]
+    Matmul = "matmul" (x: Value, weight: Matrix) {} [imported, product(x, weight)]
     /// The MTP head's projection of `[embedding ‖ hidden]` back to the model width; a matmul by
     /// arithmetic, an op of its own so that the wiring of the head can be seen.
-    EhProj = "eh_proj" (x: Value, weight: Weight) {} [imported, product(x, weight)]
+    EhProj = "eh_proj" (x: Value, weight: Matrix) {} [imported, product(x, weight)]
     /// Rounds f32 rows to an activation format, as ggml does before an integer dot product.
     Quantize = "quantize" (x: Value) { to: DType } []
     /// `(x / √(mean(x²) + eps)) · w` over the last dimension.
@@ -383,7 +398,7 @@ ops! {
     TopkRouter = "topk_router" (probs: Value) { k: u32 } [imported]
     /// Each token times the weights of its experts:
     /// `[T, K]` or `[T, k, K]`, `index<X>[T, k]`, `[X, N, K] -> f32[T, k, N]`.
-    MoeMatmul = "moe_matmul" (x: Value, experts: Value, weight: Weight) {} [imported, product(x, weight)]
+    MoeMatmul = "moe_matmul" (x: Value, experts: Value, weight: Matrix) {} [imported, product(x, weight)]
     /// What a table says of each token's experts: `index<X>[T, k], f32[X, N] -> f32[T, k, N]`, or
     /// one value of each: `f32[X] -> f32[T, k, 1]`.
     ExpertRows = "expert_rows" (experts: Value, table: Weight) {} [imported]
@@ -407,7 +422,7 @@ ops! {
         pos: Value if epilogue.stores(),
         cache: Cache if epilogue.stores(),
         key_norm: Weight if epilogue.norms_keys(),
-        weights: Weights
+        weights: Matrices
     ) { norm_eps: Option<f32>, epilogue: Epilogue } [in_place(residual), logs_result]
     /// `gdn_scan` of what a DeltaNet block's projections and convolution give, then an RMS norm by
     /// heads, times `silu(z)`, rounded to an activation format. Of `u` q and k are L2-normed;
@@ -423,7 +438,7 @@ ops! {
         x: Value,
         norm: Weight if norm_eps.is_some(),
         logits: Value,
-        weights: Weights
+        weights: Matrices
     ) { norm_eps: Option<f32>, k: u32, to: DType } []
     /// `residual + (Σ wⱼ · xⱼ · Wⱼᵀ + shared · sigmoid(gate))` over a token's experts, chosen as in
     /// `moe_swiglu`, in their order. Their weights `w` are the probabilities `p`, with `min`
@@ -435,7 +450,7 @@ ops! {
         shared: Value if *shared != SharedExpert::None,
         gate: Value if *shared == SharedExpert::Gated,
         residual: Value,
-        weight: Weight
+        weight: Matrix
     ) { min: Option<f32>, shared: SharedExpert } [product(x, weight), in_place(residual)]
     /// `attention` of queries that it rotates, with `norm_eps` normed by heads before, and rounds
     /// the result to an activation format. With a gate, each head's stands behind its query:
@@ -475,7 +490,7 @@ impl Op {
 
     /// What may stand in a slot; `None` behind the last.
     pub fn operand(&self, slot: usize) -> Option<&'static OperandSpec> {
-        let repeated = |o: &&OperandSpec| o.kind == OperandKind::Weights;
+        let repeated = |o: &&OperandSpec| o.kind == OperandKind::Matrices;
         (self.operands().nth(slot)).or(self.signature().operands.last().filter(repeated))
     }
 
@@ -525,6 +540,14 @@ mod tests {
         };
         assert_eq!(slots(&op), [Some(0), Some(1), None, None, Some(2)]);
         assert_eq!(op.slot(weights.nth(3)), Some(5));
+    }
+
+    #[test]
+    fn a_product_multiplies_a_matrix() {
+        for op in Op::SIGNATURES {
+            let weight = op.facts.product.map(|p| op.operands[p.weight.index].kind);
+            assert!(weight.is_none_or(OperandKind::is_matrix), "{}", op.mnemonic);
+        }
     }
 
     #[test]

@@ -42,7 +42,10 @@ impl<'a> Args<'a> {
                 OperandType::Weight(_) => (
                     matches!(
                         spec.kind,
-                        OperandKind::Weight | OperandKind::Weights | OperandKind::ValueOrWeight
+                        OperandKind::Weight
+                            | OperandKind::Matrix
+                            | OperandKind::Matrices
+                            | OperandKind::ValueOrWeight
                     ),
                     "a weight",
                 ),
@@ -51,7 +54,7 @@ impl<'a> Args<'a> {
             if !fits {
                 let expected = match spec.kind {
                     OperandKind::Value => "a value",
-                    OperandKind::Weight | OperandKind::Weights => "a weight",
+                    OperandKind::Weight | OperandKind::Matrix | OperandKind::Matrices => "a weight",
                     OperandKind::ValueOrWeight => "a value or a weight",
                     OperandKind::State | OperandKind::Cache => "a state",
                 };
