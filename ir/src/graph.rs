@@ -10,7 +10,8 @@ use smallvec::SmallVec;
 
 use crate::infer::OperandType;
 use crate::module::{StateId, Symbols, WeightId};
-use crate::op::{Op, SlotName};
+use crate::op::Op;
+use crate::signature::SlotName;
 use crate::types::{Symbol, TensorType};
 
 /// A node of a graph; stays valid while other nodes come and go.

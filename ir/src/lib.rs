@@ -19,6 +19,7 @@ pub mod plain;
 pub mod reduce;
 mod rope;
 mod rows;
+mod signature;
 pub mod text;
 mod types;
 mod verify;
@@ -30,11 +31,10 @@ pub use epilogue::{Epilogue, OutputGate, SharedExpert};
 pub use graph::{Graph, NodeId, NodeKind, Operand, Operands, ResultInfo, Value};
 pub use infer::{OperandType, ResultTypes, TypeError, infer};
 pub use module::{Module, Redeclared, StateId, Symbols, Weight, WeightId};
-pub use op::{
-    AttrSpec, Facts, Op, OpError, OperandKind, OperandSpec, ProductSlots, Signature, SlotName, slot,
-};
+pub use op::{Op, OpError, slot};
 pub use patch::{Patch, PatchError, PatchOperand};
 pub use rope::RopeScaling;
 pub use rows::RowSet;
+pub use signature::{AttrSpec, Facts, OperandKind, OperandSpec, ProductSlots, Signature, SlotName};
 pub use types::{DType, Dim, Index, Shape, StateType, Symbol, TensorType};
 pub use verify::{Fault, VerifyError, verify, verify_graph};

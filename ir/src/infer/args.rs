@@ -1,7 +1,8 @@
 //! The operands of an op as the shape rules ask for them.
 
 use super::{OperandType, Result};
-use crate::op::{Op, OperandKind, SlotName};
+use crate::op::Op;
+use crate::signature::{OperandKind, SlotName};
 use crate::types::{DType, Dim, Index, StateType, Symbol, TensorType};
 
 /// The operand list of one op, with errors that name the slot.

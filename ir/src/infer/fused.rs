@@ -2,8 +2,9 @@
 
 use super::{Args, Result, ResultTypes, check_activation, one, product, rotated, same_tokens};
 use crate::epilogue::{Epilogue, OutputGate, SharedExpert};
-use crate::op::{SlotName, slot};
+use crate::op::slot;
 use crate::rope::RopeScaling;
+use crate::signature::SlotName;
 use crate::types::{DType, Dim, StateType, TensorType};
 
 /// The weight of an RMS norm of rows of f32.

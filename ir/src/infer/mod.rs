@@ -11,8 +11,9 @@ use smallvec::{SmallVec, smallvec};
 
 use args::Args;
 
-use crate::op::{Op, SlotName, slot};
+use crate::op::{Op, slot};
 use crate::rope::RopeScaling;
+use crate::signature::SlotName;
 use crate::types::{DType, Dim, Index, StateType, Symbol, TensorType};
 
 /// Type of an operand as inference sees it.

@@ -3,7 +3,8 @@
 use smallvec::SmallVec;
 
 use crate::attr::Attr;
-use crate::op::{Op, OpError, Signature};
+use crate::op::{Op, OpError};
+use crate::signature::Signature;
 use crate::text::error::ParseError;
 use crate::text::lexer::{Cursor, Result, clipped};
 use crate::types::DType;
