@@ -5,8 +5,9 @@
 //! the convolution its inputs, the delta rule its δ, and k and the decay twice, as one run reads
 //! the last run's while it writes its own.
 
-use crate::{Graph, NodeId, Operand, StateId, Value};
 use indexmap::IndexMap;
+
+use crate::{Graph, NodeId, Operand, StateId, Value};
 
 /// Bytes that one token of a tentative run takes in the log of each recurrent state of a graph.
 pub fn rollback_bytes(graph: &Graph) -> IndexMap<StateId, usize> {
@@ -17,14 +18,14 @@ pub fn rollback_bytes(graph: &Graph) -> IndexMap<StateId, usize> {
 }
 
 fn log_floats(graph: &Graph, node: NodeId) -> Option<usize> {
-    let facts = graph.op(node)?.facts();
-    if !facts.logs_rows() {
+    let op = graph.op(node)?;
+    if !op.is_recurrent() {
         return None;
     }
-    let operands = graph.operands(node);
+    let facts = op.facts();
     let mut floats = 0;
-    for (slot, times) in facts.logged_operands() {
-        let Operand::Value(v) = *operands.get(slot)? else {
+    for (name, times) in facts.logged_operands() {
+        let Operand::Value(v) = graph.operand(node, name)? else {
             return None;
         };
         floats += times * width(graph, v)?;

@@ -4,7 +4,6 @@ use sharpi_ir::DType;
 use sharpi_passes::Options;
 
 use super::error::ParityError;
-use crate::exec::LoadOptions;
 use crate::generate::GenerateError;
 use crate::lower::{LowerOptions, TRUNK};
 use crate::{CompileOptions, Error, Executable, Input, Model, Session};
