@@ -1,0 +1,92 @@
+//! Fused ops that are a good part of a block, by their definition in other ops.
+
+use sharpi_ir::{DType, slot};
+
+use crate::args::Args;
+use crate::elementwise::{
+    add, div, l2norm, mul, rmsnorm, row_sum, sigmoid, silu, softmax, softplus,
+};
+use crate::experts::{expert_sum, moe_matmul, topk};
+use crate::heads::{Angles, attention, rope};
+use crate::layout::{reshape, split};
+use crate::products::input;
+use crate::recurrent::gdn_scan;
+use crate::rounding::round;
+use crate::states::States;
+use crate::tensor::Tensor;
+
+/// A scan of what a DeltaNet block's projections and convolution give, its norm by heads and its
+/// gate. `u` is q, k and v of a token.
+pub(crate) fn gated_delta_net(
+    a: &Args,
+    (l2_eps, eps): (f32, f32),
+    to: DType,
+    states: &mut States,
+) -> Result<Tensor, String> {
+    use slot::GatedDeltaNet as s;
+    let (u, z, norm) = (a.at(s::u), a.at(s::z), a.at(s::norm));
+    let (heads, d) = (a.at(s::dt).dims()[0], norm.last());
+    let keys = (u.last() - heads * d) / 2;
+    let parts = split(u, 1, &[keys, keys, heads * d]);
+    let by_heads = |x: &Tensor| reshape(x, &[x.last() / d, d]);
+    let (q, k) = (
+        l2norm(&by_heads(&parts[0]), l2_eps),
+        l2norm(&by_heads(&parts[1]), l2_eps),
+    );
+    let g = mul(&add(a.at(s::alpha), a.at(s::dt)).map(softplus), a.at(s::a));
+    let beta = a.at(s::beta).map(sigmoid);
+    let matrix = states.recurrent(a.state(s::matrix))?;
+    let o = gdn_scan([&q, &k, &by_heads(&parts[2]), &g, &beta], matrix);
+    let o = reshape(&rmsnorm(&o, norm, eps), &[heads * d]);
+    round(&mul(&o, &z.map(silu)), to)
+}
+
+/// The SwiGLU of each of a token's `k` best experts.
+pub(crate) fn moe_swiglu(
+    a: &Args,
+    norm_eps: Option<f32>,
+    k: u32,
+    to: DType,
+) -> Result<Tensor, String> {
+    use slot::MoeSwiglu as s;
+    let (x, weights) = input(a, (s::x, s::weights), norm_eps);
+    let [chosen, _] = topk(&softmax(a.at(s::logits)), k as usize);
+    let both = weights.iter().map(|weight| moe_matmul(&x, &chosen, weight));
+    let mut parts: Vec<Tensor> = both.collect::<Result<_, _>>()?;
+    if let [both] = &parts[..] {
+        let n = both.last() / 2;
+        parts = split(both, 2, &[n, n]);
+    }
+    round(&mul(&parts[0].map(silu), &parts[1]), to)
+}
+
+/// The experts' part of a block, the shared expert's and the residual.
+pub(crate) fn moe_sum(a: &Args, min: f32) -> Result<Tensor, String> {
+    use slot::MoeSum as s;
+    let (x, min) = (a.at(s::x), f64::from(min));
+    let [chosen, probs] = topk(&softmax(a.at(s::logits)), x.dims()[1]);
+    let sum = row_sum(&probs).map(|x| if x < min { min } else { x });
+    let weights = reshape(&div(&probs, &sum), &[x.dims()[1], 1]);
+    let experts = expert_sum(&mul(&moe_matmul(x, &chosen, a.at(s::weight))?, &weights));
+    let shared = mul(a.at(s::shared), &a.at(s::gate).map(sigmoid));
+    Ok(add(a.at(s::residual), &add(&experts, &shared)))
+}
+
+/// Attention of normed and turned queries, each head's gate behind its query.
+pub(crate) fn gated_attention(
+    a: &Args,
+    (eps, angles): (f32, &Angles<'_>),
+    scale: f32,
+    to: DType,
+    states: &mut States,
+) -> Result<Tensor, String> {
+    use slot::GatedAttention as s;
+    let (q, pos, norm) = (a.at(s::q), a.at(s::pos), a.at(s::norm));
+    let (d, width) = (norm.last(), q.last() / 2);
+    let parts = split(&reshape(q, &[width / d, 2 * d]), 2, &[d, d]);
+    let query = rope(&rmsnorm(&parts[0], norm, eps), pos, angles);
+    let cache = states.cache(a.state(s::cache))?;
+    let y = reshape(&attention(&query, pos, cache, scale)?, &[width]);
+    let gate = reshape(&parts[1], &[width]).map(sigmoid);
+    round(&mul(&y, &gate), to)
+}
