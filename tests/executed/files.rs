@@ -14,9 +14,9 @@ use crate::engine::{self, AllBits};
 use crate::modes::Mode;
 use crate::passes_of;
 
-/// How far the evaluator may be from expected numbers, which are written to seven digits, as a
+/// How far the evaluator may be from expected numbers, which are written to eight digits, as a
 /// part of the largest of a row or of 1.
-const WRITTEN: f64 = 5e-7;
+const WRITTEN: f64 = 1e-7;
 
 /// How far the engine may be from the evaluator, as a part of the largest number of a row or of 1:
 /// 64 roundings to f32. The longest sums of the cases have some hundred terms, whose errors
