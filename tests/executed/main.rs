@@ -6,6 +6,7 @@ mod files;
 mod formats;
 mod modes;
 mod ops;
+mod shapes;
 
 use sharpi_compile::passes::Options;
 
