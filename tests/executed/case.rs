@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sharpi_compile::ir::{Module, NodeKind, TensorType, Value, Weight, text, verify};
-use sharpi_evaluator::script::{Content, Script};
+use sharpi_compile::ir::{Dim, Module, NodeKind, TensorType, Value, Weight, text, verify};
+use sharpi_evaluator::script::{self, Content, Script};
 use sharpi_evaluator::{Evaluator, Sizes, Tensor};
 
 /// What is run.
@@ -57,7 +57,7 @@ impl Case {
 }
 
 impl Run {
-    fn new(module: &Module, run: &sharpi_evaluator::script::Run) -> Result<Run, String> {
+    fn new(module: &Module, run: &script::Run) -> Result<Run, String> {
         let graph = (module.graphs.get(&run.graph)).ok_or(format!("no graph @{}", run.graph))?;
         let input = |name: &str| {
             let nodes = graph.inputs().iter();
@@ -78,8 +78,8 @@ impl Run {
             let dims = content.dims(ty).map_err(|e| format!("%{name}: {e}"))?;
             let symbols = ty.shape.iter().zip(dims.into_iter().flatten());
             sizes.extend(symbols.filter_map(|(dim, n)| match dim {
-                sharpi_compile::ir::Dim::Sym(symbol) => Some((*symbol, n)),
-                sharpi_compile::ir::Dim::Fixed(_) => None,
+                Dim::Sym(symbol) => Some((*symbol, n)),
+                Dim::Fixed(_) => None,
             }));
         }
         let sizes = Sizes::new(sizes);

@@ -58,8 +58,8 @@ fn near(found: &[f64], expected: &Tensor, part: f64) -> Result<(), String> {
         .zip(found.chunks(width.max(1)));
     for (row, (expected, found)) in rows.enumerate() {
         let most = expected.iter().fold(1.0, |most: f64, x| most.max(x.abs()));
-        let far = |(x, y): (&f64, &f64)| x != y && !((x - y).abs() <= part * most);
-        if let Some(at) = found.iter().zip(expected).position(far) {
+        let is_near = |(x, y): (&f64, &f64)| x == y || (x - y).abs() <= part * most;
+        if let Some(at) = found.iter().zip(expected).position(|pair| !is_near(pair)) {
             let (found, expected) = (found[at], expected[at]);
             return Err(format!(
                 "row {row}, element {at} is {found}, expected {expected}"

@@ -1,9 +1,10 @@
 //! The ways in which a run can be made, all of which give the same bits.
 
-use sharpi_compile::exec::Executor;
-use sharpi_compile::ir::{Dim, Graph, Index, Symbol, TensorType};
-use sharpi_compile::{Outputs, RunError, Session};
 use std::sync::Arc;
+
+use sharpi_compile::exec::Executor;
+use sharpi_compile::ir::{Dim, Graph, Index, NodeKind, Symbol, TensorType};
+use sharpi_compile::{Outputs, RunError, Session};
 
 use crate::case::{Case, Run};
 use crate::engine::{AllBits, Bits, Elements, session};
@@ -98,7 +99,7 @@ fn size(graph: &Graph, run: &Run, symbol: Symbol) -> usize {
         .iter()
         .map(|node| (graph.kind(*node), &graph.results(*node)[0].ty));
     let mut sizes = nodes.filter_map(|(kind, ty)| {
-        let sharpi_compile::ir::NodeKind::Input(name) = kind else {
+        let NodeKind::Input(name) = kind else {
             return None;
         };
         let (_, x) = run.inputs.iter().find(|(given, _)| given == name)?;
@@ -175,7 +176,7 @@ fn tentative(session: &mut Session, run: &Run) -> Ran {
     Ok(bits(session, &run.graph, &kept))
 }
 
-/// What both sequences are given has to be the same; the first's is told.
+/// Both sequences are given the same and have to get the same, which is what the first gets.
 fn in_company(executor: &Arc<Executor>, sessions: [&mut Session; 2], run: &Run) -> Ran {
     let inputs = whole(run);
     let inputs: Vec<_> = inputs.iter().map(Elements::input).collect();

@@ -54,7 +54,7 @@ fn made_up(name: &str, weight: &Weight) -> Tensor {
 }
 
 /// Made-up inputs, but for positions, which follow from the states.
-fn inputs<'g>(graph: &'g Graph, [tokens, rows]: [usize; 2], seed: u64) -> Vec<(&'g str, Tensor)> {
+fn inputs(graph: &Graph, [tokens, rows]: [usize; 2], seed: u64) -> Vec<(&str, Tensor)> {
     let within = |symbol, wanted: usize| {
         let range = graph.bounds().get(&symbol);
         let size = range.map_or(wanted, |range| wanted.clamp(*range.start(), *range.end()));
