@@ -47,12 +47,12 @@ impl Bits {
         }
     }
 
-    /// Takes the second half away.
-    pub fn take_half(&mut self) -> Bits {
+    /// Takes away what stands behind the first of so many equal parts.
+    pub fn take_rest(&mut self, parts: usize) -> Bits {
         match self {
-            Bits::F32(x) => Bits::F32(x.split_off(x.len() / 2)),
-            Bits::I32(x) => Bits::I32(x.split_off(x.len() / 2)),
-            Bits::Bytes(x) => Bits::Bytes(x.split_off(x.len() / 2)),
+            Bits::F32(x) => Bits::F32(x.split_off(x.len() / parts)),
+            Bits::I32(x) => Bits::I32(x.split_off(x.len() / parts)),
+            Bits::Bytes(x) => Bits::Bytes(x.split_off(x.len() / parts)),
         }
     }
 

@@ -20,14 +20,17 @@ pub enum Mode {
     Tentative,
     /// Each together with a second sequence that is given the same.
     InCompany,
+    /// Each behind a second sequence that is given its first token alone.
+    BehindAnother,
 }
 
 impl Mode {
-    pub const ALL: [Mode; 4] = [
+    pub const ALL: [Mode; 5] = [
         Mode::Plain,
         Mode::TokenByToken,
         Mode::Tentative,
         Mode::InCompany,
+        Mode::BehindAnother,
     ];
 
     /// The outputs of every run; `None` where a run cannot be made in this way.
@@ -36,23 +39,34 @@ impl Mode {
         case: &Case,
         executor: &Arc<Executor>,
     ) -> Result<Option<Vec<AllBits>>, String> {
-        let possible = |run: &Run| self.is_possible(&case.module.graphs[&run.graph], run);
-        if !case.runs.iter().all(possible) {
+        if !self.suits(case) {
             return Ok(None);
         }
-        let (mut first, mut second) = (session(executor), session(executor));
+        let [mut first, mut second, mut alone] = [(); 3].map(|()| session(executor));
         executor.poison(self == Mode::Plain);
         let mut all = Vec::new();
         for run in &case.runs {
+            let none = run.inputs.iter().any(|(_, x)| x.dims()[0] == 0);
             let outputs = match self {
+                // Without a token there is nothing to cut or to give another.
+                Mode::TokenByToken | Mode::BehindAnother if none => plain(&mut first, run),
                 Mode::Plain => plain(&mut first, run),
                 Mode::TokenByToken => token_by_token(&mut first, run),
                 Mode::Tentative => tentative(&mut first, run),
                 Mode::InCompany => in_company(executor, [&mut first, &mut second], run),
+                Mode::BehindAnother => {
+                    behind_another(executor, [&mut first, &mut second, &mut alone], run)
+                }
             };
             all.push(outputs.map_err(|e| format!("{}: {self:?}: {e}", run.place))?);
         }
         Ok(Some(all))
+    }
+
+    /// Whether all runs of a case can be made in this way.
+    pub fn suits(self, case: &Case) -> bool {
+        let possible = |run: &Run| self.is_possible(&case.module.graphs[&run.graph], run);
+        case.runs.iter().all(possible)
     }
 
     fn is_possible(self, graph: &Graph, run: &Run) -> bool {
@@ -65,13 +79,8 @@ impl Mode {
         };
         match self {
             Mode::Plain | Mode::Tentative => true,
-            Mode::TokenByToken => {
-                let one = graph
-                    .bounds()
-                    .get(&Symbol::TOKENS)
-                    .is_some_and(|range| range.contains(&1));
-                one && tokens > 0 && by_token(graph)
-            }
+            Mode::TokenByToken => by_token(graph),
+            Mode::BehindAnother => by_token(graph) && tokens < most(Symbol::TOKENS),
             Mode::InCompany => {
                 2 * tokens <= most(Symbol::TOKENS) && 2 * rows(graph, run) <= most(Symbol::ROWS)
             }
@@ -79,8 +88,13 @@ impl Mode {
     }
 }
 
-/// Whether all that goes in and out stands by tokens and speaks of no other tokens.
+/// Whether a run may have one token, and all that goes in and out stands by tokens and speaks of no
+/// other tokens.
 fn by_token(graph: &Graph) -> bool {
+    let one = graph
+        .bounds()
+        .get(&Symbol::TOKENS)
+        .is_some_and(|range| range.contains(&1));
     let inputs = graph
         .inputs()
         .iter()
@@ -90,7 +104,7 @@ fn by_token(graph: &Graph) -> bool {
         let counts = matches!(ty.index, Some(Index::Below(Dim::Sym(_))));
         ty.shape.first() == Some(&Dim::Sym(Symbol::TOKENS)) && !counts
     };
-    inputs.chain(outputs).all(stands)
+    one && inputs.chain(outputs).all(stands)
 }
 
 fn size(graph: &Graph, run: &Run, symbol: Symbol) -> usize {
@@ -138,14 +152,19 @@ fn plain(session: &mut Session, run: &Run) -> Ran {
     Ok(bits(session, &run.graph, &outputs))
 }
 
+/// What a run is given for one of its tokens.
+fn token(run: &Run, t: usize) -> Vec<Elements<'_>> {
+    Elements::of(run, |x| {
+        let width = x.data().len() / x.dims()[0];
+        x.data()[t * width..(t + 1) * width].to_vec()
+    })
+}
+
 fn token_by_token(session: &mut Session, run: &Run) -> Ran {
     let tokens = run.inputs[0].1.dims()[0];
     let mut all: Option<AllBits> = None;
     for t in 0..tokens {
-        let one = Elements::of(run, |x| {
-            let width = x.data().len() / tokens;
-            x.data()[t * width..(t + 1) * width].to_vec()
-        });
+        let one = token(run, t);
         let inputs: Vec<_> = one.iter().map(Elements::input).collect();
         let outputs = session.run(&run.graph, &inputs)?;
         let more = bits(session, &run.graph, &outputs);
@@ -189,7 +208,7 @@ fn in_company(executor: &Arc<Executor>, sessions: [&mut Session; 2], run: &Run) 
     };
     let mut all = bits(first, &run.graph, &outputs);
     for (name, both) in &mut all {
-        let half = both.take_half();
+        let half = both.take_rest(2);
         assert!(
             half == *both,
             "{}: %{name} of two that are given the same",
@@ -197,4 +216,28 @@ fn in_company(executor: &Arc<Executor>, sessions: [&mut Session; 2], run: &Run) 
         );
     }
     Ok(all)
+}
+
+/// The second sequence has to get what it gets alone, and is the further behind the more it runs.
+fn behind_another(executor: &Arc<Executor>, sessions: [&mut Session; 3], run: &Run) -> Ran {
+    let [first, second, alone] = sessions;
+    let (one, all) = (token(run, 0), whole(run));
+    let one: Vec<_> = one.iter().map(Elements::input).collect();
+    let all: Vec<_> = all.iter().map(Elements::input).collect();
+    let expected = alone.run(&run.graph, &one)?;
+    let expected = bits(alone, &run.graph, &expected);
+    let outputs = {
+        let mut batch = executor.batch(&run.graph)?;
+        batch.push(&mut *second, &one)?;
+        batch.push(&mut *first, &all)?;
+        batch.run()?
+    };
+    let parts = run.inputs[0].1.dims()[0] + 1;
+    let mut found = bits(first, &run.graph, &outputs);
+    let rest = found
+        .iter_mut()
+        .map(|(name, both)| (name.clone(), both.take_rest(parts)));
+    let rest: AllBits = rest.collect();
+    assert!(found == expected, "{}: the sequence before", run.place);
+    Ok(rest)
 }

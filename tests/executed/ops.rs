@@ -6,7 +6,7 @@ use sharpi_compile::ir::{Graph, Module, Op};
 
 use crate::case::Case;
 use crate::files::{files, read};
-use crate::modes::tokens;
+use crate::modes::{Mode, tokens};
 use crate::{engine, passes_of};
 
 /// Numbers of tokens, of which 2 stands for all that are more.
@@ -42,6 +42,20 @@ fn every_op_is_executed_with_no_token_with_one_and_with_several() {
             Widths::from([0, 1, 2]),
             "widths of `{}`",
             op.mnemonic
+        );
+    }
+}
+
+#[test]
+fn most_cases_are_run_in_every_way() {
+    let cases = files().into_iter().map(|path| read(&path).expect("a case"));
+    let cases: Vec<Case> = cases.collect();
+    for mode in Mode::ALL {
+        let suited = cases.iter().filter(|case| mode.suits(case)).count();
+        assert!(
+            2 * suited > cases.len(),
+            "{mode:?}: {suited} of {}",
+            cases.len()
         );
     }
 }
