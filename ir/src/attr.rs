@@ -19,6 +19,9 @@ pub enum Attr {
     DType(DType),
     /// Named constants that belong together; none of them is itself such a group.
     Group(Vec<(String, Attr)>),
+    /// One case of several by its name, with the constants that it has; none of them is itself a
+    /// case.
+    Case(String, Vec<(String, Attr)>),
 }
 
 impl Attr {
@@ -26,7 +29,9 @@ impl Attr {
     pub(crate) fn is_finite(&self) -> bool {
         match self {
             Attr::Float(x) => x.is_finite(),
-            Attr::Group(fields) => fields.iter().all(|(_, attr)| attr.is_finite()),
+            Attr::Group(fields) | Attr::Case(_, fields) => {
+                fields.iter().all(|(_, attr)| attr.is_finite())
+            }
             Attr::Int(_) | Attr::Ints(_) | Attr::DType(_) => true,
         }
     }
@@ -39,12 +44,19 @@ impl fmt::Display for Attr {
             Attr::Float(x) => write!(f, "{x:?}"),
             Attr::Ints(v) => write!(f, "{:?}", v.as_slice()),
             Attr::DType(d) => write!(f, "{d}"),
-            Attr::Group(fields) => {
-                let fields = fields.iter().map(|(name, attr)| format!("{name} = {attr}"));
-                write!(f, "{{{}}}", fields.collect::<Vec<_>>().join(", "))
+            Attr::Group(fields) => write_fields(f, fields),
+            Attr::Case(name, fields) if fields.is_empty() => f.write_str(name),
+            Attr::Case(name, fields) => {
+                write!(f, "{name} ")?;
+                write_fields(f, fields)
             }
         }
     }
+}
+
+fn write_fields(f: &mut fmt::Formatter<'_>, fields: &[(String, Attr)]) -> fmt::Result {
+    let fields = fields.iter().map(|(name, attr)| format!("{name} = {attr}"));
+    write!(f, "{{{}}}", fields.collect::<Vec<_>>().join(", "))
 }
 
 /// A Rust type that can stand as an attribute of an op.
@@ -65,7 +77,9 @@ impl AttrValue for u32 {
     fn from_attr(attr: Option<&Attr>) -> Option<u32> {
         match attr? {
             Attr::Int(n) => u32::try_from(*n).ok(),
-            Attr::Float(_) | Attr::Ints(_) | Attr::DType(_) | Attr::Group(_) => None,
+            Attr::Float(_) | Attr::Ints(_) | Attr::DType(_) | Attr::Group(_) | Attr::Case(..) => {
+                None
+            }
         }
     }
 }
@@ -78,7 +92,12 @@ impl AttrValue for f32 {
     fn from_attr(attr: Option<&Attr>) -> Option<f32> {
         match attr? {
             Attr::Float(x) if x.is_finite() => Some(*x),
-            Attr::Float(_) | Attr::Int(_) | Attr::Ints(_) | Attr::DType(_) | Attr::Group(_) => None,
+            Attr::Float(_)
+            | Attr::Int(_)
+            | Attr::Ints(_)
+            | Attr::DType(_)
+            | Attr::Group(_)
+            | Attr::Case(..) => None,
         }
     }
 }
@@ -91,7 +110,9 @@ impl AttrValue for SmallVec<[u32; 4]> {
     fn from_attr(attr: Option<&Attr>) -> Option<Self> {
         match attr? {
             Attr::Ints(v) => Some(v.clone()),
-            Attr::Int(_) | Attr::Float(_) | Attr::DType(_) | Attr::Group(_) => None,
+            Attr::Int(_) | Attr::Float(_) | Attr::DType(_) | Attr::Group(_) | Attr::Case(..) => {
+                None
+            }
         }
     }
 }
@@ -104,7 +125,7 @@ impl AttrValue for DType {
     fn from_attr(attr: Option<&Attr>) -> Option<DType> {
         match attr? {
             Attr::DType(d) => Some(*d),
-            Attr::Int(_) | Attr::Float(_) | Attr::Ints(_) | Attr::Group(_) => None,
+            Attr::Int(_) | Attr::Float(_) | Attr::Ints(_) | Attr::Group(_) | Attr::Case(..) => None,
         }
     }
 }

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use crate::infer::OperandType;
 use crate::module::{StateId, Symbols, WeightId};
 use crate::op::Op;
+use crate::signature::SlotName;
 use crate::types::{Symbol, TensorType};
 
 /// A node of a graph; stays valid while other nodes come and go.
@@ -191,6 +192,12 @@ impl Graph {
         }));
         slots.sort_by_key(|(slot, _)| *slot);
         slots.into_iter().map(|(_, operand)| operand).collect()
+    }
+
+    /// The operand of a node by its name; `None` for an input, or if it has no such operand.
+    pub fn operand(&self, id: NodeId, name: SlotName) -> Option<Operand> {
+        let slot = self.op(id)?.slot(name)?;
+        self.operands(id).get(slot).copied()
     }
 
     /// The values among the operands, in slot order.

@@ -7,6 +7,7 @@
 pub mod attr;
 mod builder;
 mod dot;
+mod epilogue;
 mod graph;
 mod hash;
 mod infer;
@@ -18,6 +19,7 @@ pub mod plain;
 pub mod reduce;
 mod rope;
 mod rows;
+mod signature;
 pub mod text;
 mod types;
 mod verify;
@@ -25,14 +27,14 @@ mod verify;
 pub use attr::Attr;
 pub use builder::{BuildError, Builder};
 pub use dot::dot;
+pub use epilogue::{Epilogue, OutputGate, SharedExpert};
 pub use graph::{Graph, NodeId, NodeKind, Operand, Operands, ResultInfo, Value};
 pub use infer::{OperandType, ResultTypes, TypeError, infer};
 pub use module::{Module, Redeclared, StateId, Symbols, Weight, WeightId};
-pub use op::{
-    AttrSpec, Facts, Op, OpError, OperandKind, OperandSpec, ProductSlots, Signature, slot,
-};
+pub use op::{Op, OpError, slot};
 pub use patch::{Patch, PatchError, PatchOperand};
 pub use rope::RopeScaling;
 pub use rows::RowSet;
+pub use signature::{AttrSpec, Facts, OperandKind, OperandSpec, ProductSlots, Signature, SlotName};
 pub use types::{DType, Dim, Index, Shape, StateType, Symbol, TensorType};
 pub use verify::{Fault, VerifyError, verify, verify_graph};

@@ -5,171 +5,10 @@
 use smallvec::SmallVec;
 
 use crate::attr::{Attr, AttrValue};
+use crate::epilogue::{Epilogue, OutputGate, SharedExpert};
 use crate::rope::RopeScaling;
+use crate::signature::{AttrSpec, Facts, OperandKind, OperandSpec, Signature, SlotName};
 use crate::types::DType;
-
-/// What may stand in an operand slot.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OperandKind {
-    /// A value of the graph.
-    Value,
-    /// A weight of the module.
-    Weight,
-    /// A value or a weight.
-    ValueOrWeight,
-    /// One weight or more, behind all other operands.
-    Weights,
-    /// A state of the module, read and written.
-    State,
-}
-
-/// Name and kind of an operand slot.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct OperandSpec {
-    /// The operand's name in the documentation and in errors.
-    pub name: &'static str,
-    /// What may stand there.
-    pub kind: OperandKind,
-}
-
-/// Name and kind of an attribute.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AttrSpec {
-    /// The attribute's name in the textual form.
-    pub name: &'static str,
-    /// What it holds, in words.
-    pub kind: &'static str,
-}
-
-/// How a product stands in an op's operands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ProductSlots {
-    /// Slot of the activation.
-    pub x: usize,
-    /// Slot of the weight, in whose activation type they meet.
-    pub weight: usize,
-}
-
-/// Most operands whose rows an op logs stand in a slot below this.
-const LOGGED_SLOTS: usize = 8;
-
-/// What is true of an op beyond its operands and types.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Facts {
-    /// Whether lowering makes it; all others only passes make.
-    pub imported: bool,
-    /// Whether its result is its operand's bytes under another type; nothing runs.
-    pub view: bool,
-    /// The operands that it multiplies as they are, if it is a product.
-    pub product: Option<ProductSlots>,
-    /// The slot of the operand whose bytes its result may take: each chunk reads of it just what it
-    /// then writes.
-    pub in_place: Option<usize>,
-    /// Whether its state is a cache, of which rows are forgotten for nothing.
-    pub cache: bool,
-    /// What it logs of a token that may be taken back, where its state is recurrent: how many times
-    /// the row of each operand,
-    logged: [u8; LOGGED_SLOTS],
-    /// and of its result.
-    logged_result: u8,
-}
-
-impl Facts {
-    const fn of_op() -> Facts {
-        Facts {
-            imported: false,
-            view: false,
-            product: None,
-            in_place: None,
-            cache: false,
-            logged: [0; LOGGED_SLOTS],
-            logged_result: 0,
-        }
-    }
-
-    const fn imported(mut self) -> Facts {
-        self.imported = true;
-        self
-    }
-
-    const fn view(mut self) -> Facts {
-        self.view = true;
-        self
-    }
-
-    const fn product(mut self, x: usize, weight: usize) -> Facts {
-        self.product = Some(ProductSlots { x, weight });
-        self
-    }
-
-    const fn in_place(mut self, slot: usize) -> Facts {
-        self.in_place = Some(slot);
-        self
-    }
-
-    const fn cache(mut self) -> Facts {
-        self.cache = true;
-        self
-    }
-
-    const fn logs(mut self, slot: usize) -> Facts {
-        self.logged[slot] = 1;
-        self
-    }
-
-    /// Once for the run that writes, once for the next, which reads meanwhile.
-    const fn logs_twice(mut self, slot: usize) -> Facts {
-        self.logged[slot] = 2;
-        self
-    }
-
-    const fn logs_result(mut self) -> Facts {
-        self.logged_result = 1;
-        self
-    }
-
-    /// How many times the rows of operands are logged, by slot; those that are not are left out.
-    pub fn logged_operands(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let logged = self.logged.into_iter().enumerate();
-        (logged.filter(|(_, times)| *times > 0)).map(|(slot, times)| (slot, usize::from(times)))
-    }
-
-    /// How many times the row of the result is logged.
-    pub fn logged_result(&self) -> usize {
-        usize::from(self.logged_result)
-    }
-
-    /// Whether anything is logged.
-    pub fn logs_rows(&self) -> bool {
-        self.logged_result > 0 || self.logged_operands().next().is_some()
-    }
-}
-
-/// What is fixed about an op.
-#[derive(Clone, Copy, Debug)]
-pub struct Signature {
-    /// The name in the textual form.
-    pub mnemonic: &'static str,
-    /// One sentence or more, from the op's doc comment.
-    pub doc: &'static str,
-    /// Operand slots in order.
-    pub operands: &'static [OperandSpec],
-    /// Attributes in order.
-    pub attrs: &'static [AttrSpec],
-    /// What else is true of the op.
-    pub facts: Facts,
-}
-
-impl Signature {
-    /// What may stand in a slot; `None` behind the last.
-    pub fn operand(&self, slot: usize) -> Option<&'static OperandSpec> {
-        let repeated = self
-            .operands
-            .last()
-            .filter(|o| o.kind == OperandKind::Weights);
-        self.operands.get(slot).or(repeated)
-    }
-}
 
 /// Why a mnemonic with attributes is no op.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -202,18 +41,20 @@ type Attrs = SmallVec<[(&'static str, Attr); 4]>;
 macro_rules! ops {
     ($(
         $(#[doc = $doc:literal])+
-        $Name:ident = $mnemonic:literal ( $($operand:ident : $kind:ident),* ) { $($attr:ident : $ty:ty),* }
+        $Name:ident = $mnemonic:literal
+            ( $($operand:ident : $kind:ident $(if $there:expr)?),* ) { $($attr:ident : $ty:ty),* }
             [$( $fact:ident $(( $($of:ident),* ))? ),*]
     )*) => {
-        /// The operand slots of each op by their names, so that nobody has to count them.
+        /// The operands of each op by their names, so that nobody has to count slots.
         pub mod slot {
             $(
-                #[doc = concat!("Slots of `", $mnemonic, "`.")]
+                #[doc = concat!("Operands of `", $mnemonic, "`.")]
                 #[allow(non_snake_case, non_upper_case_globals, missing_docs)]
                 pub mod $Name {
+                    use crate::signature::SlotName;
                     #[allow(non_camel_case_types)]
                     enum Index { $($operand),* }
-                    $( pub const $operand: usize = Index::$operand as usize; )*
+                    $( pub const $operand: SlotName = SlotName::of(Index::$operand as usize); )*
                 }
             )*
         }
@@ -243,6 +84,16 @@ macro_rules! ops {
                 #[derive(Clone, Copy)]
                 enum Index { $($Name),* }
                 match self { $( Op::$Name { .. } => &Op::SIGNATURES[Index::$Name as usize], )* }
+            }
+
+            /// Whether an op with these attributes has the operand in this place of the declaration.
+            #[allow(unused_variables)]
+            fn has(&self, index: usize) -> bool {
+                match self {
+                    $( Op::$Name { $($attr),* } => {
+                        [$( true $(&& $there)? ),*].get(index).copied().unwrap_or(false)
+                    } )*
+                }
             }
 
             /// The attributes in the order of their definition.
@@ -292,10 +143,10 @@ ops! {
     Embed = "embed" (ids: Value, table: Weight) {} [imported]
     /// `y = x · Wᵀ`: `[.., K], [N, K] -> f32[.., N]`. With a quantised weight the activation is
     /// rounded to the weight's activation type first.
-    Matmul = "matmul" (x: Value, weight: Weight) {} [imported, product(x, weight)]
+    Matmul = "matmul" (x: Value, weight: Matrix) {} [imported, product(x, weight)]
     /// The MTP head's projection of `[embedding ‖ hidden]` back to the model width; a matmul by
     /// arithmetic, an op of its own so that the wiring of the head can be seen.
-    EhProj = "eh_proj" (x: Value, weight: Weight) {} [imported, product(x, weight)]
+    EhProj = "eh_proj" (x: Value, weight: Matrix) {} [imported, product(x, weight)]
     /// Rounds f32 rows to an activation format, as ggml does before an integer dot product.
     Quantize = "quantize" (x: Value) { to: DType } []
     /// `(x / √(mean(x²) + eps)) · w` over the last dimension.
@@ -306,10 +157,10 @@ ops! {
     /// each head, their angles scaled or not: `f32[T, H, D], position[T] -> f32[T, H, D]`.
     Rope = "rope" (x: Value, pos: Value) { n_rot: u32, freq_base: f32, scaling: RopeScaling } [imported]
     /// Writes keys and values of a run into the cache: `f32[T, H, D]` twice, `position[T]`.
-    KvStore = "kv_store" (k: Value, v: Value, pos: Value, cache: State) {} [imported, cache]
+    KvStore = "kv_store" (k: Value, v: Value, pos: Value, cache: Cache) {} [imported]
     /// Causal softmax attention over the cache up to each token's position:
     /// `f32[T, H, D], position[T] -> f32[T, H, D]`; query head `h` reads kv head `h / (H / H_kv)`.
-    Attention = "attention" (q: Value, pos: Value, cache: State) { scale: f32 } [imported, cache]
+    Attention = "attention" (q: Value, pos: Value, cache: Cache) { scale: f32 } [imported]
     /// Depthwise causal convolution over time: `f32[T, C], f32[C, K] -> f32[T, C]`; the last tap
     /// meets the newest token, the state holds the last `K-1` inputs.
     CausalConv = "causal_conv" (x: Value, weight: Weight, window: State) {} [imported, logs(x)]
@@ -352,26 +203,32 @@ ops! {
     TopkRouter = "topk_router" (probs: Value) { k: u32 } [imported]
     /// Each token times the weights of its experts:
     /// `[T, K]` or `[T, k, K]`, `index<X>[T, k]`, `[X, N, K] -> f32[T, k, N]`.
-    MoeMatmul = "moe_matmul" (x: Value, experts: Value, weight: Weight) {} [imported, product(x, weight)]
+    MoeMatmul = "moe_matmul" (x: Value, experts: Value, weight: Matrix) {} [imported, product(x, weight)]
     /// What a table says of each token's experts: `index<X>[T, k], f32[X, N] -> f32[T, k, N]`, or
     /// one value of each: `f32[X] -> f32[T, k, 1]`.
     ExpertRows = "expert_rows" (experts: Value, table: Weight) {} [imported]
     /// Sum over a token's experts in their order: `f32[T, k, E] -> f32[T, E]`.
     ExpertSum = "expert_sum" (x: Value) {} [imported]
 
-    /// Products of one input with several weights, for each of which it is rounded to the weight's
-    /// activation type; with `norm_eps` of its RMS norm, whose weight comes first:
-    /// `f32[.., K], (f32[K]), [N, K].. -> f32[.., N]..`.
-    Project = "project" (x: Value, weights: Weights) { norm_eps: Option<f32> } []
-    /// `silu(x · Gᵀ) · (x · Uᵀ)`, rounded to an activation format; input and norm as for `project`:
-    /// `f32[.., K], (f32[K]), [N, K], [N, K] -> [.., N]`.
-    ProjectSwiglu = "project_swiglu" (x: Value, weights: Weights) { norm_eps: Option<f32>, to: DType } []
-    /// `residual + x · Wᵀ`: `[.., K], [N, K], f32[.., N] -> f32[.., N]`.
-    MatmulAdd = "matmul_add" (x: Value, weight: Weight, residual: Value) {} [product(x, weight), in_place(residual)]
-    /// SiLU of the causal convolution of a projection; input and norm as for `project`, then the
-    /// projection's weight and the convolution's: `f32[T, K], (f32[K]), [C, K], f32[C, taps] ->
-    /// f32[T, C]`.
-    ProjectConv = "project_conv" (x: Value, window: State, weights: Weights) { norm_eps: Option<f32> } [logs_result]
+    /// Products of one input with one weight or several, for each of which it is rounded to the
+    /// weight's activation type, unless it comes so; with `norm_eps` of its RMS norm. An epilogue
+    /// works on them before they are written; without one each is a result:
+    /// `f32[.., K], (f32[K]), [N, K].. -> f32[.., N]..`. `swiglu` takes the products with two
+    /// weights: `-> [.., N]`. `add` takes a residual: `f32[.., N] -> f32[.., N]`. `conv_silu` takes
+    /// the convolution's window and weight: `f32[C, taps] -> f32[T, C]`. `store` takes
+    /// `position[T]`, a cache and, with `norm_eps` of its own, the keys' norm, `f32[D]`, and the
+    /// weights of keys and of values.
+    Product = "product" (
+        x: Value,
+        norm: Weight if norm_eps.is_some(),
+        residual: Value if epilogue.adds(),
+        window: State if epilogue.convolves(),
+        kernel: Weight if epilogue.convolves(),
+        pos: Value if epilogue.stores(),
+        cache: Cache if epilogue.stores(),
+        key_norm: Weight if epilogue.norms_keys(),
+        weights: Matrices
+    ) { norm_eps: Option<f32>, epilogue: Epilogue } [in_place(residual), logs_result]
     /// `gdn_scan` of what a DeltaNet block's projections and convolution give, then an RMS norm by
     /// heads, times `silu(z)`, rounded to an activation format. Of `u` q and k are L2-normed;
     /// `g = softplus(alpha + dt) · a`; beta goes through a sigmoid:
@@ -379,22 +236,44 @@ ops! {
     /// [T, Hv·D]`.
     GatedDeltaNet = "gated_delta_net" (u: Value, z: Value, alpha: Value, beta: Value, matrix: State, dt: Weight, a: Weight, norm: Weight) { l2_eps: f32, eps: f32, to: DType } [logs(u), logs_twice(alpha)]
     /// The `k` experts of each token with the largest softmax of the router's logits, best first:
-    /// the SwiGLU of each, rounded to an activation format. Input and norm as for `project`, then
+    /// the SwiGLU of each, rounded to an activation format. Input and norm as for `product`, then
     /// the experts' weights of gate and up, or of both as one tensor, gate first:
-    /// `f32[T, K], f32[T, X], (f32[K]), [X, N, K], [X, N, K] -> [T, k, N]`.
-    MoeSwiglu = "moe_swiglu" (x: Value, logits: Value, weights: Weights) { norm_eps: Option<f32>, k: u32, to: DType } []
-    /// `residual + (Σ pⱼ / max(Σ p, min) · xⱼ · Wⱼᵀ + shared · sigmoid(gate))` over a token's
-    /// experts, chosen as in `moe_swiglu`, in their order, with the probabilities `p`:
-    /// `[T, k, N], f32[T, X], f32[T, E], f32[T, 1], f32[T, E], [X, E, N] -> f32[T, E]`.
-    MoeSum = "moe_sum" (x: Value, logits: Value, shared: Value, gate: Value, residual: Value, weight: Weight) { min: f32 } [product(x, weight), in_place(residual)]
-    /// Projects keys and values, norms and rotates the keys by heads, and writes both into the
-    /// cache. Input and norm as for `project`, then the weights of keys and of values and the
-    /// keys' norm: `f32[T, K], position[T], (f32[K]), [H·D, K], [H·D, K], f32[D]`.
-    ProjectKv = "project_kv" (x: Value, pos: Value, cache: State, weights: Weights) { norm_eps: Option<f32>, eps: f32, n_rot: u32, freq_base: f32, scaling: RopeScaling } [cache]
-    /// `attention` of normed and rotated queries, times the sigmoid of a gate, rounded to an
-    /// activation format; each head's gate stands behind its query:
-    /// `f32[T, H·2·D], position[T], f32[D] -> [T, H·D]`.
-    GatedAttention = "gated_attention" (q: Value, pos: Value, cache: State, norm: Weight) { eps: f32, n_rot: u32, freq_base: f32, scaling: RopeScaling, scale: f32, to: DType } [cache]
+    /// `f32[T, K], (f32[K]), f32[T, X], [X, N, K], [X, N, K] -> [T, k, N]`.
+    MoeSwiglu = "moe_swiglu" (
+        x: Value,
+        norm: Weight if norm_eps.is_some(),
+        logits: Value,
+        weights: Matrices
+    ) { norm_eps: Option<f32>, k: u32, to: DType } []
+    /// `residual + (Σ wⱼ · xⱼ · Wⱼᵀ + shared · sigmoid(gate))` over a token's experts, chosen as in
+    /// `moe_swiglu`, in their order. Their weights `w` are the probabilities `p`, with `min`
+    /// divided by `max(Σ p, min)`. There may be no shared expert, or one without a gate:
+    /// `[T, k, N], f32[T, X], (f32[T, E]), (f32[T, 1]), f32[T, E], [X, E, N] -> f32[T, E]`.
+    MoeSum = "moe_sum" (
+        x: Value,
+        logits: Value,
+        shared: Value if *shared != SharedExpert::None,
+        gate: Value if *shared == SharedExpert::Gated,
+        residual: Value,
+        weight: Matrix
+    ) { min: Option<f32>, shared: SharedExpert } [product(x, weight), in_place(residual)]
+    /// `attention` of queries that it rotates, with `norm_eps` normed by heads before, and rounds
+    /// the result to an activation format. With a gate, each head's stands behind its query:
+    /// `f32[T, H·2·D], position[T], (f32[D]) -> [T, H·D]`; else `f32[T, H·D] -> [T, H·D]`.
+    RopeAttention = "rope_attention" (
+        q: Value,
+        pos: Value,
+        cache: Cache,
+        norm: Weight if norm_eps.is_some()
+    ) {
+        norm_eps: Option<f32>,
+        n_rot: u32,
+        freq_base: f32,
+        scaling: RopeScaling,
+        scale: f32,
+        gate: OutputGate,
+        to: DType
+    } []
 }
 
 impl Op {
@@ -408,10 +287,33 @@ impl Op {
         &self.signature().facts
     }
 
+    /// The operands that it has, in slot order.
+    pub fn operands(&self) -> impl Iterator<Item = &'static OperandSpec> + '_ {
+        let declared = self.signature().operands.iter().enumerate();
+        declared.filter_map(|(index, spec)| self.has(index).then_some(spec))
+    }
+
+    /// What may stand in a slot; `None` behind the last.
+    pub fn operand(&self, slot: usize) -> Option<&'static OperandSpec> {
+        let repeated = |o: &&OperandSpec| o.kind == OperandKind::Matrices;
+        (self.operands().nth(slot)).or(self.signature().operands.last().filter(repeated))
+    }
+
+    /// The slot in which a named operand stands; `None` if it has no such operand. The name is one of
+    /// this op: another's means whatever is declared in the same place.
+    pub fn slot(&self, name: SlotName) -> Option<usize> {
+        let before = || (0..name.index).filter(|index| self.has(*index)).count();
+        self.has(name.index).then(|| before() + name.nth)
+    }
+
     /// The operand slot that names a state, for ops that read or write one.
     pub fn state_slot(&self) -> Option<usize> {
-        let operands = self.signature().operands;
-        operands.iter().position(|o| o.kind == OperandKind::State)
+        self.operands().position(|o| o.kind.is_state())
+    }
+
+    /// Whether it works on a recurrent state, and so logs what it does to it.
+    pub fn is_recurrent(&self) -> bool {
+        self.operands().any(|o| o.kind == OperandKind::State)
     }
 }
 
@@ -420,12 +322,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_op_on_a_state_says_what_going_back_costs() {
+    fn an_op_on_a_recurrent_state_says_what_it_logs() {
         for op in Op::SIGNATURES {
-            let has_state = op.operands.iter().any(|o| o.kind == OperandKind::State);
-            let told = [op.facts.cache, op.facts.logs_rows()];
-            assert_eq!(has_state, told.contains(&true), "{}", op.mnemonic);
-            assert_ne!(told, [true; 2], "{}", op.mnemonic);
+            let recurrent = op.operands.iter().any(|o| o.kind == OperandKind::State);
+            assert_eq!(recurrent, op.facts.logs_rows(), "{}", op.mnemonic);
+        }
+    }
+
+    #[test]
+    fn operands_stand_where_the_attributes_put_them() {
+        use slot::Product::{norm, pos, residual, weights, x};
+        let slots = |op: &Op| [x, norm, residual, pos, weights].map(|name| op.slot(name));
+        let mut op = Op::Product {
+            norm_eps: None,
+            epilogue: Epilogue::Add,
+        };
+        assert_eq!(slots(&op), [Some(0), None, Some(1), None, Some(2)]);
+        assert_eq!(op.operand(5).map(|o| o.name), Some("weights"));
+        op = Op::Product {
+            norm_eps: Some(1e-6),
+            epilogue: Epilogue::None,
+        };
+        assert_eq!(slots(&op), [Some(0), Some(1), None, None, Some(2)]);
+        assert_eq!(op.slot(weights.nth(3)), Some(5));
+    }
+
+    #[test]
+    fn a_product_multiplies_a_matrix() {
+        for op in Op::SIGNATURES {
+            let weight = op.facts.product.map(|p| op.operands[p.weight.index].kind);
+            assert!(weight.is_none_or(OperandKind::is_matrix), "{}", op.mnemonic);
         }
     }
 
@@ -433,7 +359,10 @@ mod tests {
     fn slots_have_the_names_of_the_operands() {
         let of = |mnemonic: &str| Op::SIGNATURES.iter().find(|s| s.mnemonic == mnemonic);
         let moe_sum = of("moe_sum").expect("an op");
-        assert_eq!(moe_sum.operands[slot::MoeSum::residual].name, "residual");
+        assert_eq!(
+            moe_sum.operands[slot::MoeSum::residual.index].name,
+            "residual"
+        );
         assert_eq!(moe_sum.facts.in_place, Some(slot::MoeSum::residual));
     }
 }

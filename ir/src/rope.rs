@@ -76,7 +76,9 @@ impl AttrValue for RopeScaling {
         let fields = match attr {
             None => return Some(scaling),
             Some(Attr::Group(fields)) => fields,
-            Some(Attr::Int(_) | Attr::Float(_) | Attr::Ints(_) | Attr::DType(_)) => return None,
+            Some(
+                Attr::Int(_) | Attr::Float(_) | Attr::Ints(_) | Attr::DType(_) | Attr::Case(..),
+            ) => return None,
         };
         for (name, attr) in fields {
             if name == STILL {

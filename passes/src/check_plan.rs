@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use sharpi_ir::{Graph, NodeId, NodeKind, Op, Operand, Value};
+use sharpi_ir::{Graph, NodeId, NodeKind, Op, Operand, Value, slot};
 
 use crate::compile::Plan;
 use crate::label::Labels;
@@ -177,10 +177,14 @@ pub fn check_memory(graph: &Graph, steps: &[Vec<NodeId>], memory: &MemoryPlan) -
 /// elements it overwrites as it goes, and that nobody reads afterwards.
 fn takes_over(graph: &Graph, steps: &[Vec<NodeId>], new: &Alive, old: &Alive) -> bool {
     let maker = new.value.node;
-    let slot = match graph.op(maker) {
-        Some(Op::MatmulAdd {}) => 2,
-        Some(Op::MoeSum { .. }) => 4,
-        Some(_) | None => return false,
+    // No other op may: one that does is a fault until it is written down here too.
+    let overwritten = match graph.op(maker) {
+        Some(op @ Op::Product { .. }) => op.slot(slot::Product::residual),
+        Some(op @ Op::MoeSum { .. }) => op.slot(slot::MoeSum::residual),
+        Some(_) | None => None,
+    };
+    let Some(slot) = overwritten else {
+        return false;
     };
     let shows = |v: &Value| buffer(graph, *v) == old.value;
     let operands = graph.operands(maker).into_iter().enumerate();

@@ -1,13 +1,17 @@
 //! An attention block in two ops between its projections.
 //!
-//! Looks for keys and values that are projected, normed, rotated and stored, and nothing else:
-//! `project_kv` does all of it, head by head. And for queries that are normed, rotated and attend,
-//! times a sigmoid of the gate that was projected beside them, with the rounding of the result:
-//! `gated_attention`, for each token by the heads that share a kv head. Each takes the place of
-//! the op on the cache that it replaces. The rounding goes in only if those heads are whole
-//! blocks of it. Whatever is an output or has another reader stays a value, and the ops stay.
+//! Looks for keys and values that are projected, rotated and stored, and nothing else: `store`
+//! behind their product does all of it, head by head. And for queries that are rotated and attend,
+//! with the rounding of the result: `rope_attention`, for each token by the heads that share a kv
+//! head. Where a norm by heads stands before either RoPE it goes in too, and so does a sigmoid of
+//! the gate that was projected beside the queries. Each takes the place of the op on the cache
+//! that it replaces. The rounding goes in only if those heads are whole blocks of it. Whatever is
+//! an output or has another reader stays a value, and the ops stay.
 
-use sharpi_ir::{DType, Graph, NodeId, Op, Operand, Patch, RopeScaling, StateType, Symbols, Value};
+use sharpi_ir::{
+    DType, Epilogue, Graph, NodeId, Op, Operand, OutputGate, Patch, PatchOperand, RopeScaling,
+    SlotName, StateId, StateType, Symbols, Value, WeightId, slot,
+};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{Product, erase_with_roundings, feeder, only_user, result, value, weight};
@@ -22,8 +26,8 @@ const RULES: &[Rule] = &[
         find: project_and_store,
     },
     Rule {
-        name: "attend-and-gate",
-        find: attend_and_gate,
+        name: "rotate-and-attend",
+        find: rotate_and_attend,
     },
 ];
 
@@ -41,19 +45,20 @@ impl Pass for FuseAttention {
     }
 }
 
-/// `rope(rmsnorm(x), pos)`, of which nothing else reads a part.
+/// `rope(x, pos)` or `rope(rmsnorm(x), pos)`, of which nothing else reads a part.
 struct Turned {
-    rope: NodeId,
-    norm: NodeId,
-    eps: f32,
+    x: Value,
+    /// The ops, that which reads `x` first.
+    nodes: Vec<NodeId>,
+    norm: Option<(f32, WeightId)>,
     n_rot: u32,
     freq_base: f32,
     scaling: RopeScaling,
 }
 
 impl Turned {
-    fn feeding(graph: &Graph, reader: NodeId, pos: Value) -> Option<Turned> {
-        let rope = feeder(graph, reader, 0)?;
+    fn feeding(graph: &Graph, reader: NodeId, name: SlotName, pos: Value) -> Option<Turned> {
+        let rope = feeder(graph, reader, name)?;
         let Op::Rope {
             n_rot,
             freq_base,
@@ -62,22 +67,39 @@ impl Turned {
         else {
             return None;
         };
-        let norm = feeder(graph, rope, 0)?;
-        let Op::Rmsnorm { eps } = *graph.op(norm)? else {
-            return None;
-        };
-        (value(graph, rope, 1)? == pos).then_some(Turned {
-            rope,
-            norm,
-            eps,
+        let mut turned = Turned {
+            x: value(graph, rope, slot::Rope::x)?,
+            nodes: vec![rope],
+            norm: None,
             n_rot: *n_rot,
             freq_base: *freq_base,
             scaling: scaling.clone(),
-        })
+        };
+        if let Some(norm) = feeder(graph, rope, slot::Rope::x)
+            && let Some(Op::Rmsnorm { eps }) = graph.op(norm)
+        {
+            turned.x = value(graph, norm, slot::Rmsnorm::x)?;
+            turned.norm = Some((*eps, weight(graph, norm, slot::Rmsnorm::weight)?));
+            turned.nodes.insert(0, norm);
+        }
+        (value(graph, rope, slot::Rope::pos)? == pos).then_some(turned)
+    }
+
+    /// Whether nothing else reads what is turned.
+    fn is_only_reader(&self, graph: &Graph) -> bool {
+        only_user(graph, self.x) == self.nodes.first().copied()
+    }
+
+    fn norm_eps(&self) -> Option<f32> {
+        self.norm.map(|(eps, _)| eps)
+    }
+
+    fn norm_weight(&self) -> Option<PatchOperand> {
+        self.norm.map(|(_, weight)| weight.into())
     }
 }
 
-/// The `reshape` that alone reads a value for `reader`, or that `reader` alone reads.
+/// A `reshape` at `node`.
 fn reshape(graph: &Graph, node: NodeId) -> Option<NodeId> {
     matches!(graph.op(node)?, Op::Reshape { .. }).then_some(node)
 }
@@ -86,47 +108,66 @@ fn project_and_store(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> 
     let Op::KvStore {} = graph.op(node)? else {
         return None;
     };
-    let (pos, state) = (value(graph, node, 2)?, graph.state(node)?);
-    let turned = Turned::feeding(graph, node, pos)?;
-    let keys = reshape(graph, feeder(graph, turned.norm, 0)?)?;
-    let values = reshape(graph, feeder(graph, node, 1)?)?;
-    let (k, v) = (
-        Product::feeding(graph, keys, 0)?,
-        Product::feeding(graph, values, 0)?,
-    );
-    if k.x != v.x || graph.ty(k.x).rank() != 2 {
+    let pos = value(graph, node, slot::KvStore::pos)?;
+    let state = graph.state(node)?;
+    let turned = Turned::feeding(graph, node, slot::KvStore::k, pos)?;
+    if !turned.is_only_reader(graph) {
         return None;
     }
-    let op = Op::ProjectKv {
-        norm_eps: None,
-        eps: turned.eps,
-        n_rot: turned.n_rot,
-        freq_base: turned.freq_base,
-        scaling: turned.scaling,
-    };
-    let norm = weight(graph, turned.norm, 1)?;
-    let mut patch = Patch::new("project-and-store");
-    let weights = [k.weight.into(), v.weight.into(), norm.into()];
-    patch.add(
-        op,
-        &[
-            &[k.x.into(), pos.into(), Operand::State(state).into()],
-            &weights[..],
-        ]
-        .concat(),
+    let keys = reshape(graph, turned.x.node)?;
+    let values = reshape(graph, feeder(graph, node, slot::KvStore::v)?)?;
+    let (k, v) = (
+        Product::feeding(graph, keys, slot::Reshape::x)?,
+        Product::feeding(graph, values, slot::Reshape::x)?,
     );
-    let replaced = [node, turned.rope, turned.norm, keys, values, k.node, v.node];
+    if k.x != v.x || graph.ty(k.x).dtype != DType::F32 || graph.ty(k.x).rank() != 2 {
+        return None;
+    }
+    let mut operands: Vec<PatchOperand> =
+        vec![k.x.into(), pos.into(), Operand::State(state).into()];
+    operands.extend(turned.norm_weight());
+    operands.extend([k.weight, v.weight].map(PatchOperand::from));
+    let mut replaced = vec![node, keys, values, k.node, v.node];
+    replaced.extend(&turned.nodes);
+    let mut patch = Patch::new("project-and-store");
+    let op = Op::Product {
+        norm_eps: None,
+        epilogue: Epilogue::Store {
+            norm_eps: turned.norm_eps(),
+            n_rot: turned.n_rot,
+            freq_base: turned.freq_base,
+            scaling: turned.scaling,
+        },
+    };
+    patch.add(op, &operands);
     erase_with_roundings(graph, &mut patch, &replaced);
     Some(patch)
 }
 
-fn attend_and_gate(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Patch> {
-    let Op::Attention { scale } = *graph.op(node)? else {
-        return None;
-    };
-    let (pos, state) = (value(graph, node, 1)?, graph.state(node)?);
-    let turned = Turned::feeding(graph, node, pos)?;
-    let query = value(graph, turned.norm, 0)?;
+/// What an attention's queries are made of and its result becomes.
+struct Around {
+    /// Queries, with their gates or without, `[T, ..]`.
+    q: Value,
+    gate: OutputGate,
+    /// The op whose result stands for the attention's.
+    last: NodeId,
+    nodes: Vec<NodeId>,
+}
+
+/// Queries alone, `[T, H·D]`, and the result in the same shape.
+fn ungated(graph: &Graph, node: NodeId, query: Value) -> Option<Around> {
+    let heads = reshape(graph, query.node)?;
+    let flat = reshape(graph, only_user(graph, result(node))?)?;
+    Some(Around {
+        q: value(graph, heads, slot::Reshape::x)?,
+        gate: OutputGate::None,
+        last: flat,
+        nodes: vec![heads, flat],
+    })
+}
+
+/// Heads of a query and its gate, of which the sigmoid multiplies the result.
+fn gated(graph: &Graph, node: NodeId, query: Value) -> Option<Around> {
     let split = query.node;
     let Op::Split { axis: 2, sizes } = graph.op(split)? else {
         return None;
@@ -138,66 +179,74 @@ fn attend_and_gate(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Pat
     if query != result(split) || sizes.len() != 2 || sizes[0] != sizes[1] {
         return None;
     }
-    let heads = reshape(graph, feeder(graph, split, 0)?)?;
+    let heads = reshape(graph, feeder(graph, split, slot::Split::x)?)?;
     let flat_gate = reshape(graph, only_user(graph, gate)?)?;
     let sigmoid = only_user(graph, result(flat_gate))?;
     let flat = reshape(graph, only_user(graph, result(node))?)?;
-    let gated = only_user(graph, result(flat))?;
-    let (Op::Sigmoid {}, Op::Mul {}) = (graph.op(sigmoid)?, graph.op(gated)?) else {
+    let last = only_user(graph, result(flat))?;
+    let (Op::Sigmoid {}, Op::Mul {}) = (graph.op(sigmoid)?, graph.op(last)?) else {
         return None;
     };
-    let q = value(graph, heads, 0)?;
-    let one_gate = only_user(graph, query) == Some(turned.norm)
-        && feeder(graph, gated, 1) == Some(sigmoid)
-        && value(graph, gated, 0) == Some(result(flat));
-    if !one_gate || graph.ty(q).rank() != 2 || graph.ty(result(gated)).rank() != 2 {
+    let one_gate = feeder(graph, last, slot::Mul::b) == Some(sigmoid)
+        && value(graph, last, slot::Mul::a) == Some(result(flat));
+    one_gate.then_some(Around {
+        q: value(graph, heads, slot::Reshape::x)?,
+        gate: OutputGate::Sigmoid,
+        last,
+        nodes: vec![heads, split, flat, flat_gate, sigmoid, last],
+    })
+}
+
+/// The `quantize` that alone reads a result of attention, if the query heads of a kv head are whole
+/// blocks of its format.
+fn rounding(
+    graph: &Graph,
+    attended: Value,
+    cache: StateId,
+    symbols: &Symbols,
+) -> Option<(NodeId, DType)> {
+    let (_, StateType::Kv { heads, .. }) = symbols.state_of(cache)? else {
+        return None;
+    };
+    let group = graph.ty(attended).last().fixed()?.checked_div(*heads)?;
+    let user = only_user(graph, attended)?;
+    let Op::Quantize { to } = *graph.op(user)? else {
+        return None;
+    };
+    group.is_multiple_of(to.block_len()).then_some((user, to))
+}
+
+fn rotate_and_attend(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Patch> {
+    let Op::Attention { scale } = *graph.op(node)? else {
+        return None;
+    };
+    let pos = value(graph, node, slot::Attention::pos)?;
+    let state = graph.state(node)?;
+    let turned = Turned::feeding(graph, node, slot::Attention::q, pos)?;
+    let around = gated(graph, node, turned.x).or_else(|| ungated(graph, node, turned.x))?;
+    let attended = result(around.last);
+    let flat = |v| graph.ty(v).rank() == 2 && graph.ty(v).dtype == DType::F32;
+    if !turned.is_only_reader(graph) || !flat(around.q) || !flat(attended) {
         return None;
     }
-    let (_, ty) = symbols.state_of(state)?;
-    let StateType::Kv {
-        heads: kv_heads, ..
-    } = ty
-    else {
-        return None;
-    };
-    let group = graph.ty(result(gated)).last().fixed()? / kv_heads;
-    let rounding = only_user(graph, result(gated)).and_then(|user| match graph.op(user)? {
-        Op::Quantize { to } if group.is_multiple_of(to.block_len()) => Some((user, *to)),
-        _ => None,
-    });
-    let op = Op::GatedAttention {
-        eps: turned.eps,
+    let rounding = rounding(graph, attended, state, symbols);
+    let mut operands: Vec<PatchOperand> =
+        vec![around.q.into(), pos.into(), Operand::State(state).into()];
+    operands.extend(turned.norm_weight());
+    let op = Op::RopeAttention {
+        norm_eps: turned.norm_eps(),
         n_rot: turned.n_rot,
         freq_base: turned.freq_base,
         scaling: turned.scaling,
         scale,
+        gate: around.gate,
         to: rounding.map_or(DType::F32, |(_, to)| to),
     };
-    let norm = weight(graph, turned.norm, 1)?;
-    let mut patch = Patch::new("attend-and-gate");
-    let operands = [
-        q.into(),
-        pos.into(),
-        Operand::State(state).into(),
-        norm.into(),
-    ];
+    let mut patch = Patch::new("rotate-and-attend");
     let y = patch.add(op, &operands);
-    patch.replace(result(rounding.map_or(gated, |(rounding, _)| rounding)), y);
-    let between = [
-        heads,
-        split,
-        turned.norm,
-        turned.rope,
-        node,
-        flat,
-        flat_gate,
-        sigmoid,
-        gated,
-    ];
     let rounding = rounding.map(|(rounding, _)| rounding);
-    between
-        .into_iter()
-        .chain(rounding)
-        .for_each(|n| patch.erase(n));
+    patch.replace(result(rounding.unwrap_or(around.last)), y);
+    let replaced = [node].into_iter().chain(turned.nodes).chain(around.nodes);
+    replaced.chain(rounding).for_each(|n| patch.erase(n));
     Some(patch)
 }

@@ -6,7 +6,7 @@
 //! of SwiGLU must take their input in one format, so that it is prepared once. What lies between
 //! is no longer a value: a result that anything else reads, or that is an output, keeps its op.
 
-use sharpi_ir::{DType, Graph, NodeId, Op, Patch, Symbols};
+use sharpi_ir::{DType, Epilogue, Graph, NodeId, Op, Patch, Symbols, slot};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{Product, erase_with_roundings, feeder, only_user, result, value};
@@ -44,12 +44,12 @@ fn swiglu_of_products(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<
     let Op::Mul {} = graph.op(node)? else {
         return None;
     };
-    let silu = feeder(graph, node, 0)?;
+    let silu = feeder(graph, node, slot::Mul::a)?;
     let Op::Silu {} = graph.op(silu)? else {
         return None;
     };
-    let gate = Product::feeding(graph, silu, 0)?;
-    let up = Product::feeding(graph, node, 1)?;
+    let gate = Product::feeding(graph, silu, slot::Silu::x)?;
+    let up = Product::feeding(graph, node, slot::Mul::b)?;
     let same_input = gate.x == up.x && gate.activation(symbols) == up.activation(symbols);
     if !same_input || graph.ty(result(gate.node)) != graph.ty(result(up.node)) {
         return None;
@@ -60,10 +60,12 @@ fn swiglu_of_products(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<
     });
     let to = rounding.map_or(DType::F32, |(_, to)| to);
     let last = rounding.map_or(node, |(rounding, _)| rounding);
-    let norm_eps = None;
     let mut patch = Patch::new("swiglu-of-products");
-    let operands = [gate.x.into(), gate.weight.into(), up.weight.into()];
-    let y = patch.add(Op::ProjectSwiglu { norm_eps, to }, &operands);
+    let op = Op::Product {
+        norm_eps: None,
+        epilogue: Epilogue::Swiglu { to },
+    };
+    let y = patch.add(op, &[gate.x.into(), gate.weight.into(), up.weight.into()]);
     patch.replace(result(last), y);
     let mut replaced = vec![gate.node, up.node, silu, node];
     replaced.extend(rounding.map(|(rounding, _)| rounding));
@@ -75,16 +77,20 @@ fn add_to_product(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
     let Op::Add {} = graph.op(node)? else {
         return None;
     };
-    [1, 0].into_iter().find_map(|slot| {
-        let product = Product::feeding(graph, node, slot)?;
-        let residual = value(graph, node, 1 - slot)?;
+    let (a, b) = (slot::Add::a, slot::Add::b);
+    [(b, a), (a, b)].into_iter().find_map(|(added, to)| {
+        let product = Product::feeding(graph, node, added)?;
+        let residual = value(graph, node, to)?;
         if graph.ty(residual) != graph.ty(result(node)) {
             return None;
         }
         let mut patch = Patch::new("add-to-product");
-        let x = value(graph, product.node, 0)?;
-        let operands = [x.into(), product.weight.into(), residual.into()];
-        let y = patch.add(Op::MatmulAdd {}, &operands);
+        let x = value(graph, product.node, slot::Matmul::x)?;
+        let op = Op::Product {
+            norm_eps: None,
+            epilogue: Epilogue::Add,
+        };
+        let y = patch.add(op, &[x.into(), residual.into(), product.weight.into()]);
         patch.replace(result(node), y);
         patch.erase(product.node);
         patch.erase(node);

@@ -1,14 +1,16 @@
 //! A DeltaNet block in two ops besides its projections.
 //!
 //! Looks for a projection that is convolved and goes through SiLU, and nothing else: the channels
-//! of a convolution do not meet, so `project_conv` convolves the columns that a chunk of the
-//! projection has made. And for a scan with all around it: the split and L2 norms of q and k, decay
+//! of a convolution do not meet, so `conv_silu` behind the projection convolves the columns that a
+//! chunk has made. And for a scan with all around it: the split and L2 norms of q and k, decay
 //! and beta before it, the norm by heads, the gate and the rounding behind it. None of that crosses
 //! heads, so `gated_delta_net` does it head by head. The rounding goes in only where some heads
 //! together are whole blocks of it. Each op takes the place of the one on its state that it
 //! replaces. Whatever is an output or has another reader stays a value, and the ops stay.
 
-use sharpi_ir::{DType, Graph, NodeId, Op, Operand, Patch, Symbols, Value, WeightId};
+use sharpi_ir::{
+    DType, Epilogue, Graph, NodeId, Op, Operand, Patch, SlotName, Symbols, Value, WeightId, slot,
+};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{Product, erase_with_roundings, feeder, only_user, result, value, weight};
@@ -50,15 +52,22 @@ fn project_and_convolve(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patc
     let Op::Silu {} = graph.op(silu)? else {
         return None;
     };
-    let (product, state) = (Product::feeding(graph, node, 0)?, graph.state(node)?);
+    let (product, state) = (
+        Product::feeding(graph, node, slot::CausalConv::x)?,
+        graph.state(node)?,
+    );
     let mut patch = Patch::new("project-and-convolve");
     let operands = [
         product.x.into(),
         Operand::State(state).into(),
+        weight(graph, node, slot::CausalConv::weight)?.into(),
         product.weight.into(),
-        weight(graph, node, 1)?.into(),
     ];
-    let u = patch.add(Op::ProjectConv { norm_eps: None }, &operands);
+    let op = Op::Product {
+        norm_eps: None,
+        epilogue: Epilogue::ConvSilu,
+    };
+    let u = patch.add(op, &operands);
     patch.replace(result(silu), u);
     erase_with_roundings(graph, &mut patch, &[product.node, node, silu]);
     Some(patch)
@@ -77,9 +86,9 @@ struct Inputs {
 
 fn inputs(graph: &Graph, scan: NodeId) -> Option<Inputs> {
     let mut nodes = Vec::new();
-    let (q, l2_eps) = normed_part(graph, scan, 0, &mut nodes)?;
-    let (k, k_eps) = normed_part(graph, scan, 1, &mut nodes)?;
-    let v = part(graph, scan, 2, &mut nodes)?;
+    let (q, l2_eps) = normed_part(graph, scan, slot::GdnScan::q, &mut nodes)?;
+    let (k, k_eps) = normed_part(graph, scan, slot::GdnScan::k, &mut nodes)?;
+    let v = part(graph, scan, slot::GdnScan::v, &mut nodes)?;
     let split = q.node;
     let Op::Split { axis: 1, sizes } = graph.op(split)? else {
         return None;
@@ -97,10 +106,10 @@ fn inputs(graph: &Graph, scan: NodeId) -> Option<Inputs> {
         return None;
     }
     nodes.push(split);
-    let scaled = feeder(graph, scan, 3)?;
-    let softplus = feeder(graph, scaled, 0)?;
-    let biased = feeder(graph, softplus, 0)?;
-    let sigmoid = feeder(graph, scan, 4)?;
+    let scaled = feeder(graph, scan, slot::GdnScan::g)?;
+    let softplus = feeder(graph, scaled, slot::Mul::a)?;
+    let biased = feeder(graph, softplus, slot::Softplus::x)?;
+    let sigmoid = feeder(graph, scan, slot::GdnScan::beta)?;
     let (Op::Mul {}, Op::Softplus {}, Op::Add {}, Op::Sigmoid {}) = (
         graph.op(scaled)?,
         graph.op(softplus)?,
@@ -111,24 +120,24 @@ fn inputs(graph: &Graph, scan: NodeId) -> Option<Inputs> {
     };
     nodes.extend([scaled, softplus, biased, sigmoid]);
     Some(Inputs {
-        u: value(graph, split, 0)?,
+        u: value(graph, split, slot::Split::x)?,
         l2_eps,
-        alpha: value(graph, biased, 0)?,
-        dt: weight(graph, biased, 1)?,
-        a: weight(graph, scaled, 1)?,
-        beta: value(graph, sigmoid, 0)?,
+        alpha: value(graph, biased, slot::Add::a)?,
+        dt: weight(graph, biased, slot::Add::b)?,
+        a: weight(graph, scaled, slot::Mul::b)?,
+        beta: value(graph, sigmoid, slot::Sigmoid::x)?,
         nodes,
     })
 }
 
 /// The flat value that a `reshape` alone shows to `reader` alone.
-fn part(graph: &Graph, reader: NodeId, slot: usize, nodes: &mut Vec<NodeId>) -> Option<Value> {
-    let heads = feeder(graph, reader, slot)?;
+fn part(graph: &Graph, reader: NodeId, name: SlotName, nodes: &mut Vec<NodeId>) -> Option<Value> {
+    let heads = feeder(graph, reader, name)?;
     let Op::Reshape { .. } = graph.op(heads)? else {
         return None;
     };
     nodes.push(heads);
-    let flat = value(graph, heads, 0)?;
+    let flat = value(graph, heads, slot::Reshape::x)?;
     (only_user(graph, flat) == Some(heads)).then_some(flat)
 }
 
@@ -136,15 +145,15 @@ fn part(graph: &Graph, reader: NodeId, slot: usize, nodes: &mut Vec<NodeId>) -> 
 fn normed_part(
     graph: &Graph,
     scan: NodeId,
-    slot: usize,
+    name: SlotName,
     nodes: &mut Vec<NodeId>,
 ) -> Option<(Value, f32)> {
-    let norm = feeder(graph, scan, slot)?;
+    let norm = feeder(graph, scan, name)?;
     let Op::L2norm { eps } = *graph.op(norm)? else {
         return None;
     };
     nodes.push(norm);
-    Some((part(graph, norm, 0, nodes)?, eps))
+    Some((part(graph, norm, slot::L2norm::x, nodes)?, eps))
 }
 
 fn scan_and_gate(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
@@ -156,7 +165,7 @@ fn scan_and_gate(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
     let norm = only_user(graph, result(node))?;
     let flat = only_user(graph, result(norm))?;
     let gated = only_user(graph, result(flat))?;
-    let gate = feeder(graph, gated, 1)?;
+    let gate = feeder(graph, gated, slot::Mul::b)?;
     let (Op::Rmsnorm { eps }, Op::Reshape { .. }, Op::Mul {}, Op::Silu {}) = (
         graph.op(norm)?,
         graph.op(flat)?,
@@ -165,8 +174,8 @@ fn scan_and_gate(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
     ) else {
         return None;
     };
-    let z = value(graph, gate, 0)?;
-    let by_heads = value(graph, gated, 0) == Some(result(flat));
+    let z = value(graph, gate, slot::Silu::x)?;
+    let by_heads = value(graph, gated, slot::Mul::a) == Some(result(flat));
     if !by_heads || graph.ty(z) != graph.ty(result(gated)) || graph.ty(z).rank() != 2 {
         return None;
     }
@@ -188,7 +197,7 @@ fn scan_and_gate(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
         Operand::State(state).into(),
         inputs.dt.into(),
         inputs.a.into(),
-        weight(graph, norm, 1)?.into(),
+        weight(graph, norm, slot::Rmsnorm::weight)?.into(),
     ];
     let y = patch.add(op, &operands);
     let rounding = rounding.map(|(rounding, _)| rounding);

@@ -1,13 +1,16 @@
 //! A mixture of experts in two ops behind its router.
 //!
 //! Looks, from the residual sum at its end, for the whole of it: softmax of the logits, the best
-//! experts, their SwiGLU (gate and up apart or as one tensor), their weighted sum, and the gated
-//! shared expert. `moe_swiglu` and `moe_sum` each choose the experts from the logits by
+//! experts, their SwiGLU (gate and up apart or as one tensor), their sum weighted by probabilities
+//! as they are or divided by their own sum, and a shared expert, gated or not, if there is one. `moe_swiglu` and `moe_sum` each choose the experts from the logits by
 //! themselves, every worker for all tokens, which costs less than the barriers between softmax,
 //! choice and weights; they group tokens by expert, so that a run reads each expert's weights
 //! once. Nothing in between may have another reader or be an output.
 
-use sharpi_ir::{DType, Graph, NodeId, Op, Patch, PatchOperand, Symbols, Value, WeightId};
+use sharpi_ir::{
+    DType, Graph, NodeId, Op, Patch, PatchOperand, SharedExpert, SlotName, Symbols, TensorType,
+    Value, WeightId, slot,
+};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{erase_with_roundings, feeder, result, value, weight};
@@ -42,9 +45,9 @@ struct Found<'g> {
 }
 
 impl<'g> Found<'g> {
-    /// What alone feeds a slot of `reader`.
-    fn feeder(&mut self, reader: NodeId, slot: usize) -> Option<(NodeId, &'g Op)> {
-        let node = feeder(self.graph, reader, slot)?;
+    /// What alone feeds an operand of `reader`.
+    fn feeder(&mut self, reader: NodeId, name: SlotName) -> Option<(NodeId, &'g Op)> {
+        let node = feeder(self.graph, reader, name)?;
         self.nodes.push(node);
         Some((node, self.graph.op(node)?))
     }
@@ -68,7 +71,7 @@ impl<'g> Found<'g> {
     /// The value before its rounding, if it is rounded; the rounding may have other readers.
     fn unrounded(&self, v: Value) -> Option<Value> {
         match self.graph.op(v.node) {
-            Some(Op::Quantize { .. }) => value(self.graph, v.node, 0),
+            Some(Op::Quantize { .. }) => value(self.graph, v.node, slot::Quantize::x),
             Some(_) | None => Some(v),
         }
     }
@@ -87,38 +90,32 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
     let Op::Add {} = graph.op(node)? else {
         return None;
     };
-    let residual = value(graph, node, 0)?;
+    let residual = value(graph, node, slot::Add::a)?;
     let mut found = Found {
         graph,
         nodes: vec![node],
     };
-    let (sum, Op::Add {}) = found.feeder(node, 1)? else {
+    let (routed, shared) = experts(&mut found, node)?;
+    let (weighted, Op::Mul {}) = found.feeder(routed, slot::ExpertSum::x)? else {
         return None;
     };
-    let (shared, gate) = shared_expert(&mut found, sum)?;
-    let (routed, Op::ExpertSum {}) = found.feeder(sum, 0)? else {
-        return None;
-    };
-    let (weighted, Op::Mul {}) = found.feeder(routed, 0)? else {
-        return None;
-    };
-    let (down, Op::MoeMatmul {}) = found.feeder(weighted, 0)? else {
+    let (down, Op::MoeMatmul {}) = found.feeder(weighted, slot::Mul::a)? else {
         return None;
     };
     let swiglu = swiglu(&mut found, down)?;
-    let (probabilities, min) = normalised(&mut found, weighted)?;
+    let (probabilities, min) = probabilities(&mut found, weighted)?;
     let (choice, Op::TopkRouter { k }) = found.maker(swiglu.choice)? else {
         return None;
     };
     let same_choice = swiglu.choice == result(choice)
-        && value(graph, down, 1) == Some(result(choice))
+        && value(graph, down, slot::MoeMatmul::experts) == Some(result(choice))
         && probabilities.node == choice;
-    let (softmax, Op::Softmax {}) = found.feeder(choice, 0)? else {
+    let (softmax, Op::Softmax {}) = found.feeder(choice, slot::TopkRouter::probs)? else {
         return None;
     };
-    let logits = value(graph, softmax, 0)?;
+    let logits = value(graph, softmax, slot::Softmax::x)?;
     let y = graph.ty(result(node));
-    if !same_choice || graph.ty(residual) != y || graph.ty(shared) != y {
+    if !same_choice || graph.ty(residual) != y || !shared.fits(graph, y) {
         return None;
     }
     let mut patch = Patch::new("mixture-of-experts");
@@ -126,50 +123,90 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
     operands.extend(swiglu.weights.iter().map(|w| PatchOperand::from(*w)));
     let (norm_eps, to, k) = (None, swiglu.to, *k);
     let act = patch.add(Op::MoeSwiglu { norm_eps, k, to }, &operands);
-    let operands = [
-        act,
-        logits.into(),
-        shared.into(),
-        gate.into(),
-        residual.into(),
-        weight(graph, down, 2)?.into(),
-    ];
-    let y = patch.add(Op::MoeSum { min }, &operands);
+    let mut operands = vec![act, logits.into()];
+    operands.extend(shared.values.iter().map(|v| PatchOperand::from(*v)));
+    let down = weight(graph, down, slot::MoeMatmul::weight)?;
+    operands.extend([PatchOperand::from(residual), down.into()]);
+    let shared = shared.kind;
+    let y = patch.add(Op::MoeSum { min, shared }, &operands);
     patch.replace(result(node), y);
     erase_with_roundings(graph, &mut patch, &found.nodes);
     Some(patch)
 }
 
-/// `shared · sigmoid(gate)` as the second summand: both.
-fn shared_expert(found: &mut Found, sum: NodeId) -> Option<(Value, Value)> {
-    let (gated, Op::Mul {}) = found.feeder(sum, 1)? else {
+/// A shared expert's result, and its gate, if there is one.
+struct Shared {
+    kind: SharedExpert,
+    values: Vec<Value>,
+}
+
+impl Shared {
+    fn fits(&self, graph: &Graph, y: &TensorType) -> bool {
+        let one_a_token = TensorType::new(DType::F32, [y.shape[0], 1.into()]);
+        let one = |gate: &Value| *graph.ty(*gate) == one_a_token;
+        let expert = self.values.first().is_none_or(|v| graph.ty(*v) == y);
+        expert && self.values.get(1).is_none_or(one)
+    }
+}
+
+/// The sum of the chosen experts, which is added to the residual alone or with a shared expert.
+fn experts(found: &mut Found, node: NodeId) -> Option<(NodeId, Shared)> {
+    let none = Shared {
+        kind: SharedExpert::None,
+        values: Vec::new(),
+    };
+    match found.feeder(node, slot::Add::b)? {
+        (routed, Op::ExpertSum {}) => Some((routed, none)),
+        (sum, Op::Add {}) => {
+            let (routed, Op::ExpertSum {}) = found.feeder(sum, slot::Add::a)? else {
+                return None;
+            };
+            let plain = Shared {
+                kind: SharedExpert::Plain,
+                values: vec![value(found.graph, sum, slot::Add::b)?],
+            };
+            Some((routed, gated(found, sum).unwrap_or(plain)))
+        }
+        _ => None,
+    }
+}
+
+/// `shared · sigmoid(gate)` as the second summand.
+fn gated(found: &mut Found, sum: NodeId) -> Option<Shared> {
+    let graph = found.graph;
+    let product = feeder(graph, sum, slot::Add::b)?;
+    let sigmoid = feeder(graph, product, slot::Mul::b)?;
+    let (Op::Mul {}, Op::Sigmoid {}) = (graph.op(product)?, graph.op(sigmoid)?) else {
         return None;
     };
-    let (sigmoid, Op::Sigmoid {}) = found.feeder(gated, 1)? else {
+    let shared = value(graph, product, slot::Mul::a)?;
+    let gate = value(graph, sigmoid, slot::Sigmoid::x)?;
+    if graph.ty(gate).last() != 1.into() {
         return None;
-    };
-    Some((
-        value(found.graph, gated, 0)?,
-        value(found.graph, sigmoid, 0)?,
-    ))
+    }
+    found.nodes.extend([product, sigmoid]);
+    Some(Shared {
+        kind: SharedExpert::Gated,
+        values: vec![shared, gate],
+    })
 }
 
 /// What feeds the experts' second product.
 fn swiglu(found: &mut Found, down: NodeId) -> Option<Swiglu> {
     let graph = found.graph;
-    let (fed, op) = found.feeder(down, 0)?;
+    let (fed, op) = found.feeder(down, slot::MoeMatmul::x)?;
     let (product, to) = match op {
-        Op::Quantize { to } => (found.feeder(fed, 0)?.0, *to),
+        Op::Quantize { to } => (found.feeder(fed, slot::Quantize::x)?.0, *to),
         _ => (fed, DType::F32),
     };
     let Op::Mul {} = graph.op(product)? else {
         return None;
     };
-    let (silu, Op::Silu {}) = found.feeder(product, 0)? else {
+    let (silu, Op::Silu {}) = found.feeder(product, slot::Mul::a)? else {
         return None;
     };
-    let gate = value(graph, silu, 0)?;
-    let up = value(graph, product, 1)?;
+    let gate = value(graph, silu, slot::Silu::x)?;
+    let up = value(graph, product, slot::Mul::b)?;
     let products = match found.maker(up)? {
         (gate_up, Op::Split { axis: 2, sizes }) => {
             let in_halves = sizes.len() == 2 && sizes[0] == sizes[1];
@@ -177,7 +214,7 @@ fn swiglu(found: &mut Found, down: NodeId) -> Option<Swiglu> {
             if !in_halves || !in_order {
                 return None;
             }
-            vec![found.feeder(gate_up, 0)?]
+            vec![found.feeder(gate_up, slot::Split::x)?]
         }
         by_up => vec![found.maker(gate)?, by_up],
     };
@@ -187,9 +224,9 @@ fn swiglu(found: &mut Found, down: NodeId) -> Option<Swiglu> {
         let Op::MoeMatmul {} = op else {
             return None;
         };
-        let x = found.unrounded(value(graph, node, 0)?)?;
-        inputs.push((x, value(graph, node, 1)?));
-        weights.push(weight(graph, node, 2)?);
+        let x = found.unrounded(value(graph, node, slot::MoeMatmul::x)?)?;
+        inputs.push((x, value(graph, node, slot::MoeMatmul::experts)?));
+        weights.push(weight(graph, node, slot::MoeMatmul::weight)?);
     }
     let (x, choice) = inputs[0];
     let same = inputs.iter().all(|i| *i == inputs[0]) && graph.ty(x).rank() == 2;
@@ -201,20 +238,26 @@ fn swiglu(found: &mut Found, down: NodeId) -> Option<Swiglu> {
     })
 }
 
-/// `p / max(Σ p, min)`, by which the experts' results are weighted: `p` and `min`.
-fn normalised(found: &mut Found, weighted: NodeId) -> Option<(Value, f32)> {
-    let (by_expert, Op::Reshape { .. }) = found.feeder(weighted, 1)? else {
+/// The probabilities `p` by which the experts' results are weighted, and `min` where that is by
+/// `p / max(Σ p, min)`.
+fn probabilities(found: &mut Found, weighted: NodeId) -> Option<(Value, Option<f32>)> {
+    let (by_expert, Op::Reshape { .. }) = found.feeder(weighted, slot::Mul::b)? else {
         return None;
     };
-    let (quotient, Op::Div {}) = found.feeder(by_expert, 0)? else {
+    let weights = value(found.graph, by_expert, slot::Reshape::x)?;
+    if let Some(Op::TopkRouter { .. }) = found.graph.op(weights.node) {
+        return (weights.result == 1).then_some((weights, None));
+    }
+    let (quotient, Op::Div {}) = found.feeder(by_expert, slot::Reshape::x)? else {
         return None;
     };
-    let (clamped, Op::ClampMin { min }) = found.feeder(quotient, 1)? else {
+    let (clamped, Op::ClampMin { min }) = found.feeder(quotient, slot::Div::b)? else {
         return None;
     };
-    let (total, Op::RowSum {}) = found.feeder(clamped, 0)? else {
+    let (total, Op::RowSum {}) = found.feeder(clamped, slot::ClampMin::x)? else {
         return None;
     };
-    let p = value(found.graph, quotient, 0)?;
-    (value(found.graph, total, 0)? == p && p.result == 1).then_some((p, *min))
+    let p = value(found.graph, quotient, slot::Div::a)?;
+    let of_all = value(found.graph, total, slot::RowSum::x)? == p && p.result == 1;
+    of_all.then_some((p, Some(*min)))
 }

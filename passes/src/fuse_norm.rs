@@ -5,7 +5,7 @@
 //! for every row, with the same arithmetic, because that costs less than waiting for one that does
 //! it for all. A result that is an output, or that any other op reads, keeps its norm.
 
-use sharpi_ir::{Graph, NodeId, Op, Patch, PatchOperand, Symbols};
+use sharpi_ir::{Graph, NodeId, Op, Patch, PatchOperand, SlotName, Symbols, slot};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{value, weight};
@@ -34,7 +34,7 @@ impl Pass for FuseNorm {
 }
 
 fn norm_into_product(graph: &Graph, reader: NodeId, _: &Symbols) -> Option<Patch> {
-    let normed_value = value(graph, reader, 0)?;
+    let normed_value = value(graph, reader, SlotName::FIRST)?;
     let node = normed_value.node;
     let Op::Rmsnorm { eps } = *graph.op(node)? else {
         return None;
@@ -46,11 +46,14 @@ fn norm_into_product(graph: &Graph, reader: NodeId, _: &Symbols) -> Option<Patch
     if graph.is_output(normed_value) || !readers.iter().all(takes_it_in) {
         return None;
     }
-    let (op, weights) = normed(graph.op(reader)?, eps)?;
+    let (op, norm) = normed(graph.op(reader)?, eps)?;
     let operands = graph.operands(reader).into_iter();
     let mut operands: Vec<PatchOperand> = operands.map(PatchOperand::Old).collect();
-    operands[0] = value(graph, node, 0)?.into();
-    operands.insert(weights, weight(graph, node, 1)?.into());
+    operands[0] = value(graph, node, slot::Rmsnorm::x)?.into();
+    operands.insert(
+        op.slot(norm)?,
+        weight(graph, node, slot::Rmsnorm::weight)?.into(),
+    );
     let mut patch = Patch::new("norm-into-product");
     let added = patch.add(op, &operands);
     for v in graph.values(reader) {
@@ -64,43 +67,14 @@ fn norm_into_product(graph: &Graph, reader: NodeId, _: &Symbols) -> Option<Patch
     Some(patch)
 }
 
-/// The op with a norm before it, and the slot of the norm's weight.
-fn normed(op: &Op, eps: f32) -> Option<(Op, usize)> {
-    let norm_eps = Some(eps);
-    match op {
-        Op::Project { norm_eps: None } => Some((Op::Project { norm_eps }, 1)),
-        Op::ProjectSwiglu { norm_eps: None, to } => {
-            Some((Op::ProjectSwiglu { norm_eps, to: *to }, 1))
-        }
-        Op::ProjectConv { norm_eps: None } => Some((Op::ProjectConv { norm_eps }, 2)),
-        Op::MoeSwiglu {
-            norm_eps: None,
-            k,
-            to,
-        } => Some((
-            Op::MoeSwiglu {
-                norm_eps,
-                k: *k,
-                to: *to,
-            },
-            2,
-        )),
-        Op::ProjectKv {
-            norm_eps: None,
-            eps,
-            n_rot,
-            freq_base,
-            scaling,
-        } => Some((
-            Op::ProjectKv {
-                norm_eps,
-                eps: *eps,
-                n_rot: *n_rot,
-                freq_base: *freq_base,
-                scaling: scaling.clone(),
-            },
-            3,
-        )),
-        _ => None,
-    }
+/// The op with a norm before it, and the name of the norm's weight.
+fn normed(op: &Op, eps: f32) -> Option<(Op, SlotName)> {
+    let mut op = op.clone();
+    let (norm_eps, name) = match &mut op {
+        Op::Product { norm_eps, .. } => (norm_eps, slot::Product::norm),
+        Op::MoeSwiglu { norm_eps, .. } => (norm_eps, slot::MoeSwiglu::norm),
+        _ => return None,
+    };
+    let has_none = norm_eps.replace(eps).is_none();
+    has_none.then_some((op, name))
 }

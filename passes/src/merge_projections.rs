@@ -1,12 +1,12 @@
 //! Products of one input become one op.
 //!
 //! Looks for several `matmul`s of one f32 value, whatever formats it is rounded to for them, and
-//! for a single one of a norm's result. They become one `project`, which rounds the value by
+//! for a single one of a norm's result. They become one `product`, which rounds the value by
 //! itself: every worker once for each format, which is cheap beside a barrier, and the same
 //! arithmetic. Weights of one format stand together, so that a worker prepares each format once.
 //! `quantize` ops stay only where something else reads them.
 
-use sharpi_ir::{DType, Graph, NodeId, Op, Patch, PatchOperand, Symbols};
+use sharpi_ir::{DType, Epilogue, Graph, NodeId, Op, Patch, PatchOperand, Symbols};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{Product, erase_with_roundings, products_of, result};
@@ -49,7 +49,11 @@ fn products_of_one_input(graph: &Graph, node: NodeId, symbols: &Symbols) -> Opti
     let mut patch = Patch::new("products-of-one-input");
     let weights = products.iter().map(|p| p.weight.into());
     let operands: Vec<PatchOperand> = std::iter::once(x.into()).chain(weights).collect();
-    let added = patch.add(Op::Project { norm_eps: None }, &operands);
+    let op = Op::Product {
+        norm_eps: None,
+        epilogue: Epilogue::None,
+    };
+    let added = patch.add(op, &operands);
     for (i, product) in products.iter().enumerate() {
         patch.replace(result(product.node), added.result(i as u16));
     }

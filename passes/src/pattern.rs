@@ -1,6 +1,6 @@
 //! What fusing passes look for in a graph.
 
-use sharpi_ir::{Graph, NodeId, Op, Operand, Patch, Symbols, Value, WeightId};
+use sharpi_ir::{Graph, NodeId, Op, Operand, Patch, SlotName, Symbols, Value, WeightId, slot};
 use smallvec::SmallVec;
 
 /// The first result of a node.
@@ -8,18 +8,18 @@ pub(crate) fn result(node: NodeId) -> Value {
     Value { node, result: 0 }
 }
 
-/// The value in a slot.
-pub(crate) fn value(graph: &Graph, node: NodeId, slot: usize) -> Option<Value> {
-    match graph.operands(node).get(slot)? {
-        Operand::Value(v) => Some(*v),
+/// The value under a name.
+pub(crate) fn value(graph: &Graph, node: NodeId, name: SlotName) -> Option<Value> {
+    match graph.operand(node, name)? {
+        Operand::Value(v) => Some(v),
         Operand::Weight(_) | Operand::State(_) => None,
     }
 }
 
-/// The weight in a slot.
-pub(crate) fn weight(graph: &Graph, node: NodeId, slot: usize) -> Option<WeightId> {
-    match graph.operands(node).get(slot)? {
-        Operand::Weight(w) => Some(*w),
+/// The weight under a name.
+pub(crate) fn weight(graph: &Graph, node: NodeId, name: SlotName) -> Option<WeightId> {
+    match graph.operand(node, name)? {
+        Operand::Weight(w) => Some(w),
         Operand::Value(_) | Operand::State(_) => None,
     }
 }
@@ -33,8 +33,8 @@ pub(crate) fn only_user(graph: &Graph, v: Value) -> Option<NodeId> {
 }
 
 /// The maker of a value that `reader` alone reads.
-pub(crate) fn feeder(graph: &Graph, reader: NodeId, slot: usize) -> Option<NodeId> {
-    let v = value(graph, reader, slot)?;
+pub(crate) fn feeder(graph: &Graph, reader: NodeId, name: SlotName) -> Option<NodeId> {
+    let v = value(graph, reader, name)?;
     (only_user(graph, v) == Some(reader)).then_some(v.node)
 }
 
@@ -55,10 +55,11 @@ impl Product {
         let Op::Matmul {} = graph.op(node)? else {
             return None;
         };
-        let (given, weight) = (value(graph, node, 0)?, weight(graph, node, 1)?);
+        let given = value(graph, node, slot::Matmul::x)?;
+        let weight = weight(graph, node, slot::Matmul::weight)?;
         let rounding = rounding(graph, given);
         let x = match rounding {
-            Some(rounding) => value(graph, rounding, 0)?,
+            Some(rounding) => value(graph, rounding, slot::Quantize::x)?,
             None => given,
         };
         Some(Product {
@@ -70,8 +71,8 @@ impl Product {
     }
 
     /// The matmul whose product `reader` alone reads.
-    pub(crate) fn feeding(graph: &Graph, reader: NodeId, slot: usize) -> Option<Product> {
-        Product::at(graph, feeder(graph, reader, slot)?)
+    pub(crate) fn feeding(graph: &Graph, reader: NodeId, name: SlotName) -> Option<Product> {
+        Product::at(graph, feeder(graph, reader, name)?)
     }
 
     /// The format in which the input meets the weight.

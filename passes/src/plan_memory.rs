@@ -11,12 +11,13 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use indexmap::IndexMap;
-use sharpi_ir::{Dim, Graph, NodeId, Operand, Symbol, Value};
+use sharpi_ir::{Dim, Graph, NodeId, Symbol, Value};
 
 use crate::flow::Flow;
 use crate::label;
 use crate::pack::{Block, pack, widest_moment};
 use crate::pass::{Context, Pass, PassError, Stats};
+use crate::pattern::value;
 use crate::schedule::Schedule;
 
 /// Every placement starts at a multiple of this many bytes: a cache line, a register's width.
@@ -188,11 +189,9 @@ fn homes(
 ) -> HashMap<Value, Value> {
     let mut homes: HashMap<Value, Value> = HashMap::new();
     for op in &flow.ops {
-        let slot = graph.op(op.node).and_then(|op| op.facts().in_place);
-        let overwritten = slot.and_then(|slot| match graph.operands(op.node).get(slot) {
-            Some(Operand::Value(v)) => Some(flow.buffer(*v)),
-            Some(Operand::Weight(_) | Operand::State(_)) | None => None,
-        });
+        let in_place = graph.op(op.node).and_then(|op| op.facts().in_place);
+        let overwritten = in_place.and_then(|name| value(graph, op.node, name));
+        let overwritten = overwritten.map(|v| flow.buffer(v));
         let (Some(old), Some(new)) = (overwritten, graph.values(op.node).next()) else {
             continue;
         };

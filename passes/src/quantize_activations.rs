@@ -6,9 +6,10 @@
 //! per product; [`Cse`](crate::Cse) then makes it once for all products that share an input. The
 //! activation of `moe_matmul` is rounded before it is routed: once per token, not once per expert.
 
-use sharpi_ir::{DType, Graph, NodeId, Op, Operand, Patch, ProductSlots, Symbols, Value};
+use sharpi_ir::{DType, Graph, NodeId, Op, Patch, Symbols, Value};
 
 use crate::pass::{Context, Pass, PassError, Stats};
+use crate::pattern::{value, weight};
 use crate::rewrite::{Rule, rewrite};
 
 /// Gives every product with a quantised weight an explicitly rounded activation.
@@ -57,13 +58,11 @@ pub(crate) struct Unrounded {
 
 /// The activation of a product that is still to be rounded.
 pub(crate) fn unrounded(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Unrounded> {
-    let ProductSlots { x: slot, weight } = graph.op(node)?.facts().product?;
-    let operands = graph.operands(node);
-    let (Operand::Value(x), Operand::Weight(weight)) =
-        (*operands.get(slot)?, *operands.get(weight)?)
-    else {
-        return None;
-    };
+    let op = graph.op(node)?;
+    let product = op.facts().product?;
+    let x = value(graph, node, product.x)?;
+    let weight = weight(graph, node, product.weight)?;
     let to = symbols.weight_of(weight)?.1.ty.dtype.activation()?;
+    let slot = op.slot(product.x)?;
     (graph.ty(x).dtype != to).then_some(Unrounded { slot, x, to })
 }

@@ -6,7 +6,9 @@
 //! the last run's while it writes its own.
 
 use indexmap::IndexMap;
-use sharpi_ir::{Graph, NodeId, Operand, StateId, Value};
+use sharpi_ir::{Graph, NodeId, StateId, Value};
+
+use crate::pattern::value;
 
 /// Bytes that one token of a tentative run takes in the log of each recurrent state of a graph.
 pub fn rollback_bytes(graph: &Graph) -> IndexMap<StateId, usize> {
@@ -17,17 +19,14 @@ pub fn rollback_bytes(graph: &Graph) -> IndexMap<StateId, usize> {
 }
 
 fn log_floats(graph: &Graph, node: NodeId) -> Option<usize> {
-    let facts = graph.op(node)?.facts();
-    if !facts.logs_rows() {
+    let op = graph.op(node)?;
+    if !op.is_recurrent() {
         return None;
     }
-    let operands = graph.operands(node);
+    let facts = op.facts();
     let mut floats = 0;
-    for (slot, times) in facts.logged_operands() {
-        let Operand::Value(v) = *operands.get(slot)? else {
-            return None;
-        };
-        floats += times * width(graph, v)?;
+    for (name, times) in facts.logged_operands() {
+        floats += times * width(graph, value(graph, node, name)?)?;
     }
     if facts.logged_result() > 0 {
         floats += facts.logged_result() * width(graph, graph.values(node).next()?)?;

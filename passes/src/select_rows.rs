@@ -9,7 +9,7 @@
 //!
 //! Runs behind the passes that fuse around states, which end where rows are chosen.
 
-use sharpi_ir::{Dim, Graph, NodeId, Op, Operand, Patch, PatchOperand, Value};
+use sharpi_ir::{Dim, Graph, NodeId, Op, Operand, Patch, PatchOperand, Value, slot};
 
 use crate::pass::{Context, Pass, PassError, Stats};
 use crate::pattern::{result, value};
@@ -86,11 +86,11 @@ fn chosen_alone(graph: &Graph, node: NodeId) -> Option<(Value, Vec<(NodeId, Valu
     let readers = values.flat_map(|v| graph.users(v).into_iter().map(move |(user, _)| (user, v)));
     let readers: Vec<(NodeId, Value)> = readers.collect();
     let (first, _) = *readers.first()?;
-    let rows = value(graph, first, 1)?;
+    let rows = value(graph, first, slot::GetRows::rows)?;
     let chooses = |(reader, v): &(NodeId, Value)| {
         matches!(graph.op(*reader), Some(Op::GetRows {}))
-            && value(graph, *reader, 0) == Some(*v)
-            && value(graph, *reader, 1) == Some(rows)
+            && value(graph, *reader, slot::GetRows::x) == Some(*v)
+            && value(graph, *reader, slot::GetRows::rows) == Some(rows)
     };
     let is_output = graph.values(node).any(|v| graph.is_output(v));
     (!is_output && rows.node != node && readers.iter().all(chooses)).then_some((rows, readers))
@@ -101,8 +101,8 @@ fn choice(graph: &Graph, v: Value, rows: Value) -> Option<NodeId> {
     let mut users = graph.users(v).into_iter();
     let found = users.find(|(user, _)| {
         matches!(graph.op(*user), Some(Op::GetRows {}))
-            && value(graph, *user, 0) == Some(v)
-            && value(graph, *user, 1) == Some(rows)
+            && value(graph, *user, slot::GetRows::x) == Some(v)
+            && value(graph, *user, slot::GetRows::rows) == Some(rows)
     });
     found.map(|(user, _)| user)
 }

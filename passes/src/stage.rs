@@ -191,7 +191,7 @@ mod tests {
     fn every_op_that_passes_have_made_keeps_a_module_from_being_as_imported() {
         let fused = run_until(products(), Stage::Fused, &Options::default());
         let fused = fused.expect("a snapshot").module;
-        let said = "%0, %1 = project : f32[T, 256], f32[T, 256] is for passes to make";
+        let said = "%0, %1 = product : f32[T, 256], f32[T, 256] is for passes to make";
         let expected = ["one", "other"].map(|graph| format!("@{graph}: {said}"));
         assert_eq!(offences(Stage::Imported, &fused), expected);
         assert_eq!(offences(Stage::Fused, &fused), [""; 0]);

@@ -20,6 +20,7 @@
 mod ceilings;
 mod forecast;
 mod formula;
+mod operands;
 
 use std::iter::Sum;
 use std::ops::Add;

@@ -263,15 +263,16 @@ impl Binder<'_> {
         let Some(op) = self.graph.op(node) else {
             return Ok(None);
         };
-        let operands = self.graph.operands(node).into_iter();
-        let operands: Result<Vec<Bound>, BindError> =
-            operands.map(|o| self.operand(op, o)).collect();
+        let operands = self.graph.operands(node).into_iter().enumerate();
+        let operands: Result<Vec<Bound>, BindError> = operands
+            .map(|(slot, o)| self.operand(op, slot, o))
+            .collect();
         let results: Result<Vec<Slot>, BindError> =
             self.graph.values(node).map(|v| self.slot(v)).collect();
         bind(op, operands?, results?)
     }
 
-    fn operand(&self, op: &Op, operand: Operand) -> Result<Bound, BindError> {
+    fn operand(&self, op: &Op, slot: usize, operand: Operand) -> Result<Bound, BindError> {
         let fail = |message: String| BindError {
             op: op.mnemonic(),
             message,
@@ -292,8 +293,7 @@ impl Binder<'_> {
                     weight,
                     multiplied: false,
                 });
-                bound.multiplied |=
-                    bound.weight.dims.len() > 1 && !matches!(op, Op::Embed {} | Op::ExpertRows {});
+                bound.multiplied |= op.operand(slot).is_some_and(|o| o.kind.is_matrix());
                 Ok(Bound::Weight(bound.weight.clone()))
             }
         }

@@ -47,15 +47,24 @@ fn constants(module: &Module) -> Vec<String> {
             .filter_map(|node| graph.op(node))
             .flat_map(|op| op.attrs())
     });
-    let mut constants: Vec<String> = ops
-        .filter_map(|(name, attr)| match attr {
-            Attr::Float(_) => Some(attr.to_string()),
-            // Sizes show in the shapes of weights, and parts differ by how ops are fused.
-            _ if ["n_rot", "scaling"].contains(&name) => Some(format!("{name} {attr}")),
-            _ => None,
-        })
-        .collect();
+    let mut constants = Vec::new();
+    ops.for_each(|(name, attr)| push_constants(name, &attr, &mut constants));
     constants.sort_unstable();
     constants.dedup();
     constants
+}
+
+fn push_constants(name: &str, attr: &Attr, constants: &mut Vec<String>) {
+    match attr {
+        Attr::Float(_) => constants.push(attr.to_string()),
+        // Sizes show in the shapes of weights, and parts differ by how ops are fused.
+        Attr::Int(_) | Attr::Group(_) if ["n_rot", "scaling"].contains(&name) => {
+            constants.push(format!("{name} {attr}"));
+        }
+        Attr::Case(_, parts) => {
+            let parts = parts.iter();
+            parts.for_each(|(name, part)| push_constants(name, part, constants));
+        }
+        Attr::Int(_) | Attr::Group(_) | Attr::Ints(_) | Attr::DType(_) => {}
+    }
 }

@@ -71,7 +71,7 @@ fn the_compiler_itself_can_be_the_command_that_fails() {
     );
     let output = folder.path().join("small.sir");
     let script = format!(
-        "! {} dump-graph {{}} --stage fused | grep -q matmul_add",
+        "! {} dump-graph {{}} --stage fused | grep -q 'epilogue = add'",
         program.display()
     );
     let mut command = sharpi("reduce");

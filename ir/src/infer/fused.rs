@@ -1,40 +1,16 @@
-//! Shape rules of fused ops. They take f32 and round it for each weight by themselves.
+//! Shape rules of fused ops.
 
 use super::{Args, Result, ResultTypes, check_activation, one, product, rotated, same_tokens};
+use crate::epilogue::{Epilogue, OutputGate, SharedExpert};
+use crate::op::slot;
 use crate::rope::RopeScaling;
+use crate::signature::SlotName;
 use crate::types::{DType, Dim, StateType, TensorType};
 
-/// What a fused product multiplies, and the weights that it meets.
-struct Input<'a> {
-    x: &'a TensorType,
-    /// Slot of the first weight behind the norm's.
-    first: usize,
-    /// Number of these weights.
-    count: usize,
-}
-
-/// `x` in slot 0 and the weights from slot `weights` on, of which the first is the norm's where
-/// there is one.
-fn input<'a>(a: &Args<'a>, weights: usize, norm_eps: Option<f32>) -> Result<Input<'a>> {
-    let x = a.f32(0, 2)?;
-    let mut first = weights;
-    if norm_eps.is_some() {
-        a.exactly(first, &TensorType::new(DType::F32, [x.last()]))?;
-        first += 1;
-    }
-    let count = a.types.len() - first;
-    if count == 0 {
-        fail!("there is no weight behind the norm's");
-    }
-    Ok(Input { x, first, count })
-}
-
-impl Input<'_> {
-    fn products(&self, a: &Args) -> Result<ResultTypes> {
-        (self.first..self.first + self.count)
-            .map(|slot| product(a, self.x, slot))
-            .collect()
-    }
+/// The weight of an RMS norm of rows of f32.
+fn check_norm(a: &Args, x: SlotName, norm: SlotName) -> Result<()> {
+    let rows = a.f32(x, 2)?;
+    a.exactly(norm, &TensorType::new(DType::F32, [rows.last()]))
 }
 
 /// An activation format of rows of `x`.
@@ -56,28 +32,101 @@ fn rounded_to(x: TensorType, to: DType) -> Result<ResultTypes> {
     one(x.with_dtype(to))
 }
 
-pub(super) fn project(a: &Args, norm_eps: Option<f32>) -> Result<ResultTypes> {
-    input(a, 1, norm_eps)?.products(a)
+pub(super) fn products(
+    a: &Args,
+    norm_eps: Option<f32>,
+    epilogue: &Epilogue,
+) -> Result<ResultTypes> {
+    use slot::Product as of;
+    if norm_eps.is_some() {
+        check_norm(a, of::x, of::norm)?;
+    }
+    let weights = a.weights(of::weights);
+    let mut ys = ResultTypes::new();
+    for &weight in &weights {
+        check_activation(a, of::x, a.tensor(weight).dtype)?;
+        ys.push(product(a, of::x, weight)?);
+    }
+    match epilogue {
+        Epilogue::None => Ok(ys),
+        Epilogue::Swiglu { to } => {
+            let [gate, up] = weights[..] else {
+                fail!("{} weights, expected gate and up", weights.len());
+            };
+            match ys[0] == ys[1] {
+                true => rounded_to(ys.remove(0), *to),
+                false => a.mismatch(up, &a.tensor(gate).to_string()),
+            }
+        }
+        Epilogue::Add => {
+            let y = only(ys)?;
+            a.exactly(of::residual, &y)?;
+            one(y)
+        }
+        Epilogue::ConvSilu => conv_silu(a, only(ys)?),
+        Epilogue::Store {
+            norm_eps,
+            n_rot,
+            scaling,
+            ..
+        } => store(a, norm_eps.is_some(), (*n_rot, scaling), &weights, &ys),
+    }
 }
 
-pub(super) fn project_swiglu(a: &Args, norm_eps: Option<f32>, to: DType) -> Result<ResultTypes> {
-    let input = input(a, 1, norm_eps)?;
-    if input.count != 2 {
-        fail!("{} weights, expected gate and up", input.count);
-    }
-    let mut both = input.products(a)?;
-    let (up, gate) = (both.pop(), both.pop());
-    match (gate, up) {
-        (Some(gate), Some(up)) if gate == up => rounded_to(gate, to),
-        (_, _) => a.mismatch(input.first + 1, &a.tensor(input.first).to_string()),
+fn only(mut ys: ResultTypes) -> Result<TensorType> {
+    match ys.len() {
+        1 => Ok(ys.remove(0)),
+        count => fail!("{count} weights, expected one"),
     }
 }
 
-pub(super) fn matmul_add(a: &Args) -> Result<ResultTypes> {
-    check_activation(a, 0, a.tensor(1).dtype)?;
-    let y = product(a, a.tensor(0), 1)?;
-    a.exactly(2, &y)?;
+fn conv_silu(a: &Args, y: TensorType) -> Result<ResultTypes> {
+    use slot::Product::{kernel, window, x};
+    let w = a.f32(kernel, 2)?;
+    let (Some(channels), Some(taps)) = (y.last().fixed(), w.last().fixed()) else {
+        return a.mismatch(kernel, "f32[channels, taps]");
+    };
+    if y.rank() != 2 {
+        return a.mismatch(x, "[T, K]");
+    }
+    if taps == 0 {
+        fail!("a convolution has at least one tap");
+    }
+    a.exactly(kernel, &TensorType::fixed(DType::F32, &[channels, taps]))?;
+    let kept = TensorType::fixed(DType::F32, &[taps - 1, channels]);
+    if *a.state(window) != StateType::Recurrent(kept.clone()) {
+        return a.mismatch(window, &kept.to_string());
+    }
     one(y)
+}
+
+fn store(
+    a: &Args,
+    normed: bool,
+    (n_rot, scaling): (u32, &RopeScaling),
+    weights: &[SlotName],
+    ys: &[TensorType],
+) -> Result<ResultTypes> {
+    use slot::Product::{cache, key_norm, pos, x};
+    let (heads, dim) = heads_of(a, cache)?;
+    rotated(n_rot, scaling, dim)?;
+    same_tokens(a, x, pos)?;
+    if weights.len() != 2 {
+        fail!(
+            "{} weights, expected those of keys and of values",
+            weights.len()
+        );
+    }
+    let width = heads * dim;
+    for (weight, y) in weights.iter().zip(ys) {
+        if y.rank() != 2 || y.last() != Dim::Fixed(width) {
+            return a.mismatch(*weight, &format!("[{width}, {}]", a.tensor(x).last()));
+        }
+    }
+    if normed {
+        a.exactly(key_norm, &TensorType::fixed(DType::F32, &[dim]))?;
+    }
+    Ok(ResultTypes::new())
 }
 
 /// Elements of so many heads, as many again for their gates, if there are any and so many can be
@@ -87,59 +136,45 @@ fn with_gates(heads: usize, dim: usize) -> Option<usize> {
     (all > 0).then_some(all)
 }
 
-/// Heads and head size of the cache in slot `i`.
-fn cache(a: &Args, i: usize) -> Result<(usize, usize)> {
-    match a.state(i) {
+/// Heads and head size of a cache.
+fn heads_of(a: &Args, cache: SlotName) -> Result<(usize, usize)> {
+    match a.state(cache) {
         StateType::Kv { heads, dim, .. } if with_gates(*heads, *dim).is_some() => {
             Ok((*heads, *dim))
         }
-        StateType::Kv { .. } | StateType::Recurrent(_) => a.mismatch(i, "kv[heads, head size]"),
+        StateType::Kv { .. } | StateType::Recurrent(_) => a.mismatch(cache, "kv[heads, head size]"),
     }
 }
 
-pub(super) fn project_kv(
+pub(super) fn rope_attention(
     a: &Args,
     norm_eps: Option<f32>,
     (n_rot, scaling): (u32, &RopeScaling),
-) -> Result<ResultTypes> {
-    let (heads, dim) = cache(a, 2)?;
-    rotated(n_rot, scaling, dim)?;
-    same_tokens(a, 0, 1)?;
-    let Input { x, first, count } = input(a, 3, norm_eps)?;
-    if count != 3 || x.rank() != 2 {
-        fail!("{count} weights for {x}, expected those of keys, of values and of the keys' norm");
-    }
-    for slot in [first, first + 1] {
-        if product(a, x, slot)?.last() != Dim::Fixed(heads * dim) {
-            return a.mismatch(slot, &format!("[{}, {}]", heads * dim, x.last()));
-        }
-    }
-    a.exactly(first + 2, &TensorType::fixed(DType::F32, &[dim]))?;
-    Ok(ResultTypes::new())
-}
-
-pub(super) fn gated_attention(
-    a: &Args,
-    (n_rot, scaling): (u32, &RopeScaling),
+    gate: OutputGate,
     to: DType,
 ) -> Result<ResultTypes> {
-    let (kv_heads, dim) = cache(a, 2)?;
+    use slot::RopeAttention::{cache, norm, pos, q};
+    let (kv_heads, dim) = heads_of(a, cache)?;
     rotated(n_rot, scaling, dim)?;
-    same_tokens(a, 0, 1)?;
-    let q = a.f32(0, 2)?;
-    let width = q.last().fixed().unwrap_or(0);
-    if q.rank() != 2 || width == 0 || !width.is_multiple_of(2 * dim * kv_heads) {
-        return a.mismatch(0, &format!("f32[T, a multiple of {}]", 2 * dim * kv_heads));
+    same_tokens(a, q, pos)?;
+    let parts = match gate {
+        OutputGate::None => 1,
+        OutputGate::Sigmoid => 2,
+    };
+    let queries = a.f32(q, 2)?;
+    let (width, shared) = (queries.last().fixed().unwrap_or(0), parts * dim * kv_heads);
+    if queries.rank() != 2 || width == 0 || !width.is_multiple_of(shared) {
+        return a.mismatch(q, &format!("f32[T, a multiple of {shared}]"));
     }
-    a.exactly(3, &TensorType::fixed(DType::F32, &[dim]))?;
-    let group = width / 2 / kv_heads;
+    if norm_eps.is_some() {
+        a.exactly(norm, &TensorType::fixed(DType::F32, &[dim]))?;
+    }
+    let group = width / parts / kv_heads;
     if !group.is_multiple_of(to.block_len()) {
         fail!("the {group} elements of a kv head's queries are no whole {to}-blocks");
     }
-    rounded_to(
-        TensorType::new(DType::F32, [q.shape[0], (width / 2).into()]),
-        to,
-    )
+    let y = [queries.shape[0], (width / parts).into()];
+    rounded_to(TensorType::new(DType::F32, y), to)
 }
 
 pub(super) fn moe_swiglu(
@@ -148,12 +183,18 @@ pub(super) fn moe_swiglu(
     k: usize,
     to: DType,
 ) -> Result<ResultTypes> {
-    let Input { x, first, count } = input(a, 2, norm_eps)?;
-    let w = a.tensor(first);
-    if w.rank() != 3 || w.dtype.activation().is_none() || x.rank() != 2 || x.last() != w.shape[2] {
-        return a.mismatch(first, &format!("[experts, N, {}] for {x}", x.last()));
+    use slot::MoeSwiglu as of;
+    let x = a.f32(of::x, 2)?;
+    if norm_eps.is_some() {
+        check_norm(a, of::x, of::norm)?;
     }
-    a.exactly(1, &TensorType::new(DType::F32, [x.shape[0], w.shape[0]]))?;
+    let weights = a.weights(of::weights);
+    let w = a.tensor(weights[0]);
+    if w.rank() != 3 || w.dtype.activation().is_none() || x.rank() != 2 || x.last() != w.shape[2] {
+        return a.mismatch(weights[0], &format!("[experts, N, {}] for {x}", x.last()));
+    }
+    let logits = TensorType::new(DType::F32, [x.shape[0], w.shape[0]]);
+    a.exactly(of::logits, &logits)?;
     let (experts, rows) = (
         w.shape[0].fixed().unwrap_or(0),
         w.shape[1].fixed().unwrap_or(0),
@@ -161,10 +202,13 @@ pub(super) fn moe_swiglu(
     if k == 0 || k > experts {
         fail!("k is {k}, expected 1..={experts}");
     }
-    let n = match count {
-        1 if rows.is_multiple_of(2) => rows / 2,
-        2 if a.tensor(first + 1).shape == w.shape => rows,
-        _ => fail!("{count} weights, expected gate and up of one shape, or both as one tensor"),
+    let n = match weights[..] {
+        [_] if rows.is_multiple_of(2) => rows / 2,
+        [_, up] if a.tensor(up).shape == w.shape => rows,
+        _ => fail!(
+            "{} weights, expected gate and up of one shape, or both as one tensor",
+            weights.len()
+        ),
     };
     rounded_to(
         TensorType::new(DType::F32, [x.shape[0], k.into(), n.into()]),
@@ -172,69 +216,54 @@ pub(super) fn moe_swiglu(
     )
 }
 
-pub(super) fn moe_sum(a: &Args) -> Result<ResultTypes> {
-    let (x, w) = (a.tensor(0), a.tensor(5));
+pub(super) fn moe_sum(a: &Args, with: SharedExpert) -> Result<ResultTypes> {
+    use slot::MoeSum::{gate, logits, residual, shared, weight, x};
+    let (activation, w) = (a.tensor(x), a.tensor(weight));
     if w.rank() != 3 {
-        return a.mismatch(5, "[experts, E, N]");
+        return a.mismatch(weight, "[experts, E, N]");
     }
-    check_activation(a, 0, w.dtype)?;
-    if x.rank() != 3 || x.last() != w.shape[2] {
-        return a.mismatch(0, &format!("[T, k, {}]", w.shape[2]));
+    check_activation(a, x, w.dtype)?;
+    if activation.rank() != 3 || activation.last() != w.shape[2] {
+        return a.mismatch(x, &format!("[T, k, {}]", w.shape[2]));
     }
-    let per_token = |last: Dim| TensorType::new(DType::F32, [x.shape[0], last]);
-    if x.shape[1].fixed() > w.shape[0].fixed() {
-        return a.mismatch(0, &format!("at most {} experts", w.shape[0]));
+    let per_token = |last: Dim| TensorType::new(DType::F32, [activation.shape[0], last]);
+    if activation.shape[1].fixed() > w.shape[0].fixed() {
+        return a.mismatch(x, &format!("at most {} experts", w.shape[0]));
     }
-    a.exactly(1, &per_token(w.shape[0]))?;
-    a.exactly(2, &per_token(w.shape[1]))?;
-    a.exactly(3, &per_token(Dim::Fixed(1)))?;
-    a.exactly(4, &per_token(w.shape[1]))?;
+    a.exactly(logits, &per_token(w.shape[0]))?;
+    if with != SharedExpert::None {
+        a.exactly(shared, &per_token(w.shape[1]))?;
+    }
+    if with == SharedExpert::Gated {
+        a.exactly(gate, &per_token(Dim::Fixed(1)))?;
+    }
+    a.exactly(residual, &per_token(w.shape[1]))?;
     one(per_token(w.shape[1]))
 }
 
-pub(super) fn project_conv(a: &Args, norm_eps: Option<f32>) -> Result<ResultTypes> {
-    let Input { x, first, count } = input(a, 2, norm_eps)?;
-    if count != 2 || x.rank() != 2 {
-        fail!("{count} weights for {x}, expected a projection's and a convolution's");
-    }
-    let y = product(a, x, first)?;
-    let w = a.f32(first + 1, 2)?;
-    let (Some(channels), Some(taps)) = (y.last().fixed(), w.last().fixed()) else {
-        return a.mismatch(first + 1, "f32[channels, taps]");
-    };
-    if taps == 0 {
-        fail!("a convolution has at least one tap");
-    }
-    a.exactly(first + 1, &TensorType::fixed(DType::F32, &[channels, taps]))?;
-    let window = TensorType::fixed(DType::F32, &[taps - 1, channels]);
-    if *a.state(1) != StateType::Recurrent(window.clone()) {
-        return a.mismatch(1, &window.to_string());
-    }
-    one(y)
-}
-
 pub(super) fn gated_delta_net(a: &Args, to: DType) -> Result<ResultTypes> {
-    let StateType::Recurrent(matrix) = a.state(4) else {
-        return a.mismatch(4, "f32[heads, head size, head size]");
+    use slot::GatedDeltaNet as of;
+    let StateType::Recurrent(matrix) = a.state(of::matrix) else {
+        return a.mismatch(of::matrix, "f32[heads, head size, head size]");
     };
     let dims: Option<Vec<usize>> = matrix.shape.iter().map(|d| d.fixed()).collect();
     let (heads, d) = match dims.as_deref() {
         Some(&[heads, d, same]) if d == same && with_gates(heads, d).is_some() => (heads, d),
-        Some(_) | None => return a.mismatch(4, "f32[heads, head size, head size]"),
+        Some(_) | None => return a.mismatch(of::matrix, "f32[heads, head size, head size]"),
     };
-    let u = a.f32(0, 2)?;
+    let u = a.f32(of::u, 2)?;
     let keys = u.last().fixed().and_then(|n| n.checked_sub(heads * d));
     let k_heads = keys.map_or(0, |n| n / (2 * d));
     let whole = keys == Some(2 * d * k_heads) && k_heads > 0 && heads.is_multiple_of(k_heads);
     if u.rank() != 2 || !whole {
-        return a.mismatch(0, &format!("f32[T, 2·Hk·{d} + {}]", heads * d));
+        return a.mismatch(of::u, &format!("f32[T, 2·Hk·{d} + {}]", heads * d));
     }
     let per_token = |n: usize| TensorType::new(DType::F32, [u.shape[0], n.into()]);
-    a.exactly(1, &per_token(heads * d))?;
-    a.exactly(2, &per_token(heads))?;
-    a.exactly(3, &per_token(heads))?;
-    a.exactly(5, &TensorType::fixed(DType::F32, &[heads]))?;
-    a.exactly(6, &TensorType::fixed(DType::F32, &[heads]))?;
-    a.exactly(7, &TensorType::fixed(DType::F32, &[d]))?;
+    a.exactly(of::z, &per_token(heads * d))?;
+    a.exactly(of::alpha, &per_token(heads))?;
+    a.exactly(of::beta, &per_token(heads))?;
+    a.exactly(of::dt, &TensorType::fixed(DType::F32, &[heads]))?;
+    a.exactly(of::a, &TensorType::fixed(DType::F32, &[heads]))?;
+    a.exactly(of::norm, &TensorType::fixed(DType::F32, &[d]))?;
     rounded_to(per_token(heads * d), to)
 }

@@ -11,8 +11,9 @@ use smallvec::{SmallVec, smallvec};
 
 use args::Args;
 
-use crate::op::Op;
+use crate::op::{Op, slot};
 use crate::rope::RopeScaling;
+use crate::signature::SlotName;
 use crate::types::{DType, Dim, Index, StateType, Symbol, TensorType};
 
 /// Type of an operand as inference sees it.
@@ -47,61 +48,40 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
     a.check_state_axis()?;
     match op {
         Op::Embed {} => {
-            let table = a.tensor(1);
+            let table = a.tensor(slot::Embed::table);
             if table.rank() != 2 {
-                return a.mismatch(1, "a table of 2 dimensions");
+                return a.mismatch(slot::Embed::table, "a table of 2 dimensions");
             }
-            let t = a.indices(0, table.shape[0])?;
+            let t = a.indices(slot::Embed::ids, table.shape[0])?;
             one(TensorType::new(DType::F32, [t, table.shape[1]]))
         }
         Op::Matmul {} | Op::EhProj {} => matmul(&a),
         Op::Quantize { to } => quantize(&a, *to),
         Op::Rmsnorm { .. } => {
-            let x = a.f32(0, 2)?;
-            a.exactly(1, &TensorType::new(DType::F32, [x.last()]))?;
+            let x = a.f32(slot::Rmsnorm::x, 2)?;
+            let weight = TensorType::new(DType::F32, [x.last()]);
+            a.exactly(slot::Rmsnorm::weight, &weight)?;
             one(x.clone())
         }
-        Op::L2norm { .. } => one(a.f32(0, 2)?.clone()),
+        Op::L2norm { .. } => one(a.f32(slot::L2norm::x, 2)?.clone()),
         Op::Rope { n_rot, scaling, .. } => {
-            let (_, d) = a.heads(0)?;
+            let (_, d) = a.heads(slot::Rope::x)?;
             rotated(*n_rot, scaling, d)?;
-            same_tokens(&a, 0, 1)?;
-            one(a.tensor(0).clone())
+            same_tokens(&a, slot::Rope::x, slot::Rope::pos)?;
+            one(a.tensor(slot::Rope::x).clone())
         }
-        Op::KvStore {} => {
-            let (heads, dim) = a.heads(0)?;
-            a.exactly(1, a.tensor(0))?;
-            same_tokens(&a, 0, 2)?;
-            match a.state(3) {
-                StateType::Kv {
-                    heads: h, dim: d, ..
-                } if (*h, *d) == (heads, dim) => {}
-                _ => return a.mismatch(3, &format!("kv[{heads}, {dim}]")),
-            }
-            Ok(ResultTypes::new())
-        }
-        Op::Attention { .. } => {
-            let (h_q, d_q) = a.heads(0)?;
-            same_tokens(&a, 0, 1)?;
-            match a.state(2) {
-                StateType::Kv { heads, dim, .. }
-                    if *dim == d_q && *heads > 0 && h_q.is_multiple_of(*heads) => {}
-                _ => {
-                    return a.mismatch(2, &format!("kv[a divisor of {h_q} heads, {d_q}]"));
-                }
-            }
-            one(a.tensor(0).clone())
-        }
+        Op::KvStore {} => kv_store(&a),
+        Op::Attention { .. } => attention(&a),
         Op::CausalConv {} => causal_conv(&a),
         Op::GdnScan {} => gdn_scan(&a),
         Op::Silu {} | Op::Sigmoid {} | Op::Softplus {} | Op::ClampMin { .. } | Op::Scale { .. } => {
-            one(a.f32(0, 1)?.clone())
+            one(a.f32(slot::Silu::x, 1)?.clone())
         }
         // Along the token axis nothing is summed.
-        Op::Softmax {} => one(a.f32(0, 2)?.clone()),
+        Op::Softmax {} => one(a.f32(slot::Softmax::x, 2)?.clone()),
         Op::Add {} | Op::Mul {} | Op::Div {} => broadcast(&a),
         Op::RowSum {} => {
-            let mut t = a.f32(0, 2)?.clone();
+            let mut t = a.f32(slot::RowSum::x, 2)?.clone();
             if let Some(last) = t.shape.last_mut() {
                 *last = Dim::Fixed(1);
             }
@@ -111,12 +91,12 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         Op::Split { axis, sizes } => split(&a, *axis as usize, sizes),
         Op::Reshape { dims } => reshape(&a, dims),
         Op::GetRows {} => {
-            let mut t = a.tensor(0).clone();
+            let mut t = a.tensor(slot::GetRows::x).clone();
             // A row is whole blocks.
             if t.rank() < 1 || (t.rank() < 2 && t.dtype.block_len() > 1) {
-                return a.mismatch(0, "rows along a token axis");
+                return a.mismatch(slot::GetRows::x, "rows along a token axis");
             }
-            t.shape[0] = a.indices(1, t.shape[0])?;
+            t.shape[0] = a.indices(slot::GetRows::rows, t.shape[0])?;
             if t.index == Some(Index::Position) && t.shape[0] == Dim::Sym(Symbol::TOKENS) {
                 fail!("the positions of a run's tokens cannot be chosen: they follow each other");
             }
@@ -125,38 +105,37 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         Op::TopkRouter { k } => topk_router(&a, *k as usize),
         Op::MoeMatmul {} => moe_matmul(&a),
         Op::ExpertRows {} => {
-            let table = a.f32(1, 1)?;
-            let (t, k) = experts(&a, 0, table.shape[0])?;
+            let table = a.f32(slot::ExpertRows::table, 1)?;
+            let (t, k) = experts(&a, slot::ExpertRows::experts, table.shape[0])?;
             let n = match table.shape[..] {
                 [_] => Dim::Fixed(1),
                 [_, n] => n,
-                _ => return a.mismatch(1, "f32[experts] or f32[experts, N]"),
+                _ => {
+                    let expected = "f32[experts] or f32[experts, N]";
+                    return a.mismatch(slot::ExpertRows::table, expected);
+                }
             };
             one(TensorType::new(DType::F32, [t, k, n]))
         }
         Op::ExpertSum {} => {
-            let x = a.f32(0, 3)?;
+            let x = a.f32(slot::ExpertSum::x, 3)?;
             if x.rank() != 3 {
-                return a.mismatch(0, "f32[T, k, E]");
+                return a.mismatch(slot::ExpertSum::x, "f32[T, k, E]");
             }
             one(TensorType::new(DType::F32, [x.shape[0], x.shape[2]]))
         }
-        Op::Project { norm_eps } => fused::project(&a, *norm_eps),
-        Op::ProjectSwiglu { norm_eps, to } => fused::project_swiglu(&a, *norm_eps, *to),
-        Op::MatmulAdd {} => fused::matmul_add(&a),
-        Op::ProjectConv { norm_eps } => fused::project_conv(&a, *norm_eps),
+        Op::Product { norm_eps, epilogue } => fused::products(&a, *norm_eps, epilogue),
         Op::GatedDeltaNet { to, .. } => fused::gated_delta_net(&a, *to),
         Op::MoeSwiglu { norm_eps, k, to } => fused::moe_swiglu(&a, *norm_eps, *k as usize, *to),
-        Op::MoeSum { .. } => fused::moe_sum(&a),
-        Op::ProjectKv {
+        Op::MoeSum { shared, .. } => fused::moe_sum(&a, *shared),
+        Op::RopeAttention {
             norm_eps,
             n_rot,
             scaling,
+            gate,
+            to,
             ..
-        } => fused::project_kv(&a, *norm_eps, (*n_rot, scaling)),
-        Op::GatedAttention {
-            n_rot, scaling, to, ..
-        } => fused::gated_attention(&a, (*n_rot, scaling), *to),
+        } => fused::rope_attention(&a, *norm_eps, (*n_rot, scaling), *gate, *to),
     }
 }
 
@@ -165,7 +144,7 @@ fn one(t: TensorType) -> Result<ResultTypes> {
 }
 
 /// Operand `pos` has the positions of the tokens of operand `x`.
-fn same_tokens(a: &Args, x: usize, pos: usize) -> Result<()> {
+fn same_tokens(a: &Args, x: SlotName, pos: SlotName) -> Result<()> {
     let tokens = a.tensor(x).shape[0];
     a.exactly(pos, &TensorType::position([tokens]))
 }
@@ -185,16 +164,47 @@ fn rotated(n_rot: u32, scaling: &RopeScaling, d: usize) -> Result<()> {
     Ok(())
 }
 
-/// Tokens and experts of each in operand `i`, which holds the choice of a router.
-fn experts(a: &Args, i: usize, count: Dim) -> Result<(Dim, Dim)> {
-    match a.tensor(i).shape[..] {
-        [t, k] if a.is_below(i, count) => Ok((t, k)),
-        _ => a.mismatch(i, &format!("index<{count}>[T, k]")),
+fn kv_store(a: &Args) -> Result<ResultTypes> {
+    use slot::KvStore::{cache, k, pos, v};
+    let (heads, dim) = a.heads(k)?;
+    a.exactly(v, a.tensor(k))?;
+    same_tokens(a, k, pos)?;
+    match a.state(cache) {
+        StateType::Kv {
+            heads: h, dim: d, ..
+        } if (*h, *d) == (heads, dim) => Ok(ResultTypes::new()),
+        StateType::Kv { .. } | StateType::Recurrent(_) => {
+            a.mismatch(cache, &format!("kv[{heads}, {dim}]"))
+        }
+    }
+}
+
+fn attention(a: &Args) -> Result<ResultTypes> {
+    use slot::Attention::{cache, pos, q};
+    let (h_q, d_q) = a.heads(q)?;
+    same_tokens(a, q, pos)?;
+    match a.state(cache) {
+        StateType::Kv { heads, dim, .. }
+            if *dim == d_q && *heads > 0 && h_q.is_multiple_of(*heads) =>
+        {
+            one(a.tensor(q).clone())
+        }
+        StateType::Kv { .. } | StateType::Recurrent(_) => {
+            a.mismatch(cache, &format!("kv[a divisor of {h_q} heads, {d_q}]"))
+        }
+    }
+}
+
+/// Tokens of an operand that holds the choice of a router, and experts of each.
+fn experts(a: &Args, chosen: SlotName, count: Dim) -> Result<(Dim, Dim)> {
+    match a.tensor(chosen).shape[..] {
+        [t, k] if a.is_below(chosen, count) => Ok((t, k)),
+        _ => a.mismatch(chosen, &format!("index<{count}>[T, k]")),
     }
 }
 
 /// An activation that a weight of type `weight` can be multiplied with: f32, or already rounded.
-fn check_activation(a: &Args, x: usize, weight: DType) -> Result<()> {
+fn check_activation(a: &Args, x: SlotName, weight: DType) -> Result<()> {
     let Some(rounded) = weight.activation() else {
         fail!("a weight of type {weight} cannot be multiplied");
     };
@@ -206,18 +216,19 @@ fn check_activation(a: &Args, x: usize, weight: DType) -> Result<()> {
 }
 
 fn matmul(a: &Args) -> Result<ResultTypes> {
-    check_activation(a, 0, a.tensor(1).dtype)?;
-    one(product(a, a.tensor(0), 1)?)
+    use slot::Matmul::{weight, x};
+    check_activation(a, x, a.tensor(weight).dtype)?;
+    one(product(a, x, weight)?)
 }
 
-/// The product of `x` in slot 0 with the matrix in slot `weight`.
-fn product(a: &Args, x: &TensorType, weight: usize) -> Result<TensorType> {
-    let w = a.tensor(weight);
+/// The product of a value with a matrix.
+fn product(a: &Args, x_name: SlotName, weight: SlotName) -> Result<TensorType> {
+    let (x, w) = (a.tensor(x_name), a.tensor(weight));
     if w.rank() != 2 || w.dtype.activation().is_none() {
         return a.mismatch(weight, "a matrix of 2 dimensions");
     }
     if x.rank() < 2 || x.last() != w.shape[1] {
-        return a.mismatch(0, &format!("a last dimension of {}", w.shape[1]));
+        return a.mismatch(x_name, &format!("a last dimension of {}", w.shape[1]));
     }
     let mut t = x.with_dtype(DType::F32);
     if let Some(last) = t.shape.last_mut() {
@@ -227,7 +238,7 @@ fn product(a: &Args, x: &TensorType, weight: usize) -> Result<TensorType> {
 }
 
 fn quantize(a: &Args, to: DType) -> Result<ResultTypes> {
-    let x = a.f32(0, 2)?;
+    let x = a.f32(slot::Quantize::x, 2)?;
     let formats = [
         DType::F16,
         DType::BF16,
@@ -239,60 +250,63 @@ fn quantize(a: &Args, to: DType) -> Result<ResultTypes> {
         fail!("cannot round to {to}, expected one of f16, bf16, q8_0, q8_1, q8_k");
     }
     if !matches!(x.last(), Dim::Fixed(n) if n.is_multiple_of(to.block_len())) {
-        return a.mismatch(0, &format!("rows of whole {}-blocks", to.block_len()));
+        let expected = format!("rows of whole {}-blocks", to.block_len());
+        return a.mismatch(slot::Quantize::x, &expected);
     }
     one(x.with_dtype(to))
 }
 
 fn causal_conv(a: &Args) -> Result<ResultTypes> {
-    let (x, w) = (a.f32(0, 2)?, a.f32(1, 2)?);
+    use slot::CausalConv::{weight, window, x};
+    let (inputs, w) = (a.f32(x, 2)?, a.f32(weight, 2)?);
     let (Some(channels), Some(taps)) = (w.shape[0].fixed(), w.shape[1].fixed()) else {
-        return a.mismatch(1, "f32[channels, taps]");
+        return a.mismatch(weight, "f32[channels, taps]");
     };
     if taps == 0 {
         fail!("a convolution has at least one tap");
     }
-    if x.rank() != 2 || x.shape[1] != Dim::Fixed(channels) {
-        return a.mismatch(0, &format!("f32[T, {channels}]"));
+    if inputs.rank() != 2 || inputs.shape[1] != Dim::Fixed(channels) {
+        return a.mismatch(x, &format!("f32[T, {channels}]"));
     }
-    let window = TensorType::fixed(DType::F32, &[taps.saturating_sub(1), channels]);
-    if *a.state(2) != StateType::Recurrent(window.clone()) {
-        return a.mismatch(2, &window.to_string());
+    let kept = TensorType::fixed(DType::F32, &[taps.saturating_sub(1), channels]);
+    if *a.state(window) != StateType::Recurrent(kept.clone()) {
+        return a.mismatch(window, &kept.to_string());
     }
-    one(x.clone())
+    one(inputs.clone())
 }
 
 fn gdn_scan(a: &Args) -> Result<ResultTypes> {
-    let ((h_k, d), (h_v, d_v)) = (a.heads(0)?, a.heads(2)?);
-    a.exactly(1, a.tensor(0))?;
-    let tokens = a.tensor(0).shape[0];
-    if d_v != d || h_k == 0 || !h_v.is_multiple_of(h_k) || a.tensor(2).shape[0] != tokens {
-        return a.mismatch(2, &format!("f32[{tokens}, a multiple of {h_k}, {d}]"));
+    use slot::GdnScan::{beta, g, k, matrix, q, v};
+    let ((h_k, d), (h_v, d_v)) = (a.heads(q)?, a.heads(v)?);
+    a.exactly(k, a.tensor(q))?;
+    let tokens = a.tensor(q).shape[0];
+    if d_v != d || h_k == 0 || !h_v.is_multiple_of(h_k) || a.tensor(v).shape[0] != tokens {
+        return a.mismatch(v, &format!("f32[{tokens}, a multiple of {h_k}, {d}]"));
     }
     let per_head = TensorType::new(DType::F32, [tokens, Dim::Fixed(h_v)]);
-    a.exactly(3, &per_head)?;
-    a.exactly(4, &per_head)?;
-    let matrix = TensorType::fixed(DType::F32, &[h_v, d, d]);
-    if *a.state(5) != StateType::Recurrent(matrix.clone()) {
-        return a.mismatch(5, &matrix.to_string());
+    a.exactly(g, &per_head)?;
+    a.exactly(beta, &per_head)?;
+    let held = TensorType::fixed(DType::F32, &[h_v, d, d]);
+    if *a.state(matrix) != StateType::Recurrent(held.clone()) {
+        return a.mismatch(matrix, &held.to_string());
     }
-    one(a.tensor(2).clone())
+    one(a.tensor(v).clone())
 }
 
 /// `b` has at most `a`'s rank; aligned at the right, each of its dimensions is `a`'s or 1.
 fn broadcast(args: &Args) -> Result<ResultTypes> {
-    let (a, b) = (args.f32(0, 1)?, args.f32(1, 0)?);
+    let (a, b) = (args.f32(slot::Add::a, 1)?, args.f32(slot::Add::b, 0)?);
     let fits = b.rank() <= a.rank()
         && (a.shape.iter().rev().zip(b.shape.iter().rev()))
             .all(|(x, y)| x == y || *y == Dim::Fixed(1));
     if !fits {
-        return args.mismatch(1, &format!("a shape that broadcasts onto {a}"));
+        return args.mismatch(slot::Add::b, &format!("a shape that broadcasts onto {a}"));
     }
     one(a.clone())
 }
 
 fn concat(args: &Args, axis: usize) -> Result<ResultTypes> {
-    let (a, b) = (args.f32(0, 1)?, args.f32(1, 1)?);
+    let (a, b) = (args.f32(slot::Concat::a, 1)?, args.f32(slot::Concat::b, 1)?);
     if axis == 0 || axis >= a.rank() {
         fail!(
             "axis is {axis}, expected 1..{} (the token axis stays)",
@@ -303,18 +317,19 @@ fn concat(args: &Args, axis: usize) -> Result<ResultTypes> {
     let mut t = a.clone();
     if let Some((x, y)) = joined {
         t.shape[axis] = Dim::Fixed(y);
-        args.exactly(1, &t)?;
+        args.exactly(slot::Concat::b, &t)?;
         let Some(sum) = x.checked_add(y) else {
             fail!("axis {axis} becomes longer than can be counted");
         };
         t.shape[axis] = Dim::Fixed(sum);
         return one(t);
     }
-    args.mismatch(1, &format!("the shape of {a} but for axis {axis}"))
+    let expected = format!("the shape of {a} but for axis {axis}");
+    args.mismatch(slot::Concat::b, &expected)
 }
 
 fn split(a: &Args, axis: usize, sizes: &[u32]) -> Result<ResultTypes> {
-    let x = a.f32(0, 1)?;
+    let x = a.f32(slot::Split::x, 1)?;
     if axis == 0 || axis >= x.rank() {
         fail!(
             "axis is {axis}, expected 1..{} (the token axis stays)",
@@ -343,7 +358,7 @@ fn split(a: &Args, axis: usize, sizes: &[u32]) -> Result<ResultTypes> {
 }
 
 fn reshape(a: &Args, dims: &[u32]) -> Result<ResultTypes> {
-    let x = a.f32(0, 1)?;
+    let x = a.f32(slot::Reshape::x, 1)?;
     let times = |n: usize, d: Option<usize>| n.checked_mul(d?);
     let before = x.shape[1..].iter().map(|d| d.fixed()).try_fold(1, times);
     let after = (dims.iter().map(|&d| Some(d as usize))).try_fold(1, times);
@@ -358,7 +373,7 @@ fn reshape(a: &Args, dims: &[u32]) -> Result<ResultTypes> {
 }
 
 fn topk_router(a: &Args, k: usize) -> Result<ResultTypes> {
-    let x = a.f32(0, 2)?;
+    let x = a.f32(slot::TopkRouter::probs, 2)?;
     let experts = x.last().fixed().unwrap_or(0);
     if x.rank() != 2 || k == 0 || k > experts {
         fail!("k is {k}, expected 1..={experts} for {x}");
@@ -369,16 +384,18 @@ fn topk_router(a: &Args, k: usize) -> Result<ResultTypes> {
 }
 
 fn moe_matmul(a: &Args) -> Result<ResultTypes> {
-    let (x, w) = (a.tensor(0), a.tensor(2));
+    use slot::MoeMatmul::{self as of, weight};
+    let (x, w) = (a.tensor(of::x), a.tensor(weight));
     if w.rank() != 3 {
-        return a.mismatch(2, "[experts, N, K]");
+        return a.mismatch(weight, "[experts, N, K]");
     }
-    let (t, k) = experts(a, 1, w.shape[0])?;
-    check_activation(a, 0, w.dtype)?;
+    let (t, k) = experts(a, of::experts, w.shape[0])?;
+    check_activation(a, of::x, w.dtype)?;
     let shared = x.rank() == 2 && x.shape[0] == t;
     let per_expert = x.rank() == 3 && x.shape[0] == t && x.shape[1] == k;
     if !(shared || per_expert) || x.last() != w.shape[2] {
-        return a.mismatch(0, &format!("[{t}, {n}] or [{t}, {k}, {n}]", n = w.shape[2]));
+        let expected = format!("[{t}, {n}] or [{t}, {k}, {n}]", n = w.shape[2]);
+        return a.mismatch(of::x, &expected);
     }
     one(TensorType::new(DType::F32, [t, k, w.shape[1]]))
 }

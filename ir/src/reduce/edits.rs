@@ -296,7 +296,7 @@ fn simplest(attr: &Attr) -> Attr {
         Attr::Float(_) => Attr::Float(1.0),
         Attr::Ints(list) => Attr::Ints(list.clone()),
         Attr::DType(_) => Attr::DType(DType::F32),
-        Attr::Group(fields) => Attr::Group(fields.clone()),
+        Attr::Group(_) | Attr::Case(..) => attr.clone(),
     }
 }
 
@@ -347,14 +347,18 @@ fn visit_shape(shape: &mut Shape, each: &mut dyn FnMut(&mut usize)) {
 
 /// Sizes among an op's attributes.
 fn visit_lists(op: &mut Op, each: &mut dyn FnMut(&mut usize)) {
-    let list = match op {
-        Op::Split { sizes, .. } => sizes,
-        Op::Reshape { dims } => dims,
-        _ => return,
-    };
-    for n in list {
-        let mut size = *n as usize;
-        each(&mut size);
-        *n = u32::try_from(size).unwrap_or(*n);
+    let mut attrs: Vec<(String, Attr)> = Vec::new();
+    for (name, mut attr) in op.attrs() {
+        if let Attr::Ints(list) = &mut attr {
+            for n in list {
+                let mut size = *n as usize;
+                each(&mut size);
+                *n = u32::try_from(size).unwrap_or(*n);
+            }
+        }
+        attrs.push((name.to_string(), attr));
+    }
+    if let Ok(resized) = Op::from_parts(op.mnemonic(), &attrs) {
+        *op = resized;
     }
 }

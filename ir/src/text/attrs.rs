@@ -3,7 +3,8 @@
 use smallvec::SmallVec;
 
 use crate::attr::Attr;
-use crate::op::{Op, OpError, Signature};
+use crate::op::{Op, OpError};
+use crate::signature::Signature;
 use crate::text::error::ParseError;
 use crate::text::lexer::{Cursor, Result, clipped};
 use crate::types::DType;
@@ -22,7 +23,7 @@ pub(crate) fn attrs(c: &mut Cursor, signature: &Signature, op_at: usize) -> Resu
         false => Vec::new(),
     };
     let parts = written.iter().map(|w| (w.name.clone(), w.value.clone()));
-    let parts: Vec<_> = parts.collect();
+    let parts: Vec<(String, Attr)> = parts.collect();
     Op::from_parts(signature.mnemonic, &parts)
         .map_err(|e| refused(c, &e, &written, signature, op_at))
 }
@@ -77,15 +78,38 @@ fn list(c: &mut Cursor, one: fn(&mut Cursor) -> Result<Written>) -> Result<Vec<W
     Ok(written)
 }
 
-/// An attribute, which may be a group.
+/// An attribute, which may be a case with constants of its own.
 fn attr(c: &mut Cursor) -> Result<Written> {
-    named(c, |c| match c.eat("{") {
-        true => {
-            let fields = list(c, |c| named(c, simple))?.into_iter();
-            Ok(Attr::Group(fields.map(|w| (w.name, w.value)).collect()))
+    named(c, |c| {
+        let word = c.peek_word();
+        if !names_case(word) {
+            return constant(c);
         }
-        false => simple(c),
+        c.expect_word(word)?;
+        let fields = match c.eat("{") {
+            true => list(c, |c| named(c, constant))?,
+            false => Vec::new(),
+        };
+        Ok(Attr::Case(word.to_string(), pairs(fields)))
     })
+}
+
+/// Whether a word is neither a number nor an element type; `inf` and `nan` are misplaced numbers.
+fn names_case(word: &str) -> bool {
+    let is_name = word.starts_with(|c: char| c.is_ascii_alphabetic());
+    is_name && DType::from_name(word).is_none() && word.parse::<f32>().is_err()
+}
+
+/// A constant, which may be a group.
+fn constant(c: &mut Cursor) -> Result<Attr> {
+    match c.eat("{") {
+        true => Ok(Attr::Group(pairs(list(c, |c| named(c, simple))?))),
+        false => simple(c),
+    }
+}
+
+fn pairs(written: Vec<Written>) -> Vec<(String, Attr)> {
+    written.into_iter().map(|w| (w.name, w.value)).collect()
 }
 
 fn named(c: &mut Cursor, value: impl Fn(&mut Cursor) -> Result<Attr>) -> Result<Written> {

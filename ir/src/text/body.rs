@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 use crate::builder::Builder;
 use crate::graph::{Graph, Operand, ResultInfo, Value};
 use crate::module::Symbols;
-use crate::op::{Op, OperandKind, Signature};
+use crate::op::Op;
+use crate::signature::Signature;
 use crate::text::attrs::attrs;
 use crate::text::error::{ParseError, nearest};
 use crate::text::lexer::{Cursor, Result, clipped};
@@ -136,8 +137,9 @@ impl<'c, 'a, 'm> Body<'c, 'a, 'm> {
         }
         let at = self.c.here();
         let signature = self.mnemonic()?;
-        let operands = self.operands(signature)?;
+        let written = self.operands()?;
         let op = attrs(self.c, signature, at)?;
+        let operands = self.checked(&op, written)?;
         let infos = self.result_types(at, results.len())?;
         let node = self.builder.declared(op, &operands, infos);
         for (result, (at, key)) in results.into_iter().enumerate() {
@@ -163,7 +165,8 @@ impl<'c, 'a, 'm> Body<'c, 'a, 'm> {
         })
     }
 
-    fn operands(&mut self, signature: &Signature) -> Result<Vec<Operand>> {
+    /// Operands with the places where they stand.
+    fn operands(&mut self) -> Result<Vec<(Operand, usize)>> {
         let mut operands = Vec::new();
         let starts =
             |c: &mut Cursor| matches!(c.peek(), Some('%' | '@')) || c.peek_word() == "state";
@@ -172,9 +175,7 @@ impl<'c, 'a, 'm> Body<'c, 'a, 'm> {
         }
         loop {
             let at = self.c.here();
-            let operand = self.operand()?;
-            self.check_slot(signature, operands.len(), operand, at)?;
-            operands.push(operand);
+            operands.push((self.operand()?, at));
             if !self.c.eat(",") {
                 return Ok(operands);
             }
@@ -232,14 +233,21 @@ impl<'c, 'a, 'm> Body<'c, 'a, 'm> {
 
     /// No more operands than slots, and states in the slots of states alone: effects follow from
     /// them. All else is left to the verifier.
-    fn check_slot(&self, of: &Signature, slot: usize, operand: Operand, at: usize) -> Result<()> {
-        let op = of.mnemonic;
+    fn checked(&self, op: &Op, written: Vec<(Operand, usize)>) -> Result<Vec<Operand>> {
+        for (slot, (operand, at)) in written.iter().enumerate() {
+            self.check_slot(op, slot, *operand, *at)?;
+        }
+        Ok(written.into_iter().map(|(operand, _)| operand).collect())
+    }
+
+    fn check_slot(&self, of: &Op, slot: usize, operand: Operand, at: usize) -> Result<()> {
+        let op = of.mnemonic();
         let Some(spec) = of.operand(slot) else {
-            let message = format!("`{op}` takes {}", operand_count(of.operands.len()));
+            let message = format!("`{op}` takes {}", operand_count(of.operands().count()));
             return Err(self.c.error(at, message, "no further operand"));
         };
         let is_state = matches!(operand, Operand::State(_));
-        let (message, expected) = match (spec.kind == OperandKind::State, is_state) {
+        let (message, expected) = match (spec.kind.is_state(), is_state) {
             (true, true) | (false, false) => return Ok(()),
             (true, false) => ("is no state", "`state @name`"),
             (false, true) => ("is a state", "`%value` or `@weight`"),

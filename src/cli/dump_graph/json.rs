@@ -267,13 +267,17 @@ fn attr_value(attr: &Attr) -> Json {
         Attr::Float(x) => float(*x),
         Attr::Ints(list) => json!(list.as_slice()),
         Attr::DType(dtype) => json!(dtype.to_string()),
-        Attr::Group(parts) => {
-            let parts = parts.iter();
-            parts
-                .map(|(name, part)| (name.clone(), attr_value(part)))
-                .collect()
-        }
+        Attr::Group(parts) => attr_object(parts),
+        Attr::Case(name, parts) if parts.is_empty() => json!(name),
+        Attr::Case(name, parts) => json!({ name: attr_object(parts) }),
     }
+}
+
+fn attr_object(parts: &[(String, Attr)]) -> Json {
+    let parts = parts.iter();
+    parts
+        .map(|(name, part)| (name.clone(), attr_value(part)))
+        .collect()
 }
 
 /// The shortest decimal that is this f32, which is a shorter one than that of the same f64.

@@ -1,16 +1,13 @@
 //! Attention over a KV cache: storing a run's keys and values, and reading them.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::project::{Activations, chunk_rows};
-use super::{Kernel, KvLayout, Run, Scratch, Segment, Slot, Weight};
+use super::product::Epilogue;
+use super::{Kernel, KvLayout, Run, Scratch, Segment, Slot};
 use crate::exec::memory::Shared;
 use sharpi_kernels::activation::{ActivationType, quantize_row};
 use sharpi_kernels::attention::{CacheRows, CacheType, Queries, attend, store_row};
-use sharpi_kernels::columns::ColumnsMut;
 use sharpi_kernels::elementwise::{Rhs, mul, sigmoid};
-use sharpi_kernels::matmul::matmul_rows;
 use sharpi_kernels::norm::rmsnorm;
 use sharpi_kernels::rope::{Rotation, rotate};
 
@@ -212,105 +209,99 @@ fn attend_part(
     attend((layout.k, layout.v), queries, caches, scale, work, out);
 }
 
-/// Keys and values from a projection into the cache; a chunk is one key head, or a range of the
-/// values' columns, of all tokens.
-pub(super) struct ProjectKv {
-    pub(super) x: Activations,
+/// Which of a cache's two parts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Keys,
+    Values,
+}
+
+/// Projected keys or values into the cache.
+pub(super) struct Store {
+    pub(super) side: Side,
     pub(super) pos: Slot,
-    pub(super) k: Arc<Weight>,
-    pub(super) v: Arc<Weight>,
-    pub(super) heads: HeadNorm,
+    /// What is done to each head first; a chunk then is one head.
+    pub(super) turn: Option<Turn>,
     pub(super) state: usize,
     pub(super) layout: KvLayout,
 }
 
-impl ProjectKv {
-    fn value_rows(&self) -> usize {
-        chunk_rows(self.v.ty.row_bytes(self.x.x.last()))
-    }
-
-    fn width(&self) -> usize {
-        self.layout.heads * self.layout.dim
-    }
-}
-
-impl Kernel for ProjectKv {
-    fn chunks(&self, run: &Run<'_>) -> usize {
-        match run.tokens {
-            0 => 0,
-            _ => self.layout.heads + self.width().div_ceil(self.value_rows()),
-        }
-    }
-
-    fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
-        let KvLayout { heads, dim, .. } = self.layout;
-        let (weight, ty, columns) = match chunk.checked_sub(heads) {
-            None => (&self.k, self.layout.k, chunk * dim..(chunk + 1) * dim),
-            Some(piece) => {
-                let first = piece * self.value_rows();
-                let end = self.width().min(first + self.value_rows());
-                (&self.v, self.layout.v, first..end)
-            }
+impl Epilogue for Store {
+    fn finish(
+        &self,
+        run: &Run<'_>,
+        columns: Range<usize>,
+        [projected, _]: &[Vec<f32>; 2],
+        scratch: &mut Scratch,
+    ) {
+        let KvLayout { k, v, heads, dim } = self.layout;
+        let ty = match self.side {
+            Side::Keys => k,
+            Side::Values => v,
         };
         // SAFETY: an operand.
         let pos = unsafe { run.read_ids(&self.pos) };
         let (first, count) = (columns.start, columns.len());
-        let acts = (self.x).acts(run, weight.ty, &mut scratch.rounded);
-        let [mut tile, mut row] = std::mem::take(&mut scratch.tiles);
-        tile.resize(run.tokens * count, 0.0);
-        let mut out = ColumnsMut::new(&mut tile, count, count);
-        matmul_rows(weight.matrix(), columns, acts, &mut out);
-        for (t, projected) in tile.chunks_exact(count).enumerate() {
-            let (k, v) = run.segment_of(t).caches(self.state);
-            let (pos, cache) = (pos[t], if chunk < heads { k } else { v });
-            let values = if chunk < heads {
-                row.resize(dim, 0.0);
-                self.heads.turn(projected, pos, scratch, &mut row);
-                &row[..]
-            } else {
-                projected
+        let mut row = std::mem::take(&mut scratch.row);
+        for (t, projected) in projected.chunks_exact(count).enumerate() {
+            let (keys, values) = run.segment_of(t).caches(self.state);
+            let cache = match self.side {
+                Side::Keys => keys,
+                Side::Values => values,
             };
-            let at = (pos as usize * self.width() + first) * ty.bytes();
+            let stored = match &self.turn {
+                Some(turn) => {
+                    row.resize(count, 0.0);
+                    turn.turn(projected, pos[t], scratch, &mut row);
+                    &row[..]
+                }
+                None => projected,
+            };
+            let at = (pos[t] as usize * heads * dim + first) * ty.bytes();
             // SAFETY: a position belongs to one token of its sequence, these columns to this chunk.
-            let stored = unsafe { cache.slice_mut(at, count * ty.bytes()) };
-            store_row(ty, values, stored);
+            let place = unsafe { cache.slice_mut(at, count * ty.bytes()) };
+            store_row(ty, stored, place);
         }
-        scratch.tiles = [tile, row];
+        scratch.row = row;
     }
 }
 
-/// How heads are normed and rotated before they meet.
-pub(super) struct HeadNorm {
-    pub(super) weight: Vec<f32>,
-    pub(super) eps: f32,
+/// How heads are rotated, and normed before, if they are, before they meet.
+pub(super) struct Turn {
+    /// Weights of the norm, and its `eps`.
+    pub(super) norm: Option<(Vec<f32>, f32)>,
     pub(super) rotation: Rotation,
 }
 
-impl HeadNorm {
+impl Turn {
     /// One head at a position.
     fn turn(&self, head: &[f32], pos: i32, scratch: &mut Scratch, out: &mut [f32]) {
-        rmsnorm(head, &self.weight, self.eps, out);
+        match &self.norm {
+            Some((weight, eps)) => rmsnorm(head, weight, *eps, out),
+            None => out.copy_from_slice(head),
+        }
         let (cos, sin) = scratch.angles_at(pos, &self.rotation);
         rotate(out, cos, sin);
     }
 }
 
-/// Attention with a gate.
-pub(super) struct GatedAttention {
-    /// Query and gate by turns.
+/// Attention of queries that are rotated first, gated or not.
+pub(super) struct RopeAttention {
+    /// Heads; a gate behind each, if there are gates.
     pub(super) q: Slot,
     pub(super) pos: Slot,
-    pub(super) heads: HeadNorm,
+    pub(super) turn: Turn,
     pub(super) state: usize,
     pub(super) layout: KvLayout,
     pub(super) scale: f32,
+    pub(super) gated: bool,
     pub(super) to: ActivationType,
     pub(super) y: Slot,
 }
 
-impl GatedAttention {
+impl RopeAttention {
     fn all_heads(&self) -> usize {
-        self.q.width() / 2 / self.layout.dim
+        self.y.last() / self.layout.dim
     }
 
     fn cut(&self, run: &Run<'_>, segment: &Segment<'_>) -> Cut {
@@ -320,7 +311,7 @@ impl GatedAttention {
     }
 }
 
-impl Kernel for GatedAttention {
+impl Kernel for RopeAttention {
     fn chunks(&self, run: &Run<'_>) -> usize {
         chunks(run, |segment| self.cut(run, segment))
     }
@@ -329,30 +320,34 @@ impl Kernel for GatedAttention {
         let part = part(run, chunk, |segment| self.cut(run, segment));
         let (all, dim) = (self.all_heads(), self.layout.dim);
         let count = part.heads.len();
+        // A head of the queries with its gate.
+        let stride = self.q.width() / all;
         // SAFETY: operands.
         let (q, pos) = unsafe { (run.read(&self.q), run.read_ids(&self.pos)) };
-        let pairs = |t: usize| {
-            let at = (t * all + part.heads.start) * 2 * dim;
-            q[at..at + count * 2 * dim].chunks_exact(2 * dim)
+        let heads = |t: usize| {
+            let at = (t * all + part.heads.start) * stride;
+            q[at..at + count * stride].chunks_exact(stride)
         };
         let mut query = std::mem::take(&mut scratch.query);
         query.resize(part.tokens.len() * count * dim, 0.0);
         let mut turned = query.chunks_exact_mut(dim);
         for t in part.tokens.clone() {
-            for (pair, turned) in pairs(t).zip(&mut turned) {
-                self.heads.turn(&pair[..dim], pos[t], scratch, turned);
+            for (head, turned) in heads(t).zip(&mut turned) {
+                self.turn.turn(&head[..dim], pos[t], scratch, turned);
             }
         }
         scratch.query = query;
         let cache = (self.state, &self.layout);
         attend_part(&part, pos, cache, self.scale, scratch);
         let (gate, out) = (&mut scratch.query, &mut scratch.row);
-        gate.clear();
-        for t in part.tokens.clone() {
-            pairs(t).for_each(|pair| gate.extend_from_slice(&pair[dim..]));
+        if self.gated {
+            gate.clear();
+            for t in part.tokens.clone() {
+                heads(t).for_each(|head| gate.extend_from_slice(&head[dim..]));
+            }
+            sigmoid(gate);
+            mul(out, Rhs::Row(gate));
         }
-        sigmoid(gate);
-        mul(out, Rhs::Row(gate));
         for (t, out) in part.tokens.zip(out.chunks_exact(count * dim)) {
             let bytes = |heads: usize| self.to.row_bytes(heads * dim);
             let at = self.y.offset + bytes(t * all + part.heads.start);

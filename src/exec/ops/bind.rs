@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use sharpi_ir::{Op, RopeScaling};
+use sharpi_ir::{Epilogue, Op, OutputGate, RopeScaling, slot};
 
-use super::attention::{Attention, GatedAttention, HeadNorm, KvStore, ProjectKv};
-use super::deltanet::{CausalConv, GdnScan, ProjectConv};
+use super::activations::Activations;
+use super::attention::{Attention, KvStore, RopeAttention, Side, Store, Turn};
+use super::deltanet::{CausalConv, ConvSilu, GdnScan};
 use super::elementwise::{Binary, BinaryOp, RowSum, Unary, UnaryOp};
 use super::gated_delta_net::GatedDeltaNet;
 use super::layout::{Concat, Pieces, Split};
 use super::moe::{ExpertRows, ExpertSum, MoeMatmul, TopkRouter};
-use super::moe_fused::{MoeSum, MoeSwiglu};
+use super::moe_fused::{MoeSum, MoeSwiglu, Shared};
 use super::parts::{BindError, Bound, Parts};
-use super::project::{Activations, MatmulAdd, Project, ProjectSwiglu};
+use super::product::{OntoResidual, Part, Product, Swiglu, chunk_columns};
 use super::rows::{Embed, GetRows, Norm, Quantize, Rope};
 use super::{Kernel, Slot, Weight};
 use sharpi_kernels::conv::taps;
@@ -26,40 +27,41 @@ pub fn bind(
 ) -> Result<Option<Box<dyn Kernel>>, BindError> {
     let operands = operands.into_iter().map(Some).collect();
     let mut p = Parts {
-        op: op.mnemonic(),
+        op,
         operands,
         results,
     };
     Ok(Some(match op {
         Op::Reshape { .. } => return Ok(None),
         Op::Embed {} => Box::new(Embed {
-            ids: p.value(0)?,
-            table: p.weight(1)?,
+            ids: p.value(slot::Embed::ids)?,
+            table: p.weight(slot::Embed::table)?,
             y: p.result(0)?,
         }),
         Op::Matmul {} | Op::EhProj {} => {
-            let (x, weight) = p.matmul(1)?;
-            let (x, parts) = (Activations::plain(x), vec![(weight, p.result(0)?)]);
-            Box::new(Project { x, parts })
+            let (x, weight) = p.matmul(slot::Matmul::x, slot::Matmul::weight)?;
+            let x = Activations::plain(x);
+            let parts = vec![Part::plain(&x, weight, p.result(0)?)];
+            Box::new(Product { x, parts })
         }
         Op::MoeMatmul {} => {
-            let (x, weight) = p.matmul(2)?;
-            let (ids, y) = (p.value(1)?, p.result(0)?);
+            let (x, weight) = p.matmul(slot::MoeMatmul::x, slot::MoeMatmul::weight)?;
+            let (ids, y) = (p.value(slot::MoeMatmul::experts)?, p.result(0)?);
             Box::new(MoeMatmul { x, ids, weight, y })
         }
         Op::Quantize { to } => Box::new(Quantize {
-            x: p.value(0)?,
+            x: p.value(slot::Quantize::x)?,
             to: p.format(*to)?,
             y: p.result(0)?,
         }),
         Op::Rmsnorm { eps } => Box::new(Norm {
-            x: p.value(0)?,
-            weight: Some(p.weight(1)?.floats()),
+            x: p.value(slot::Rmsnorm::x)?,
+            weight: Some(p.weight(slot::Rmsnorm::weight)?.floats()),
             eps: *eps,
             y: p.result(0)?,
         }),
         Op::L2norm { eps } => Box::new(Norm {
-            x: p.value(0)?,
+            x: p.value(slot::L2norm::x)?,
             weight: None,
             eps: *eps,
             y: p.result(0)?,
@@ -69,14 +71,18 @@ pub fn bind(
             freq_base,
             scaling,
         } => Box::new(Rope {
-            x: p.value(0)?,
-            pos: p.value(1)?,
+            x: p.value(slot::Rope::x)?,
+            pos: p.value(slot::Rope::pos)?,
             rotation: rotation(*n_rot, *freq_base, scaling),
             y: p.result(0)?,
         }),
         Op::KvStore {} => {
-            let (state, layout) = p.kv(3)?;
-            let (k, v, pos) = (p.value(0)?, p.value(1)?, p.value(2)?);
+            let (state, layout) = p.kv(slot::KvStore::cache)?;
+            let (k, v, pos) = (
+                p.value(slot::KvStore::k)?,
+                p.value(slot::KvStore::v)?,
+                p.value(slot::KvStore::pos)?,
+            );
             Box::new(KvStore {
                 k,
                 v,
@@ -86,8 +92,13 @@ pub fn bind(
             })
         }
         Op::Attention { scale } => {
-            let (state, layout) = p.kv(2)?;
-            let (q, pos, y, scale) = (p.value(0)?, p.value(1)?, p.result(0)?, *scale);
+            let (state, layout) = p.kv(slot::Attention::cache)?;
+            let (q, pos, y, scale) = (
+                p.value(slot::Attention::q)?,
+                p.value(slot::Attention::pos)?,
+                p.result(0)?,
+                *scale,
+            );
             Box::new(Attention {
                 q,
                 pos,
@@ -98,21 +109,21 @@ pub fn bind(
             })
         }
         Op::CausalConv {} => {
-            let w = p.weight(1)?;
+            let w = p.weight(slot::CausalConv::weight)?;
             Box::new(CausalConv {
-                x: p.value(0)?,
+                x: p.value(slot::CausalConv::x)?,
                 taps: taps(&w.floats(), w.dims[1]),
-                state: p.state(2)?.index,
+                state: p.state(slot::CausalConv::window)?.index,
                 y: p.result(0)?,
             })
         }
         Op::GdnScan {} => Box::new(GdnScan {
-            q: p.value(0)?,
-            k: p.value(1)?,
-            v: p.value(2)?,
-            g: p.value(3)?,
-            beta: p.value(4)?,
-            state: p.state(5)?.index,
+            q: p.value(slot::GdnScan::q)?,
+            k: p.value(slot::GdnScan::k)?,
+            v: p.value(slot::GdnScan::v)?,
+            g: p.value(slot::GdnScan::g)?,
+            beta: p.value(slot::GdnScan::beta)?,
+            state: p.state(slot::GdnScan::matrix)?.index,
             y: p.result(0)?,
         }),
         Op::Silu {} => unary(p, UnaryOp::Silu)?,
@@ -125,157 +136,195 @@ pub fn bind(
         Op::Mul {} => binary(p, BinaryOp::Mul)?,
         Op::Div {} => binary(p, BinaryOp::Div)?,
         Op::RowSum {} => Box::new(RowSum {
-            x: p.value(0)?,
+            x: p.value(slot::RowSum::x)?,
             y: p.result(0)?,
         }),
         Op::Concat { axis } => Box::new(Concat(Pieces {
-            parts: vec![p.value(0)?, p.value(1)?],
+            parts: vec![p.value(slot::Concat::a)?, p.value(slot::Concat::b)?],
             whole: p.result(0)?,
             axis: *axis as usize - 1,
         })),
         Op::Split { axis, .. } => Box::new(Split(Pieces {
-            whole: p.value(0)?,
+            whole: p.value(slot::Split::x)?,
             parts: p.results,
             axis: *axis as usize - 1,
         })),
         Op::GetRows {} => Box::new(GetRows {
-            x: p.value(0)?,
-            rows: p.value(1)?,
+            x: p.value(slot::GetRows::x)?,
+            rows: p.value(slot::GetRows::rows)?,
             y: p.result(0)?,
         }),
         Op::TopkRouter { .. } => Box::new(TopkRouter {
-            probs: p.value(0)?,
+            probs: p.value(slot::TopkRouter::probs)?,
             ids: p.result(0)?,
             weights: p.result(1)?,
         }),
         Op::ExpertRows {} => Box::new(ExpertRows {
-            ids: p.value(0)?,
-            table: p.weight(1)?.floats(),
+            ids: p.value(slot::ExpertRows::experts)?,
+            table: p.weight(slot::ExpertRows::table)?.floats(),
             y: p.result(0)?,
         }),
         Op::ExpertSum {} => Box::new(ExpertSum {
-            x: p.value(0)?,
+            x: p.value(slot::ExpertSum::x)?,
             y: p.result(0)?,
         }),
-        Op::Project { norm_eps } => {
-            let (x, weights) = p.products(1, *norm_eps)?;
-            let parts = weights.into_iter().zip(p.results).collect();
-            Box::new(Project { x, parts })
-        }
-        Op::ProjectSwiglu { norm_eps, to } => {
-            let (x, weights) = p.products(1, *norm_eps)?;
-            let Ok([gate, up]) = <[Arc<Weight>; 2]>::try_from(weights) else {
-                return p.fail("gate and up are not two weights");
-            };
-            let (to, y) = (p.format(*to)?, p.result(0)?);
-            Box::new(ProjectSwiglu { x, gate, up, to, y })
-        }
-        Op::MatmulAdd {} => {
-            let (x, weight) = p.matmul(1)?;
-            Box::new(MatmulAdd {
-                x: Activations::plain(x),
-                weight,
-                residual: p.value(2)?,
-                y: p.result(0)?,
-            })
-        }
-        Op::ProjectConv { norm_eps } => {
-            let (x, weights) = p.products(2, *norm_eps)?;
-            let Ok([weight, kernel]) = <[Arc<Weight>; 2]>::try_from(weights) else {
-                return p.fail("projection and convolution are not two weights");
-            };
-            let (state, y) = (p.state(1)?.index, p.result(0)?);
-            Box::new(ProjectConv::new(x, weight, &kernel, state, y))
-        }
+        Op::Product { norm_eps, epilogue } => Box::new(product(p, *norm_eps, epilogue)?),
         Op::GatedDeltaNet { l2_eps, eps, to } => Box::new(GatedDeltaNet {
-            u: p.value(0)?,
-            z: p.value(1)?,
-            alpha: p.value(2)?,
-            beta: p.value(3)?,
-            state: p.state(4)?.index,
-            dt: p.weight(5)?.floats(),
-            a: p.weight(6)?.floats(),
-            norm: p.weight(7)?.floats(),
+            u: p.value(slot::GatedDeltaNet::u)?,
+            z: p.value(slot::GatedDeltaNet::z)?,
+            alpha: p.value(slot::GatedDeltaNet::alpha)?,
+            beta: p.value(slot::GatedDeltaNet::beta)?,
+            state: p.state(slot::GatedDeltaNet::matrix)?.index,
+            dt: p.weight(slot::GatedDeltaNet::dt)?.floats(),
+            a: p.weight(slot::GatedDeltaNet::a)?.floats(),
+            norm: p.weight(slot::GatedDeltaNet::norm)?.floats(),
             l2_eps: *l2_eps,
             eps: *eps,
             to: p.format(*to)?,
             y: p.result(0)?,
         }),
         Op::MoeSwiglu { norm_eps, k, to } => {
-            let (x, weights) = p.products(2, *norm_eps)?;
+            use slot::MoeSwiglu as of;
+            let (x, weights) = p.products(of::x, (of::norm, *norm_eps), of::weights)?;
             Box::new(MoeSwiglu {
                 x,
-                logits: p.value(1)?,
+                logits: p.value(of::logits)?,
                 used: *k as usize,
                 weights,
-                to: p.format(*to)?,
-                y: p.result(0)?,
-            })
-        }
-        Op::MoeSum { min } => {
-            let (x, weight) = p.matmul(5)?;
-            Box::new(MoeSum {
-                x: Activations::plain(x),
-                logits: p.value(1)?,
-                shared: p.value(2)?,
-                gate: p.value(3)?,
-                residual: p.value(4)?,
-                weight,
-                min: *min,
-                y: p.result(0)?,
-            })
-        }
-        Op::ProjectKv {
-            norm_eps,
-            eps,
-            n_rot,
-            freq_base,
-            scaling,
-        } => {
-            let (x, weights) = p.products(3, *norm_eps)?;
-            let Ok([k, v, norm]) = <[Arc<Weight>; 3]>::try_from(weights) else {
-                return p.fail("keys, values and the keys' norm are not three weights");
-            };
-            let (state, layout) = p.kv(2)?;
-            Box::new(ProjectKv {
-                x,
-                pos: p.value(1)?,
-                k,
-                v,
-                heads: HeadNorm {
-                    weight: norm.floats(),
-                    eps: *eps,
-                    rotation: rotation(*n_rot, *freq_base, scaling),
+                end: Swiglu {
+                    to: p.format(*to)?,
+                    y: p.result(0)?,
                 },
-                state,
-                layout,
             })
         }
-        Op::GatedAttention {
-            eps,
+        Op::MoeSum { min, .. } => Box::new(moe_sum(p, *min)?),
+        Op::RopeAttention {
+            norm_eps,
             n_rot,
             freq_base,
             scaling,
             scale,
+            gate,
             to,
         } => {
-            let (state, layout) = p.kv(2)?;
-            Box::new(GatedAttention {
-                q: p.value(0)?,
-                pos: p.value(1)?,
-                heads: HeadNorm {
-                    weight: p.weight(3)?.floats(),
-                    eps: *eps,
+            use slot::RopeAttention as of;
+            let (state, layout) = p.kv(of::cache)?;
+            let norm = norm_eps.map(|eps| Ok((p.weight(of::norm)?.floats(), eps)));
+            Box::new(RopeAttention {
+                q: p.value(of::q)?,
+                pos: p.value(of::pos)?,
+                turn: Turn {
+                    norm: norm.transpose()?,
                     rotation: rotation(*n_rot, *freq_base, scaling),
                 },
                 state,
                 layout,
                 scale: *scale,
+                gated: *gate == OutputGate::Sigmoid,
                 to: p.format(*to)?,
                 y: p.result(0)?,
             })
         }
     }))
+}
+
+fn product(
+    mut p: Parts<'_>,
+    norm_eps: Option<f32>,
+    epilogue: &Epilogue,
+) -> Result<Product, BindError> {
+    use slot::Product as of;
+    let (x, weights) = p.products(of::x, (of::norm, norm_eps), of::weights)?;
+    let parts = match epilogue {
+        Epilogue::None => {
+            let results = weights.into_iter().zip(p.results);
+            results.map(|(w, y)| Part::plain(&x, w, y)).collect()
+        }
+        Epilogue::Swiglu { to } => {
+            let (to, y) = (p.format(*to)?, p.result(0)?);
+            let columns = chunk_columns(&x, &weights, to.block_len());
+            vec![Part::then(weights, columns, Swiglu { to, y })]
+        }
+        Epilogue::Add => {
+            let (residual, y) = (p.value(of::residual)?, p.result(0)?);
+            let columns = chunk_columns(&x, &weights, 1);
+            vec![Part::then(weights, columns, OntoResidual { residual, y })]
+        }
+        Epilogue::ConvSilu => {
+            let (kernel, state) = (p.weight(of::kernel)?, p.state(of::window)?.index);
+            let columns = chunk_columns(&x, &weights, 1);
+            let end = ConvSilu::new(&kernel, columns, state, p.result(0)?);
+            vec![Part::then(weights, columns, end)]
+        }
+        Epilogue::Store {
+            norm_eps,
+            n_rot,
+            freq_base,
+            scaling,
+        } => {
+            let norm = norm_eps.map(|eps| Ok((p.weight(of::key_norm)?.floats(), eps)));
+            let turn = Turn {
+                norm: norm.transpose()?,
+                rotation: rotation(*n_rot, *freq_base, scaling),
+            };
+            stores(p, &x, weights, turn)?
+        }
+    };
+    Ok(Product { x, parts })
+}
+
+/// Keys go into the cache head by head.
+fn stores(
+    mut p: Parts<'_>,
+    x: &Activations,
+    weights: Vec<Arc<Weight>>,
+    turn: Turn,
+) -> Result<Vec<Part>, BindError> {
+    let Ok([keys, values]) = <[Arc<Weight>; 2]>::try_from(weights) else {
+        return p.fail("keys and values are not two weights");
+    };
+    let (state, layout) = p.kv(slot::Product::cache)?;
+    let pos = p.value(slot::Product::pos)?;
+    let store = |side, turn| Store {
+        side,
+        pos: pos.clone(),
+        turn,
+        state,
+        layout,
+    };
+    let values = vec![values];
+    let columns = chunk_columns(x, &values, 1);
+    Ok(vec![
+        Part::then(vec![keys], layout.dim, store(Side::Keys, Some(turn))),
+        Part::then(values, columns, store(Side::Values, None)),
+    ])
+}
+
+fn moe_sum(mut p: Parts<'_>, min: Option<f32>) -> Result<MoeSum, BindError> {
+    use slot::MoeSum as of;
+    let (x, weight) = p.matmul(of::x, of::weight)?;
+    let gate = match p.has(of::gate) {
+        true => Some(p.value(of::gate)?),
+        false => None,
+    };
+    let shared = match p.has(of::shared) {
+        true => Some(Shared {
+            y: p.value(of::shared)?,
+            gate,
+        }),
+        false => None,
+    };
+    Ok(MoeSum {
+        x: Activations::plain(x),
+        logits: p.value(of::logits)?,
+        shared,
+        weight,
+        min,
+        end: OntoResidual {
+            residual: p.value(of::residual)?,
+            y: p.result(0)?,
+        },
+    })
 }
 
 fn rotation(n_rot: u32, freq_base: f32, scaling: &RopeScaling) -> Rotation {
@@ -293,13 +342,13 @@ fn rotation(n_rot: u32, freq_base: f32, scaling: &RopeScaling) -> Rotation {
     }
 }
 
-fn unary(mut p: Parts, op: UnaryOp) -> Result<Box<dyn Kernel>, BindError> {
-    let (x, y) = (p.value(0)?, p.result(0)?);
+fn unary(mut p: Parts<'_>, op: UnaryOp) -> Result<Box<dyn Kernel>, BindError> {
+    let (x, y) = (p.value(slot::Silu::x)?, p.result(0)?);
     Ok(Box::new(Unary { op, x, y }))
 }
 
-fn binary(mut p: Parts, op: BinaryOp) -> Result<Box<dyn Kernel>, BindError> {
-    let a = p.value(0)?;
+fn binary(mut p: Parts<'_>, op: BinaryOp) -> Result<Box<dyn Kernel>, BindError> {
+    let a = p.value(slot::Add::a)?;
     let (b, b_dims) = p.right(&a)?;
     let y = p.result(0)?;
     Ok(Box::new(Binary {

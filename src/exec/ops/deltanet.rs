@@ -5,15 +5,13 @@
 //! from there. So going back costs nothing, and the state is read and written once a run.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::project::{Activations, chunk_rows};
+use super::product::Epilogue;
 use super::{Kernel, Recurrent, Run, Scratch, Segment, Slot, Weight};
 use sharpi_kernels::columns::ColumnsMut;
 use sharpi_kernels::conv::{advance, causal_conv, taps};
 use sharpi_kernels::elementwise::silu;
 use sharpi_kernels::gdn::{Room, Tokens, Updates, gdn_scan};
-use sharpi_kernels::matmul::matmul_rows;
 
 /// Channels of a convolution chunk.
 const CHANNELS: usize = 256;
@@ -44,25 +42,18 @@ impl Kernel for CausalConv {
         let count = CHANNELS.min(channels - first);
         // SAFETY: an operand.
         let x = unsafe { run.read(&self.x) };
-        for segment in &run.segments {
-            let inputs = Inputs {
-                x: &x[segment.tokens.start * channels..segment.tokens.end * channels],
-                taps: &self.taps,
-                stride: channels,
-                first,
-            };
-            let at = first..first + count;
-            // SAFETY: these channels of the result belong to this chunk.
-            let mut y = unsafe { channels_of(run, segment, &self.y, at) };
-            convolve(
-                segment,
-                segment.recurrent(self.state),
-                inputs,
-                first,
-                channels,
-                &mut y,
-            );
-        }
+        let inputs = Inputs {
+            x,
+            taps: &self.taps,
+            stride: channels,
+            first,
+        };
+        let into = Channels {
+            state: self.state,
+            y: &self.y,
+            channels: first..first + count,
+        };
+        into.convolve(run, inputs, |_| ());
     }
 }
 
@@ -85,6 +76,7 @@ unsafe fn channels_of<'a>(
 
 /// Inputs of a convolution and its taps, both in rows of `stride` channels, of which those from
 /// `first` on are meant.
+#[derive(Clone, Copy)]
 struct Inputs<'a> {
     x: &'a [f32],
     taps: &'a [f32],
@@ -92,125 +84,104 @@ struct Inputs<'a> {
     first: usize,
 }
 
-/// Convolves as many channels as `y` has, which are those from `first` on of the state's
-/// `channels`. They belong to the chunk that calls this, and effects keep other ops off the state.
-fn convolve(
-    segment: &Segment<'_>,
-    state: Recurrent<'_>,
-    inputs: Inputs<'_>,
-    first: usize,
-    channels: usize,
-    y: &mut ColumnsMut<'_>,
-) {
-    let Inputs {
-        x, taps, stride, ..
-    } = inputs;
-    let (count, kept) = (y.cols(), taps.len() / stride - 1);
-    let rows = segment.logged().max(state.pending);
-    let at = first * size_of::<f32>();
-    // SAFETY: these channels of the window and of the log are this chunk's alone.
-    let (mut window, mut log) = unsafe {
-        (
-            state.values.columns(at, kept, count, channels),
-            state.log.columns(at, rows, count, channels),
-        )
-    };
-    take_in(&mut window, &mut log, state.pending);
-    causal_conv(x, taps, stride, inputs.first, &mut window, y);
-    if segment.tentative {
-        for t in 0..segment.tokens.len() {
-            let x = &x[t * stride + inputs.first..][..count];
-            log.row_mut(t).copy_from_slice(x);
+/// Channels of a convolution's state and result that belong to the chunk that convolves them;
+/// effects keep other ops off the state.
+struct Channels<'a> {
+    state: usize,
+    y: &'a Slot,
+    channels: Range<usize>,
+}
+
+impl Channels<'_> {
+    /// Convolves the inputs of every sequence, and puts `then` behind each row of results.
+    fn convolve(&self, run: &Run<'_>, inputs: Inputs<'_>, then: impl Fn(&mut [f32])) {
+        for segment in &run.segments {
+            let (tokens, stride) = (&segment.tokens, inputs.stride);
+            let x = &inputs.x[tokens.start * stride..tokens.end * stride];
+            // SAFETY: these channels of the result belong to this chunk.
+            let mut y = unsafe { channels_of(run, segment, self.y, self.channels.clone()) };
+            self.convolve_segment(segment, Inputs { x, ..inputs }, &mut y);
+            for t in 0..tokens.len() {
+                then(y.row_mut(t));
+            }
         }
-    } else {
-        advance(x, stride, inputs.first, &mut window);
+    }
+
+    fn convolve_segment(&self, segment: &Segment<'_>, inputs: Inputs<'_>, y: &mut ColumnsMut<'_>) {
+        let state = segment.recurrent(self.state);
+        let Inputs {
+            x,
+            taps,
+            stride,
+            first,
+        } = inputs;
+        let (count, kept) = (self.channels.len(), taps.len() / stride - 1);
+        let rows = segment.logged().max(state.pending);
+        let (at, all) = (self.channels.start * size_of::<f32>(), self.y.width());
+        // SAFETY: these channels of the window and of the log are this chunk's alone.
+        let (mut window, mut log) = unsafe {
+            (
+                state.values.columns(at, kept, count, all),
+                state.log.columns(at, rows, count, all),
+            )
+        };
+        take_in(&mut window, &mut log, state.pending);
+        causal_conv(x, taps, stride, first, &mut window, y);
+        if segment.tentative {
+            for t in 0..segment.tokens.len() {
+                let x = &x[t * stride + first..][..count];
+                log.row_mut(t).copy_from_slice(x);
+            }
+        } else {
+            advance(x, stride, first, &mut window);
+        }
     }
 }
 
-/// A projection, its convolution and SiLU; a chunk is a range of channels. The log is that of
-/// [`CausalConv`].
-pub(super) struct ProjectConv {
-    x: Activations,
-    weight: Arc<Weight>,
-    /// Of each chunk's channels, `[K, channels]`.
+/// The causal convolution of a product and its SiLU. The log is that of [`CausalConv`].
+pub(super) struct ConvSilu {
+    /// Columns of a chunk,
+    columns: usize,
+    /// and of each chunk's channels the taps, `[K, channels]`.
     taps: Vec<Vec<f32>>,
     state: usize,
     y: Slot,
 }
 
-impl ProjectConv {
-    /// `kernel` is `[C, K]`.
-    pub(super) fn new(
-        x: Activations,
-        weight: Arc<Weight>,
-        kernel: &Weight,
-        state: usize,
-        y: Slot,
-    ) -> ProjectConv {
-        let (k, rows) = (kernel.dims[1], rows_of_chunk(&x, &weight));
-        let kernel = kernel.floats();
-        let taps = kernel
-            .chunks(rows * k)
-            .map(|chunk| taps(chunk, k))
-            .collect();
-        ProjectConv {
-            x,
-            weight,
-            taps,
+impl ConvSilu {
+    /// `kernel` is `[C, K]`; a chunk has so many columns.
+    pub(super) fn new(kernel: &Weight, columns: usize, state: usize, y: Slot) -> ConvSilu {
+        let (k, kernel) = (kernel.dims[1], kernel.floats());
+        let chunks = kernel.chunks(columns * k);
+        ConvSilu {
+            columns,
+            taps: chunks.map(|chunk| taps(chunk, k)).collect(),
             state,
             y,
         }
     }
-
-    fn rows(&self) -> usize {
-        rows_of_chunk(&self.x, &self.weight)
-    }
 }
 
-fn rows_of_chunk(x: &Activations, weight: &Weight) -> usize {
-    chunk_rows(weight.ty.row_bytes(x.x.last()))
-}
-
-impl Kernel for ProjectConv {
-    fn chunks(&self, run: &Run<'_>) -> usize {
-        match run.tokens {
-            0 => 0,
-            _ => self.y.width().div_ceil(self.rows()),
-        }
-    }
-
-    fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
-        let channels = self.y.width();
-        let first = chunk * self.rows();
-        let rows = first..channels.min(first + self.rows());
-        let count = rows.len();
-        let acts = (self.x).acts(run, self.weight.ty, &mut scratch.rounded);
-        let [tile, _] = &mut scratch.tiles;
-        tile.resize(run.tokens * count, 0.0);
-        let mut projected = ColumnsMut::new(tile, count, count);
-        matmul_rows(self.weight.matrix(), rows, acts, &mut projected);
-        for segment in &run.segments {
-            let inputs = Inputs {
-                x: &tile[segment.tokens.start * count..segment.tokens.end * count],
-                taps: &self.taps[chunk],
-                stride: count,
-                first: 0,
-            };
-            let at = first..first + count;
-            // SAFETY: these channels of the result belong to this chunk.
-            let mut y = unsafe { channels_of(run, segment, &self.y, at) };
-            convolve(
-                segment,
-                segment.recurrent(self.state),
-                inputs,
-                first,
-                channels,
-                &mut y,
-            );
-            for t in 0..segment.tokens.len() {
-                silu(y.row_mut(t));
-            }
-        }
+impl Epilogue for ConvSilu {
+    fn finish(
+        &self,
+        run: &Run<'_>,
+        columns: Range<usize>,
+        [projected, _]: &[Vec<f32>; 2],
+        _: &mut Scratch,
+    ) {
+        let inputs = Inputs {
+            x: projected,
+            taps: &self.taps[columns.start / self.columns],
+            stride: columns.len(),
+            first: 0,
+        };
+        let into = Channels {
+            state: self.state,
+            y: &self.y,
+            channels: columns,
+        };
+        into.convolve(run, inputs, silu);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each op becomes a [`Kernel`] that knows where its operands lie, how many chunks a run has, and
 //! computes one of them. Chunks split outputs, never a reduction, so who runs which is free.
 
+mod activations;
 mod attention;
 mod bind;
 mod deltanet;
@@ -12,7 +13,7 @@ mod layout;
 mod moe;
 mod moe_fused;
 mod parts;
-mod project;
+mod product;
 mod rows;
 mod weight;
 
@@ -20,10 +21,10 @@ pub use bind::bind;
 pub use parts::{BindError, Bound, State};
 pub use weight::Weight;
 
+use activations::Rounded;
 use gated_delta_net::HeadRows;
 use moe_fused::Routing;
 use parts::activation_type;
-use project::Rounded;
 
 use std::ops::Range;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::project::chunk_rows;
+use super::product::chunk_rows;
 use super::{Kernel, Run, Scratch, Slot, Weight};
 use sharpi_kernels::elementwise::{Rhs, add};
 use sharpi_kernels::matmul::matmul_rows;

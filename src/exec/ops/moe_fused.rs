@@ -7,11 +7,12 @@ use std::ops::Range;
 
 use std::sync::Arc;
 
-use super::project::{Activations, Rounded, RoundedFor, chunk_rows};
+use super::activations::{Activations, Rounded, RoundedFor};
+use super::product::{OntoResidual, Swiglu, chunk_rows};
 use super::{Kernel, Run, Scratch, Slot, Weight};
-use sharpi_kernels::activation::{ActivationType, quantize_row};
+use sharpi_kernels::activation::ActivationType;
 use sharpi_kernels::columns::ColumnsMut;
-use sharpi_kernels::elementwise::{Rhs, add, div, mul, sigmoid, softmax, swiglu};
+use sharpi_kernels::elementwise::{Rhs, add, div, mul, sigmoid, softmax};
 use sharpi_kernels::matmul::{Acts, Tiles, matmul_rows};
 use sharpi_kernels::moe::top_k;
 use sharpi_kernels::quant::WeightType;
@@ -120,24 +121,27 @@ pub(super) struct MoeSwiglu {
     pub(super) used: usize,
     /// Gate and up, or both as one.
     pub(super) weights: Vec<Arc<Weight>>,
-    pub(super) to: ActivationType,
-    pub(super) y: Slot,
+    pub(super) end: Swiglu,
 }
 
 impl MoeSwiglu {
     /// Columns of a chunk: whole blocks of the format.
     fn columns(&self) -> usize {
         let row_bytes = self.weights[0].ty.row_bytes(self.x.x.last());
-        chunk_rows(2 * row_bytes).next_multiple_of(self.to.block_len())
+        chunk_rows(2 * row_bytes).next_multiple_of(self.end.to.block_len())
+    }
+
+    fn width(&self) -> usize {
+        self.end.y.last()
     }
 
     fn pieces(&self) -> usize {
-        self.y.last().div_ceil(self.columns())
+        self.width().div_ceil(self.columns())
     }
 
     /// Weight and rows of gate and up for some columns.
     fn halves(&self, columns: &Range<usize>) -> [(&Weight, Range<usize>); 2] {
-        let n = self.y.last();
+        let n = self.width();
         match &self.weights[..] {
             [both] => [
                 (both, columns.clone()),
@@ -164,7 +168,7 @@ impl Kernel for MoeSwiglu {
         let Some((chosen, members)) = scratch.routing.groups.get(g).cloned() else {
             return;
         };
-        let (n, first) = (self.y.last(), piece * self.columns());
+        let (n, first) = (self.width(), piece * self.columns());
         let columns = first..n.min(first + self.columns());
         let count = columns.len();
         let mut tiles = std::mem::take(&mut scratch.tiles);
@@ -176,34 +180,49 @@ impl Kernel for MoeSwiglu {
             let mut tile = ColumnsMut::new(tile, count, count);
             matmul_rows(weight.expert(chosen), rows, acts, &mut tile);
         }
-        scratch.row.resize(count, 0.0);
-        let rows = tiles[0]
-            .chunks_exact(count)
-            .zip(tiles[1].chunks_exact(count));
-        for ((gate, up), &pair) in rows.zip(&scratch.routing.pairs[members]) {
-            swiglu(gate, up, &mut scratch.row);
-            let at = pair as usize * self.to.row_bytes(n) + self.to.row_bytes(first);
-            let bytes = self.to.row_bytes(count);
-            // SAFETY: these columns of the group's pairs belong to this chunk.
-            let y: &mut [u8] = unsafe { run.arena.slice_mut(self.y.offset + at, bytes) };
-            quantize_row(self.to, &scratch.row, y);
-        }
+        let pairs = scratch.routing.pairs[members]
+            .iter()
+            .map(|pair| *pair as usize);
+        // SAFETY: these columns of the group's pairs belong to this chunk.
+        unsafe { (self.end).write(run, &columns, pairs, &tiles, &mut scratch.row) };
         scratch.tiles = tiles;
     }
 }
 
-/// The weighted sum of each token's experts, the gated shared one and the residual; a chunk is a
-/// range of columns. `y` may lie where the residual lies.
+/// The weighted sum of each token's experts, the shared one, and the residual; a chunk is a range of
+/// columns.
 pub(super) struct MoeSum {
     pub(super) x: Activations,
     pub(super) logits: Slot,
-    pub(super) shared: Slot,
-    pub(super) gate: Slot,
-    pub(super) residual: Slot,
+    /// The shared expert, if there is one.
+    pub(super) shared: Option<Shared>,
     pub(super) weight: Arc<Weight>,
-    /// Least sum of a token's probabilities.
-    pub(super) min: f32,
+    /// Least sum of a token's probabilities, if they are divided by it.
+    pub(super) min: Option<f32>,
+    pub(super) end: OntoResidual,
+}
+
+/// The expert that takes every token.
+pub(super) struct Shared {
     pub(super) y: Slot,
+    /// One value for each token, of which the sigmoid multiplies it.
+    pub(super) gate: Option<Slot>,
+}
+
+impl Shared {
+    /// Adds columns of row `t` to `row`.
+    fn add(&self, run: &Run<'_>, t: usize, first: usize, own: &mut [f32], row: &mut [f32]) {
+        // SAFETY: an operand.
+        let shared = unsafe { run.read(&self.y) };
+        own.copy_from_slice(&shared[t * self.y.width() + first..][..row.len()]);
+        if let Some(gate) = &self.gate {
+            // SAFETY: an operand.
+            let mut gate = unsafe { [run.read(gate)[t]] };
+            sigmoid(&mut gate);
+            mul(own, Rhs::Value(gate[0]));
+        }
+        add(row, Rhs::Row(own));
+    }
 }
 
 impl MoeSum {
@@ -219,9 +238,9 @@ impl MoeSum {
 
 impl Kernel for MoeSum {
     fn chunks(&self, run: &Run<'_>) -> usize {
-        match run.count(&self.y) {
+        match run.count(&self.end.y) {
             0 => 0,
-            _ => self.y.width().div_ceil(self.columns()),
+            _ => self.end.y.width().div_ceil(self.columns()),
         }
     }
 
@@ -229,7 +248,7 @@ impl Kernel for MoeSum {
         let (ty, rounded) = (self.weight.ty.activation(), &mut scratch.rounded);
         (scratch.routing).route(run, &self.logits, self.used());
         (scratch.routing).gather(run, &self.x, ty, rounded, |pair| pair);
-        let (width, used, first) = (self.y.width(), self.used(), chunk * self.columns());
+        let (width, used, first) = (self.end.y.width(), self.used(), chunk * self.columns());
         let columns = first..width.min(first + self.columns());
         let count = columns.len();
         let routing = &mut scratch.routing;
@@ -247,15 +266,15 @@ impl Kernel for MoeSum {
         for (row, &pair) in by_group.chunks_exact(count).zip(&routing.pairs) {
             by_pair[pair as usize * count..][..count].copy_from_slice(row);
         }
-        // SAFETY: operands.
-        let (shared, gates) = unsafe { (run.read(&self.shared), run.read(&self.gate)) };
         let (row, weights) = (&mut scratch.row, &mut scratch.scores);
         row.resize(count, 0.0);
         for (t, experts) in by_pair.chunks_exact_mut(used * count).enumerate() {
             weights.clear();
             weights.extend_from_slice(&routing.probabilities[t * used..][..used]);
-            let total = weights.iter().map(|&p| f64::from(p)).sum::<f64>() as f32;
-            div(weights, Rhs::Value(total.max(self.min)));
+            if let Some(min) = self.min {
+                let total = weights.iter().map(|&p| f64::from(p)).sum::<f64>() as f32;
+                div(weights, Rhs::Value(total.max(min)));
+            }
             let mut experts = experts.chunks_exact_mut(count).zip(&*weights);
             row.fill(0.0);
             if let Some((expert, weight)) = experts.next() {
@@ -266,25 +285,11 @@ impl Kernel for MoeSum {
                 mul(expert, Rhs::Value(*weight));
                 add(row, Rhs::Row(expert));
             }
-            let at = t * width + first;
-            let gated = &mut by_group[..count];
-            gated.copy_from_slice(&shared[at..][..count]);
-            let mut gate = [gates[t]];
-            sigmoid(&mut gate);
-            mul(gated, Rhs::Value(gate[0]));
-            add(row, Rhs::Row(gated));
-            let at = at * size_of::<f32>();
-            // SAFETY: the chunk owns these columns of the result. The residual is an operand; where
-            // it lies in the same place, its columns are read by this chunk alone.
-            let y = unsafe {
-                if self.residual.offset != self.y.offset {
-                    let residual = run.arena.slice(self.residual.offset + at, count);
-                    let y: &mut [f32] = run.arena.slice_mut(self.y.offset + at, count);
-                    y.copy_from_slice(residual);
-                }
-                run.arena.slice_mut(self.y.offset + at, count)
-            };
-            add(y, Rhs::Row(row));
+            if let Some(shared) = &self.shared {
+                shared.add(run, t, first, &mut by_group[..count], row);
+            }
+            // SAFETY: the chunk owns these columns of the result.
+            unsafe { self.end.write(run, t, first, row) };
         }
     }
 }

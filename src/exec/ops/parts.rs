@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sharpi_ir::{DType, StateType};
+use sharpi_ir::{DType, Op, SlotName, StateType, slot};
 
+use super::activations::{Activations, RowNorm};
 use super::elementwise::Right;
-use super::project::{Activations, RowNorm};
 use super::{KvLayout, Slot, Weight};
 use sharpi_kernels::activation::ActivationType;
 use sharpi_kernels::attention::CacheType;
@@ -70,54 +70,55 @@ pub(crate) fn cache_type(dtype: DType) -> Option<CacheType> {
 }
 
 /// Operands and results of the op being bound.
-pub(super) struct Parts {
-    pub(super) op: &'static str,
+pub(super) struct Parts<'a> {
+    pub(super) op: &'a Op,
     pub(super) operands: Vec<Option<Bound>>,
     pub(super) results: Vec<Slot>,
 }
 
-impl Parts {
+impl Parts<'_> {
     pub(super) fn fail<T>(&self, message: impl Into<String>) -> Result<T, BindError> {
         let message = message.into();
         Err(BindError {
-            op: self.op,
+            op: self.op.mnemonic(),
             message,
         })
     }
 
-    pub(super) fn take(&mut self, i: usize) -> Option<Bound> {
-        self.operands.get_mut(i)?.take()
+    fn take(&mut self, name: SlotName) -> Option<Bound> {
+        self.operands.get_mut(self.op.slot(name)?)?.take()
     }
 
-    pub(super) fn value(&mut self, i: usize) -> Result<Slot, BindError> {
-        match self.take(i) {
+    fn lacks<T>(&self, name: SlotName, kind: &str) -> Result<T, BindError> {
+        match self.op.slot(name) {
+            Some(slot) => self.fail(format!("operand {slot} is no {kind}")),
+            None => self.fail(format!("it has no such {kind}")),
+        }
+    }
+
+    pub(super) fn value(&mut self, name: SlotName) -> Result<Slot, BindError> {
+        match self.take(name) {
             Some(Bound::Value(slot)) => Ok(slot),
-            Some(Bound::Weight(_) | Bound::State(_)) | None => {
-                self.fail(format!("operand {i} is no value"))
-            }
+            Some(Bound::Weight(_) | Bound::State(_)) | None => self.lacks(name, "value"),
         }
     }
 
-    pub(super) fn weight(&mut self, i: usize) -> Result<Arc<Weight>, BindError> {
-        match self.take(i) {
+    pub(super) fn weight(&mut self, name: SlotName) -> Result<Arc<Weight>, BindError> {
+        match self.take(name) {
             Some(Bound::Weight(weight)) => Ok(weight),
-            Some(Bound::Value(_) | Bound::State(_)) | None => {
-                self.fail(format!("operand {i} is no weight"))
-            }
+            Some(Bound::Value(_) | Bound::State(_)) | None => self.lacks(name, "weight"),
         }
     }
 
-    pub(super) fn state(&mut self, i: usize) -> Result<State, BindError> {
-        match self.take(i) {
+    pub(super) fn state(&mut self, name: SlotName) -> Result<State, BindError> {
+        match self.take(name) {
             Some(Bound::State(state)) => Ok(state),
-            Some(Bound::Value(_) | Bound::Weight(_)) | None => {
-                self.fail(format!("operand {i} is no state"))
-            }
+            Some(Bound::Value(_) | Bound::Weight(_)) | None => self.lacks(name, "state"),
         }
     }
 
-    pub(super) fn kv(&mut self, i: usize) -> Result<(usize, KvLayout), BindError> {
-        let State { index, ty } = self.state(i)?;
+    pub(super) fn kv(&mut self, name: SlotName) -> Result<(usize, KvLayout), BindError> {
+        let State { index, ty } = self.state(name)?;
         if let StateType::Kv { k, v, heads, dim } = ty
             && let (Some(k), Some(v)) = (cache_type(k), cache_type(v))
         {
@@ -133,17 +134,60 @@ impl Parts {
         }
     }
 
+    /// Whether the op has an operand of that name.
+    pub(super) fn has(&self, name: SlotName) -> bool {
+        self.op.slot(name).is_some()
+    }
+
     /// Activation and weight of a matmul: the activation is already what the weight needs.
-    pub(super) fn matmul(&mut self, weight: usize) -> Result<(Slot, Arc<Weight>), BindError> {
-        let (x, w) = (self.value(0)?, self.weight(weight)?);
-        if activation_type(x.dtype) != Some(w.ty.activation()) {
-            return self.fail(format!(
-                "a {} activation meets {} weights",
-                x.dtype,
-                w.ty.name()
-            ));
+    pub(super) fn matmul(
+        &mut self,
+        x: SlotName,
+        weight: SlotName,
+    ) -> Result<(Slot, Arc<Weight>), BindError> {
+        let (x, w) = (self.value(x)?, self.weight(weight)?);
+        match activation_type(x.dtype) == Some(w.ty.activation()) {
+            true => Ok((x, w)),
+            false => self.do_not_meet(&x, &w),
         }
-        Ok((x, w))
+    }
+
+    fn do_not_meet<T>(&self, x: &Slot, w: &Weight) -> Result<T, BindError> {
+        let weights = w.ty.name();
+        self.fail(format!("a {} activation meets {weights} weights", x.dtype))
+    }
+
+    /// The input of a fused product, its norm, and the weights that it meets, in whose formats it
+    /// comes or is rounded.
+    pub(super) fn products(
+        &mut self,
+        x: SlotName,
+        (norm, eps): (SlotName, Option<f32>),
+        weights: SlotName,
+    ) -> Result<(Activations, Vec<Arc<Weight>>), BindError> {
+        let x = self.value(x)?;
+        let norm = match eps {
+            None => None,
+            Some(eps) => {
+                let weight = self.weight(norm)?;
+                Some(RowNorm {
+                    place: weight.bytes().as_ptr() as usize,
+                    weight: weight.floats(),
+                    eps,
+                })
+            }
+        };
+        let first = self.op.slot(weights).unwrap_or(self.operands.len());
+        let weights = (0..self.operands.len() - first)
+            .map(|n| self.weight(weights.nth(n)))
+            .collect::<Result<Vec<Arc<Weight>>, BindError>>()?;
+        let meets = |w: &&Arc<Weight>| {
+            x.dtype == DType::F32 || activation_type(x.dtype) == Some(w.ty.activation())
+        };
+        if let Some(w) = weights.iter().find(|w| !meets(w)) {
+            return self.do_not_meet(&x, w);
+        }
+        Ok((Activations { x, norm }, weights))
     }
 
     pub(super) fn format(&self, to: DType) -> Result<ActivationType, BindError> {
@@ -153,37 +197,15 @@ impl Parts {
         }
     }
 
-    /// The input of a fused product and its weights, which begin in slot `first` with the norm's
-    /// where there is one.
-    pub(super) fn products(
-        &mut self,
-        first: usize,
-        norm_eps: Option<f32>,
-    ) -> Result<(Activations, Vec<Arc<Weight>>), BindError> {
-        let x = self.value(0)?;
-        let mut weights = (first..self.operands.len())
-            .map(|i| self.weight(i))
-            .collect::<Result<Vec<Arc<Weight>>, BindError>>()?;
-        let norm = norm_eps.map(|eps| {
-            let weight = weights.remove(0);
-            RowNorm {
-                place: weight.bytes().as_ptr() as usize,
-                weight: weight.floats(),
-                eps,
-            }
-        });
-        Ok((Activations { x, norm }, weights))
-    }
-
     pub(super) fn right(&mut self, a: &Slot) -> Result<(Right, Vec<usize>), BindError> {
-        let (right, mut dims) = match self.take(1) {
+        let (right, mut dims) = match self.take(slot::Add::b) {
             Some(Bound::Value(slot)) => {
                 let dims = slot.dims.clone();
                 (Right::Value(slot), dims)
             }
             Some(Bound::Weight(w)) => (Right::Weight(w.floats()), w.dims.clone()),
             Some(Bound::State(_)) | None => {
-                return self.fail("operand 1 is neither value nor weight");
+                return self.lacks(slot::Add::b, "value or weight");
             }
         };
         if dims.len() == a.dims.len() + 1 && dims[0] == 1 {

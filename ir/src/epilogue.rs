@@ -1,0 +1,177 @@
+//! What fused ops do to a result before they write it.
+
+use crate::attr::{Attr, AttrValue};
+use crate::rope::RopeScaling;
+use crate::types::DType;
+
+/// What the products of a `product` go through before they are written.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub enum Epilogue {
+    /// Nothing: each is a result.
+    #[default]
+    None,
+    /// `silu(first) · second`, rounded to an activation format.
+    Swiglu {
+        /// The format.
+        to: DType,
+    },
+    /// The sum with a residual.
+    Add,
+    /// SiLU of the causal convolution over time.
+    ConvSilu,
+    /// The first are keys, the second values. Keys are normed by heads, if there is an `eps` of a
+    /// norm, and rotated; both are written into a cache.
+    Store {
+        /// `eps` of the keys' norm.
+        norm_eps: Option<f32>,
+        /// As of `rope`.
+        n_rot: u32,
+        /// As of `rope`.
+        freq_base: f32,
+        /// As of `rope`.
+        scaling: RopeScaling,
+    },
+}
+
+impl Epilogue {
+    pub(crate) fn adds(&self) -> bool {
+        *self == Epilogue::Add
+    }
+
+    pub(crate) fn convolves(&self) -> bool {
+        *self == Epilogue::ConvSilu
+    }
+
+    pub(crate) fn stores(&self) -> bool {
+        matches!(self, Epilogue::Store { .. })
+    }
+
+    pub(crate) fn norms_keys(&self) -> bool {
+        matches!(
+            self,
+            Epilogue::Store {
+                norm_eps: Some(_),
+                ..
+            }
+        )
+    }
+}
+
+impl AttrValue for Epilogue {
+    const KIND: &'static str = "`swiglu {to}`, `add`, `conv_silu` or `store {norm_eps, n_rot, freq_base, scaling}`, or nothing";
+
+    fn to_attr(&self) -> Option<Attr> {
+        let (name, fields) = match self {
+            Epilogue::None => return None,
+            Epilogue::Swiglu { to } => ("swiglu", vec![("to", to.to_attr())]),
+            Epilogue::Add => ("add", Vec::new()),
+            Epilogue::ConvSilu => ("conv_silu", Vec::new()),
+            Epilogue::Store {
+                norm_eps,
+                n_rot,
+                freq_base,
+                scaling,
+            } => {
+                let fields = vec![
+                    ("norm_eps", norm_eps.to_attr()),
+                    ("n_rot", n_rot.to_attr()),
+                    ("freq_base", freq_base.to_attr()),
+                    ("scaling", scaling.to_attr()),
+                ];
+                ("store", fields)
+            }
+        };
+        let fields = fields.into_iter();
+        let there = fields.filter_map(|(name, attr)| Some((name.to_string(), attr?)));
+        Some(Attr::Case(name.into(), there.collect()))
+    }
+
+    fn from_attr(attr: Option<&Attr>) -> Option<Epilogue> {
+        let Some(attr) = attr else {
+            return Some(Epilogue::None);
+        };
+        let Attr::Case(name, fields) = attr else {
+            return None;
+        };
+        let only = |known: &[&str]| fields.iter().all(|(n, _)| known.contains(&n.as_str()));
+        match name.as_str() {
+            "swiglu" if only(&["to"]) => Some(Epilogue::Swiglu {
+                to: field(fields, "to")?,
+            }),
+            "add" if only(&[]) => Some(Epilogue::Add),
+            "conv_silu" if only(&[]) => Some(Epilogue::ConvSilu),
+            "store" if only(&["norm_eps", "n_rot", "freq_base", "scaling"]) => {
+                Some(Epilogue::Store {
+                    norm_eps: field(fields, "norm_eps")?,
+                    n_rot: field(fields, "n_rot")?,
+                    freq_base: field(fields, "freq_base")?,
+                    scaling: field(fields, "scaling")?,
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+fn field<A: AttrValue>(fields: &[(String, Attr)], name: &str) -> Option<A> {
+    let found = fields.iter().find(|(n, _)| n == name);
+    A::from_attr(found.map(|(_, attr)| attr))
+}
+
+/// An attribute that is one word of several, or left out.
+macro_rules! word {
+    ($(#[$doc:meta])* $Name:ident = $kind:literal { $(#[$none:meta])* None, $($(#[$of:meta])* $Word:ident = $word:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+        pub enum $Name {
+            $(#[$none])*
+            #[default]
+            None,
+            $($(#[$of])* $Word,)*
+        }
+
+        impl AttrValue for $Name {
+            const KIND: &'static str = $kind;
+
+            fn to_attr(&self) -> Option<Attr> {
+                match self {
+                    $Name::None => None,
+                    $($Name::$Word => Some(Attr::Case($word.into(), Vec::new())),)*
+                }
+            }
+
+            fn from_attr(attr: Option<&Attr>) -> Option<$Name> {
+                match attr {
+                    None => Some($Name::None),
+                    Some(Attr::Case(name, fields)) if fields.is_empty() => match name.as_str() {
+                        $($word => Some($Name::$Word),)*
+                        _ => None,
+                    },
+                    Some(_) => None,
+                }
+            }
+        }
+    };
+}
+
+word! {
+    /// Whether an attention's result is gated.
+    OutputGate = "`sigmoid`, or nothing" {
+        /// It is not.
+        None,
+        /// By the sigmoid of as many values as a head's query has, which stand behind that.
+        Sigmoid = "sigmoid",
+    }
+}
+
+word! {
+    /// The expert that takes every token, beside those that are chosen.
+    SharedExpert = "`plain` or `gated`, or nothing" {
+        /// There is none.
+        None,
+        /// Its result is added as it is,
+        Plain = "plain",
+        /// or times the sigmoid of one value for each token.
+        Gated = "gated",
+    }
+}
