@@ -51,7 +51,7 @@ fn stored_before_read(module: &Module, graph: &Graph) -> Result<(), BindError> {
         let (Some(op), Some(state)) = (graph.op(node), graph.state(node)) else {
             continue;
         };
-        if !op.facts().cache || graph.results(node).is_empty() {
+        if op.is_recurrent() || graph.results(node).is_empty() {
             stored.insert(state);
         } else if !stored.contains(&state) {
             let name = module.symbols.state_of(state).map_or("", |(name, _)| name);

@@ -177,15 +177,18 @@ fn products(k: usize, n: usize, m: usize) -> Text {
     text.op("matmul %y1, @c", &[f32(&[m])])
         .op("add %r, %y3", &[f32(&[m])]);
     text.op(
-        "project %x, @norm, @a, @b {norm_eps = 1e-5}",
+        "product %x, @norm, @a, @b {norm_eps = 1e-5}",
         &[f32(&[n]), f32(&[n])],
     );
-    text.op("project_swiglu %x, @a, @b {to = f32}", &[f32(&[n])]);
     text.op(
-        "project_swiglu %x, @norm, @a, @b {norm_eps = 1e-5, to = f32}",
+        "product %x, @a, @b {epilogue = swiglu {to = f32}}",
         &[f32(&[n])],
     );
-    text.op("matmul_add %y7, @c, %r", &[f32(&[m])]);
+    text.op(
+        "product %x, @norm, @a, @b {norm_eps = 1e-5, epilogue = swiglu {to = f32}}",
+        &[f32(&[n])],
+    );
+    text.op("product %y7, %r, @c {epilogue = add}", &[f32(&[m])]);
     text
 }
 
@@ -197,7 +200,10 @@ fn convolutions(k: usize, channels: usize, taps: usize) -> Text {
         .weight("w", &[channels, k]);
     text.state("a", &window).state("b", &window);
     text.op("causal_conv %x, @taps, state @a", &[f32(&[channels])]);
-    text.op("project_conv %z, state @b, @w, @taps", &[f32(&[channels])]);
+    text.op(
+        "product %z, state @b, @taps, @w {epilogue = conv_silu}",
+        &[f32(&[channels])],
+    );
     text
 }
 
@@ -279,7 +285,7 @@ fn experts(x: usize, n: usize, count: usize, k: usize) -> Text {
         &[f32(&[k, n])],
     );
     text.op(
-        "moe_sum %y8, %logits, %s, %gate, %r, @c {min = 0.25}",
+        "moe_sum %y8, %logits, %s, %gate, %r, @c {min = 0.25, shared = gated}",
         &[f32(&[x])],
     );
     text

@@ -1,6 +1,6 @@
 //! The operands of an op while it is evaluated.
 
-use sharpi_ir::StateId;
+use sharpi_ir::{Op, SlotName, StateId};
 
 use crate::tensor::Tensor;
 
@@ -11,28 +11,38 @@ pub(crate) enum Arg<'a> {
     State(StateId),
 }
 
-/// Operands in slot order, of a graph that verifies.
-pub(crate) struct Args<'a>(pub(crate) Vec<Arg<'a>>);
+/// The operands of an op in slot order, of a graph that verifies.
+pub(crate) struct Args<'a> {
+    pub(crate) op: &'a Op,
+    pub(crate) operands: Vec<Arg<'a>>,
+}
 
 impl<'a> Args<'a> {
-    /// The value or weight in a slot.
-    pub(crate) fn at(&self, slot: usize) -> &'a Tensor {
-        match self.0[slot] {
-            Arg::Tensor(tensor) => tensor,
-            Arg::State(_) => panic!("a state stands in slot {slot} of a graph that verifies"),
+    /// The value or weight of that name, if the op has one.
+    pub(crate) fn find(&self, name: SlotName) -> Option<&'a Tensor> {
+        match self.operands.get(self.op.slot(name)?) {
+            Some(Arg::Tensor(tensor)) => Some(tensor),
+            Some(Arg::State(_)) | None => None,
         }
     }
 
-    /// The weights from a slot on.
-    pub(crate) fn from(&self, slot: usize) -> Vec<&'a Tensor> {
-        (slot..self.0.len()).map(|slot| self.at(slot)).collect()
+    /// The value or weight of that name.
+    pub(crate) fn at(&self, name: SlotName) -> Result<&'a Tensor, String> {
+        self.find(name)
+            .ok_or_else(|| "an operand is missing".to_string())
     }
 
-    /// The state in a slot.
-    pub(crate) fn state(&self, slot: usize) -> StateId {
-        match self.0[slot] {
-            Arg::State(state) => state,
-            Arg::Tensor(_) => panic!("no state stands in slot {slot} of a graph that verifies"),
+    /// The weights of that name, one or more.
+    pub(crate) fn all(&self, name: SlotName) -> Vec<&'a Tensor> {
+        let weights = (0..self.operands.len()).map(|n| self.find(name.nth(n)));
+        weights.map_while(|weight| weight).collect()
+    }
+
+    /// The state of that name.
+    pub(crate) fn state(&self, name: SlotName) -> Result<StateId, String> {
+        match self.op.slot(name).and_then(|slot| self.operands.get(slot)) {
+            Some(Arg::State(state)) => Ok(*state),
+            Some(Arg::Tensor(_)) | None => Err("a state is missing".into()),
         }
     }
 }

@@ -123,7 +123,8 @@ impl<'m> Evaluator<'m> {
                 }
             },
         });
-        let args = Args(args.collect::<Result<_, String>>()?);
+        let operands = args.collect::<Result<_, String>>()?;
+        let args = Args { op, operands };
         let results = evaluate(op, &args, &mut self.states)?;
         let expected: Vec<Value> = graph.values(node).collect();
         if results.len() != expected.len() {

@@ -1,6 +1,6 @@
 //! Products, and the fused ops that are one with something before and something behind it.
 
-use sharpi_ir::{DType, slot};
+use sharpi_ir::{Epilogue, SlotName, slot};
 
 use crate::args::Args;
 use crate::elementwise::{add, mul, rmsnorm, silu};
@@ -38,69 +38,58 @@ pub(crate) fn matmul(x: &Tensor, weight: &Tensor) -> Result<Tensor, String> {
     Tensor::new(dims, rows.concat())
 }
 
-/// What fused products multiply, and their weights: where there is an RMS norm before them its
-/// weight comes first.
-pub(crate) fn input<'a>(
-    a: &Args<'a>,
-    (x, weights): (usize, usize),
+/// What fused products multiply: their input, or its RMS norm.
+pub(crate) fn input(
+    a: &Args,
+    (x, norm): (SlotName, SlotName),
     norm_eps: Option<f32>,
-) -> (Tensor, Vec<&'a Tensor>) {
-    let (x, mut weights) = (a.at(x), a.from(weights));
+) -> Result<Tensor, String> {
     match norm_eps {
-        None => (x.clone(), weights),
-        Some(eps) => (rmsnorm(x, weights.remove(0), eps), weights),
+        None => Ok(a.at(x)?.clone()),
+        Some(eps) => Ok(rmsnorm(a.at(x)?, a.at(norm)?, eps)),
     }
 }
 
-/// Products of one input with several weights.
-pub(crate) fn project(a: &Args, norm_eps: Option<f32>) -> Result<Vec<Tensor>, String> {
-    let (x, weights) = input(a, (slot::Project::x, slot::Project::weights), norm_eps);
-    weights.iter().map(|weight| matmul(&x, weight)).collect()
-}
-
-/// `silu(x · Gᵀ) · (x · Uᵀ)`.
-pub(crate) fn project_swiglu(a: &Args, norm_eps: Option<f32>, to: DType) -> Result<Tensor, String> {
-    let slots = (slot::ProjectSwiglu::x, slot::ProjectSwiglu::weights);
-    let (x, weights) = input(a, slots, norm_eps);
-    let (gate, up) = (matmul(&x, weights[0])?, matmul(&x, weights[1])?);
-    round(&mul(&gate.map(silu), &up), to)
-}
-
-/// `residual + x · Wᵀ`.
-pub(crate) fn matmul_add(a: &Args) -> Result<Tensor, String> {
-    let y = matmul(a.at(slot::MatmulAdd::x), a.at(slot::MatmulAdd::weight))?;
-    Ok(add(a.at(slot::MatmulAdd::residual), &y))
-}
-
-/// A projection, its convolution over time and SiLU.
-pub(crate) fn project_conv(
+/// Products of one input, and what their epilogue makes of them.
+pub(crate) fn product(
     a: &Args,
     norm_eps: Option<f32>,
+    epilogue: &Epilogue,
     states: &mut States,
-) -> Result<Tensor, String> {
-    let slots = (slot::ProjectConv::x, slot::ProjectConv::weights);
-    let (x, weights) = input(a, slots, norm_eps);
-    let window = states.recurrent(a.state(slot::ProjectConv::window))?;
-    let convolved = causal_conv(&matmul(&x, weights[0])?, weights[1], window);
-    Ok(convolved.map(silu))
-}
-
-/// Keys and values from their projections into the cache; keys are normed with `eps` and turned.
-pub(crate) fn project_kv(
-    a: &Args,
-    norm_eps: Option<f32>,
-    (eps, angles): (f32, &Angles<'_>),
-    states: &mut States,
-) -> Result<(), String> {
-    let slots = (slot::ProjectKv::x, slot::ProjectKv::weights);
-    let (x, weights) = input(a, slots, norm_eps);
-    let pos = a.at(slot::ProjectKv::pos);
-    let cache = states.cache(a.state(slot::ProjectKv::cache))?;
-    let by_heads = |x: Tensor| reshape(&x, &[cache.heads, cache.dim]);
-    let (k, v) = (
-        by_heads(matmul(&x, weights[0])?),
-        by_heads(matmul(&x, weights[1])?),
-    );
-    let k = rope(&rmsnorm(&k, weights[2], eps), pos, angles);
-    kv_store(&k, &v, pos, cache)
+) -> Result<Vec<Tensor>, String> {
+    use slot::Product as s;
+    let x = input(a, (s::x, s::norm), norm_eps)?;
+    let products = a.all(s::weights).into_iter().map(|w| matmul(&x, w));
+    let y: Vec<Tensor> = products.collect::<Result<_, _>>()?;
+    match epilogue {
+        Epilogue::None => Ok(y),
+        Epilogue::Swiglu { to } => Ok(vec![round(&mul(&y[0].map(silu), &y[1]), *to)?]),
+        Epilogue::Add => Ok(vec![add(a.at(s::residual)?, &y[0])]),
+        Epilogue::ConvSilu => {
+            let window = states.recurrent(a.state(s::window)?)?;
+            let convolved = causal_conv(&y[0], a.at(s::kernel)?, window);
+            Ok(vec![convolved.map(silu)])
+        }
+        Epilogue::Store {
+            norm_eps,
+            n_rot,
+            freq_base,
+            scaling,
+        } => {
+            let angles = Angles {
+                n_rot: *n_rot,
+                freq_base: *freq_base,
+                scaling,
+            };
+            let cache = states.cache(a.state(s::cache)?)?;
+            let by_heads = |x: &Tensor| reshape(x, &[cache.heads, cache.dim]);
+            let (mut k, v) = (by_heads(&y[0]), by_heads(&y[1]));
+            if let Some(eps) = norm_eps {
+                k = rmsnorm(&k, a.at(s::key_norm)?, *eps);
+            }
+            let pos = a.at(s::pos)?;
+            kv_store(&rope(&k, pos, &angles), &v, pos, cache)?;
+            Ok(Vec::new())
+        }
+    }
 }
