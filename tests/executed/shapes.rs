@@ -288,6 +288,11 @@ fn experts(x: usize, n: usize, count: usize, k: usize) -> Text {
         "moe_sum %y8, %logits, %s, %gate, %r, @c {min = 0.25, shared = gated}",
         &[f32(&[x])],
     );
+    text.op("moe_sum %y8, %logits, %r, @c", &[f32(&[x])]);
+    text.op(
+        "moe_sum %y8, %logits, %s, %r, @c {min = 0.25, shared = plain}",
+        &[f32(&[x])],
+    );
     text
 }
 
