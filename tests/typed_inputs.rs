@@ -215,6 +215,18 @@ fn positions_cannot_be_computed_for_the_tokens_of_a_run() {
 }
 
 #[test]
+fn attention_before_the_store_of_its_tokens_is_refused() {
+    let store = "kv_store %0, %0, %where, state @kv";
+    let attention = "%1 = attention %0, %where, state @kv {scale = 0.0625} : f32[T, 1, 256]";
+    let turned = (CACHED.replace(store, "…").replace(attention, store)).replace("…", attention);
+    let error = try_own(&turned).err().expect("a fault").to_string();
+    assert!(
+        error.contains("no keys and values of the run's tokens"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_state_goes_on_with_tokens_and_not_with_rows() {
     let error = try_own(
         "state @kv : kv<f16>[1, 256]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use sharpi_ir::{DType, Symbol};
 
-use super::call::{Call, Input};
+use super::call::{Call, Input, shift};
 use super::error::RunError;
-use super::executable::{BoundGraph, Executable};
+use super::executable::{BoundGraph, BoundOutput, Executable};
 use super::executor::Executor;
 use super::memory::{Arena, Plain};
 use super::ops::{Axis, Run, Segment, Slot};
@@ -255,12 +255,17 @@ impl Outputs {
             all
         });
         let sequences: Vec<_> = sequences.collect();
-        let values = graph.outputs.iter().map(|(name, slot)| {
+        let values = graph.outputs.iter().map(|(name, output)| {
+            let slot = &output.slot;
             let count = count(slot, (tokens, rows));
             let width = slot.width();
             let data = match slot.dtype {
                 DType::F32 => Data::F32(copy(arena, slot, count * width)),
-                DType::I32 => Data::I32(copy(arena, slot, count * width)),
+                DType::I32 => {
+                    let mut numbers: Vec<i32> = copy(arena, slot, count * width);
+                    own_numbers(&mut numbers, output, &sequences);
+                    Data::I32(numbers)
+                }
                 _ => Data::Other(copy(arena, slot, count * slot.stride_bytes())),
             };
             Output {
@@ -332,6 +337,20 @@ impl Outputs {
             Axis::Rows => rows,
         };
         Some(rows.start * output.width..rows.end * output.width)
+    }
+}
+
+/// Turns numbers of the run's tokens or rows into those of each sequence's own.
+fn own_numbers(numbers: &mut [i32], output: &BoundOutput, sequences: &[[Range<usize>; 2]]) {
+    let width = output.slot.width();
+    for [tokens, rows] in sequences {
+        let range = match output.slot.axis {
+            Axis::Tokens => tokens,
+            Axis::Rows => rows,
+        };
+        let shift = shift(output.index, (tokens.start, rows.start));
+        let own = &mut numbers[range.start * width..range.end * width];
+        own.iter_mut().for_each(|x| *x -= shift);
     }
 }
 

@@ -128,17 +128,12 @@ impl<'a> Call<'a> {
                 slot.offset + before * slot.stride_bytes(),
                 count * slot.width(),
             );
-            // Numbers of tokens are those of the sequence; in the run others stand before them.
-            let shift = match index {
-                Some(Index::Below(Dim::Sym(s))) if *s == Symbol::TOKENS => tokens,
-                Some(Index::Below(Dim::Sym(_))) => rows,
-                Some(Index::Below(Dim::Fixed(_)) | Index::Position) | None => 0,
-            };
+            let shift = shift(*index, (tokens, rows));
             match given {
                 Some(Input::F32(x)) => arena.slice_mut(at, count).copy_from_slice(x),
                 Some(Input::I32(x)) => {
                     let to = arena.slice_mut::<i32>(at, count);
-                    (to.iter_mut().zip(*x)).for_each(|(to, x)| *to = x + shift as i32);
+                    (to.iter_mut().zip(*x)).for_each(|(to, x)| *to = x + shift);
                 }
                 None => {
                     let to = arena.slice_mut::<i32>(at, count);
@@ -146,6 +141,16 @@ impl<'a> Call<'a> {
                 }
             }
         }
+    }
+}
+
+/// How much larger numbers are in a run than in a sequence before which so many tokens and rows
+/// stand in it: those of tokens are the sequence's own.
+pub(super) fn shift(index: Option<Index>, (tokens, rows): (usize, usize)) -> i32 {
+    match index {
+        Some(Index::Below(Dim::Sym(s))) if s == Symbol::TOKENS => tokens as i32,
+        Some(Index::Below(Dim::Sym(_))) => rows as i32,
+        Some(Index::Below(Dim::Fixed(_)) | Index::Position) | None => 0,
     }
 }
 

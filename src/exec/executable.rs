@@ -11,6 +11,7 @@ use sharpi_ir::{
 };
 use sharpi_passes::{Compiled, Plan, Report};
 
+use super::check_states::check_states;
 use super::fingerprint::{Fingerprint, fingerprint};
 use super::footprint::StateBytes;
 use super::load::{LoadOptions, LoadReport, PrepareError, Progress, load, packed_bytes};
@@ -36,10 +37,17 @@ pub(super) struct BoundInput {
     pub(super) index: Option<Index>,
 }
 
+/// An output of a graph.
+pub(super) struct BoundOutput {
+    pub(super) slot: Slot,
+    /// What its numbers count, if they are whole.
+    pub(super) index: Option<Index>,
+}
+
 /// A graph whose ops know where their operands lie.
 pub(super) struct BoundGraph {
     pub(super) inputs: Vec<BoundInput>,
-    pub(super) outputs: IndexMap<String, Slot>,
+    pub(super) outputs: IndexMap<String, BoundOutput>,
     pub(super) steps: Vec<Vec<Box<dyn Kernel>>>,
     /// The ops of the kernels.
     ops: Vec<Vec<NodeId>>,
@@ -217,7 +225,8 @@ impl Binder<'_> {
         }
         let mut outputs = IndexMap::new();
         for (name, v) in graph.outputs() {
-            outputs.insert(name.clone(), self.slot(*v)?);
+            let (slot, index) = (self.slot(*v)?, graph.ty(*v).index);
+            outputs.insert(name.clone(), BoundOutput { slot, index });
         }
         let (mut steps, mut ops, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for step in &self.plan.steps {
@@ -354,30 +363,6 @@ impl Binder<'_> {
         }
         Ok(())
     }
-}
-
-/// A recurrent state belongs to one op of a graph, and to ops that log alike in several: what one
-/// logs of tokens that may be taken back, the next takes in.
-fn check_states(module: &Module, graphs: &IndexMap<String, BoundGraph>) -> Result<(), BindError> {
-    let mut logs: IndexMap<StateId, usize> = IndexMap::new();
-    for (name, bound) in graphs {
-        let graph = &module.graphs[name];
-        for (&state, &bytes) in &bound.rollback {
-            let mut ops = graph.nodes().filter(|n| graph.state(*n) == Some(state));
-            let op = ops.next().and_then(|node| graph.op(node));
-            let others = ops.next().is_some() || *logs.entry(state).or_insert(bytes) != bytes;
-            if let Some(op) = op.filter(|_| others) {
-                let name = module.symbols.state_of(state).map_or("", |(name, _)| name);
-                let message = format!(
-                    "its state @{name} is another op's too: a recurrent state belongs to one op of a \
-                     graph, and to ops of the same shape in several"
-                );
-                let op = op.mnemonic();
-                return Err(BindError { op, message });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Whether a tensor has a weight's type and dimensions, or more rows where some are chosen.

@@ -5,6 +5,7 @@ mod barrier;
 mod barrier_tests;
 mod batch;
 mod call;
+mod check_states;
 mod error;
 mod executable;
 mod executor;

@@ -121,6 +121,10 @@ impl State {
     /// Takes note of a run that has taken the state on to `end`.
     pub(super) fn advance(&mut self, end: usize, tentative: bool) {
         let tokens = end - self.consumed;
+        if tokens == 0 {
+            // No kernel has seen the state: what is pending still is.
+            return;
+        }
         self.consumed = end;
         if let Memory::Recurrent { side, .. } = &mut self.memory {
             self.pending = if tentative { tokens } else { 0 };

@@ -223,21 +223,4 @@ mod tests {
     fn a_loop_that_takes_no_time_ends_all_the_same() {
         assert_eq!(calibrate(|_| Duration::ZERO), MOST_TURNS);
     }
-
-    #[test]
-    fn a_loop_whose_first_call_is_slow_is_as_fast_as_any_other() {
-        use std::sync::Once;
-        use std::thread::sleep;
-
-        fn slow_at_first(turns: usize) {
-            static FIRST: Once = Once::new();
-            FIRST.call_once(|| sleep(Duration::from_millis(20)));
-            portable_fma(turns);
-        }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-        let pool = pool.unwrap();
-        let rate = |run| Loop { run, macs: 1 }.rate(&pool).rate;
-        let (slow, other) = (rate(slow_at_first), rate(portable_fma));
-        assert!(slow > other / 2.0, "{slow:e}, {other:e}");
-    }
 }

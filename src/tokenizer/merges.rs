@@ -98,19 +98,8 @@ impl Merges {
 
     /// Appends the ids of one word to `ids`.
     pub(super) fn encode(&self, text: &[u8], word: &mut Word, ids: &mut Vec<u32>) {
-        word.symbols.clear();
-        word.symbols
-            .extend(text.iter().enumerate().map(|(place, &byte)| Symbol {
-                token: self.bytes[usize::from(byte)],
-                before: place.checked_sub(1).unwrap_or(NONE),
-                behind: place + 1,
-            }));
-        for place in 0..text.len() {
-            self.consider(place, word);
-        }
-        while let Some(Reverse(candidate)) = word.candidates.pop() {
-            self.apply(candidate, word);
-        }
+        self.begin(text, word);
+        while self.step(word) {}
         for (place, symbol) in word.symbols.iter().enumerate() {
             match symbol.token {
                 GONE => {}
@@ -123,6 +112,20 @@ impl Merges {
         }
     }
 
+    /// The symbols of single bytes, and the candidates among them.
+    fn begin(&self, text: &[u8], word: &mut Word) {
+        word.symbols.clear();
+        word.symbols
+            .extend(text.iter().enumerate().map(|(place, &byte)| Symbol {
+                token: self.bytes[usize::from(byte)],
+                before: place.checked_sub(1).unwrap_or(NONE),
+                behind: place + 1,
+            }));
+        for place in 0..text.len() {
+            self.consider(place, word);
+        }
+    }
+
     /// What there is to say of merges that name what is no token; `texts` are those given to `new`.
     pub(super) fn warning(&self, texts: &[String]) -> Option<TokenizerWarning> {
         let first = texts.get(*self.without_token.first()?)?;
@@ -130,6 +133,15 @@ impl Merges {
             count: self.without_token.len(),
             first: first.clone(),
         })
+    }
+
+    /// Takes the next candidate; false once there is none.
+    fn step(&self, word: &mut Word) -> bool {
+        let Some(Reverse(candidate)) = word.candidates.pop() else {
+            return false;
+        };
+        self.apply(candidate, word);
+        true
     }
 
     /// Notes the merge of the symbol at `place` with the one behind it, if there
@@ -206,4 +218,35 @@ fn parse(rank: usize, merge: &str, names: &mut Names<'_>) -> Result<Merge, Token
         right: names.id(right),
         joined: names.id(&[left, right].concat()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Candidates that a word of so many letters `a` takes; all of them can be merged.
+    fn candidates(length: usize) -> usize {
+        let mut texts: Vec<String> = alphabet::letters().map(|(_, c)| c.to_string()).collect();
+        texts.extend(["aa", "aaaa", "aaaaaaaa"].map(String::from));
+        let ids = texts
+            .iter()
+            .zip(0u32..)
+            .map(|(text, id)| (text.as_str(), id));
+        let merges = ["a a", "aa aa", "aaaa aaaa"].map(String::from);
+        let merges = Merges::new(&merges, &ids.collect()).expect("merges");
+        let mut word = Word::default();
+        merges.begin(&b"a".repeat(length), &mut word);
+        std::iter::repeat_with(|| merges.step(&mut word))
+            .take_while(|more| *more)
+            .count()
+    }
+
+    #[test]
+    fn a_long_word_takes_a_few_candidates_for_each_of_its_bytes() {
+        for length in [1, 10, 1000, 100_000] {
+            let taken = candidates(length);
+            assert!(taken <= 3 * length, "{taken} candidates for {length} bytes");
+        }
+        assert!(candidates(1000) > 1000);
+    }
 }

@@ -208,6 +208,10 @@ impl Parts<'_> {
                 return self.lacks(slot::Add::b, "value or weight");
             }
         };
+        if dims.len() == a.dims.len() + 1 && dims[0] == 1 {
+            // A weight that is the same for all tokens says so.
+            dims.remove(0);
+        }
         if dims.len() > a.dims.len() {
             return self.fail("a weight of the rank of a value with tokens");
         }

@@ -1,6 +1,10 @@
 //! Runs the cases of `fixtures/filetests/passes`: a module, a line `; ----`, and what the pass
-//! makes of it. `BLESS=1` writes the second half anew.
+//! makes of it. `BLESS=1` writes the second half anew. What is made also has to give the same
+//! numbers as the module before.
 
+mod meaning;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,92 +17,44 @@ use sharpi_passes::{
 const SEPARATOR: &str = "; ----\n";
 
 #[test]
-fn quantize_activations_does_what_its_cases_say() {
-    run_cases("quantize-activations");
+fn every_pass_does_what_its_cases_say_and_changes_no_number() {
+    let mut failures = Vec::new();
+    for pass in names() {
+        let failed = |path: PathBuf| run_case(pass, &path).err();
+        let found = cases(pass).into_iter().filter_map(failed);
+        failures.extend(found.map(|failure| format!("{pass}: {failure}")));
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
 #[test]
-fn cse_does_what_its_cases_say() {
-    run_cases("cse");
-}
-
-#[test]
-fn dce_does_what_its_cases_say() {
-    run_cases("dce");
-}
-
-#[test]
-fn fuse_attention_does_what_its_cases_say() {
-    run_cases("fuse-attention");
-}
-
-#[test]
-fn fuse_gdn_does_what_its_cases_say() {
-    run_cases("fuse-gdn");
-}
-
-#[test]
-fn fuse_moe_does_what_its_cases_say() {
-    run_cases("fuse-moe");
-}
-
-#[test]
-fn fuse_epilogue_does_what_its_cases_say() {
-    run_cases("fuse-epilogue");
-}
-
-#[test]
-fn merge_projections_does_what_its_cases_say() {
-    run_cases("merge-projections");
-}
-
-#[test]
-fn fuse_norm_does_what_its_cases_say() {
-    run_cases("fuse-norm");
-}
-
-#[test]
-fn select_rows_does_what_its_cases_say() {
-    run_cases("select-rows");
-}
-
-#[test]
-fn schedule_does_what_its_cases_say() {
-    run_cases("schedule");
-}
-
-#[test]
-fn plan_memory_does_what_its_cases_say() {
-    run_cases("plan-memory");
-}
-
-#[test]
-fn every_pass_has_cases() {
-    for pass in Pipeline::default().passes() {
-        assert!(
-            !cases(pass.name()).is_empty(),
-            "no cases of {}",
-            pass.name()
-        );
+fn every_pass_has_cases_and_all_cases_are_of_a_pass() {
+    let entries = fs::read_dir(folder()).expect("the folder of cases");
+    let found = entries.map(|e| e.expect("an entry").file_name().display().to_string());
+    let found: BTreeSet<String> = found.collect();
+    let all: BTreeSet<String> = names().into_iter().map(String::from).collect();
+    assert_eq!(found, all, "folders of cases, and passes");
+    for pass in names() {
+        assert!(!cases(pass).is_empty(), "no cases of {pass}");
     }
 }
 
+/// The passes by their names, in order.
+fn names() -> Vec<&'static str> {
+    let pipeline = Pipeline::default();
+    pipeline.passes().map(|pass| pass.name()).collect()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/filetests/passes")
+}
+
 fn cases(pass: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../fixtures/filetests/passes")
-        .join(pass);
-    let entries = fs::read_dir(&folder).expect("a folder of cases");
+    let entries = fs::read_dir(folder().join(pass)).expect("a folder of cases");
     let mut paths: Vec<PathBuf> = entries.map(|e| e.expect("an entry").path()).collect();
     paths.retain(|p| p.extension().is_some_and(|e| e == "sir"));
     paths.sort();
     paths
-}
-
-fn run_cases(name: &str) {
-    let failures: Vec<String> = (cases(name).iter())
-        .filter_map(|path| run_case(name, path).err())
-        .collect();
-    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
 fn run_case(name: &str, path: &Path) -> Result<(), String> {
@@ -126,14 +82,14 @@ fn make(name: &str, input: &str) -> Result<String, String> {
         _ => &[name],
     };
     let pipeline = Pipeline::default();
-    let to_run: Vec<&dyn Pass> = pipeline
-        .passes()
-        .filter(|p| to_make.contains(&p.name()))
-        .collect();
+    let passes = pipeline.passes();
+    let to_run: Vec<&dyn Pass> = passes.filter(|p| to_make.contains(&p.name())).collect();
     let run = |module: Module| run_exactly(module, &to_run).map_err(|e| e.to_string());
     let read = |text: &str| parse(text).map_err(|e| e.to_string());
 
-    let once = run(read(input)?)?;
+    let before = read(input)?;
+    let once = run(before.clone())?;
+    meaning::same(&before, &once.module)?;
     let text = print_snapshot(&once);
     let twice = print_snapshot(&run(once.module.clone())?);
     if text != twice {

@@ -1,0 +1,61 @@
+//! Ops that move elements and compute nothing.
+
+use crate::tensor::Tensor;
+
+/// Entries of the first dimension by their numbers, as f32.
+pub(crate) fn get_rows(x: &Tensor, chosen: &Tensor) -> Result<Tensor, String> {
+    let mut data = Vec::new();
+    for i in 0..chosen.data().len() {
+        data.extend_from_slice(x.entry(chosen.index(i, x.dims()[0])?));
+    }
+    let mut dims = x.dims().to_vec();
+    dims[0] = chosen.data().len();
+    Tensor::new(dims, data)
+}
+
+/// Elements before, along and behind an axis.
+fn around(dims: &[usize], axis: usize) -> [usize; 3] {
+    let product = |dims: &[usize]| dims.iter().product();
+    [
+        product(&dims[..axis]),
+        dims[axis],
+        product(&dims[axis + 1..]),
+    ]
+}
+
+pub(crate) fn concat(a: &Tensor, b: &Tensor, axis: usize) -> Tensor {
+    let ([_, n_a, after], [_, n_b, _]) = (around(a.dims(), axis), around(b.dims(), axis));
+    let mut dims = a.dims().to_vec();
+    dims[axis] = n_a + n_b;
+    Tensor::from_fn(dims, |place| {
+        let (rest, inner) = (place / after, place % after);
+        let (outer, along) = (rest / (n_a + n_b), rest % (n_a + n_b));
+        match along.checked_sub(n_a) {
+            None => a.data()[(outer * n_a + along) * after + inner],
+            Some(along) => b.data()[(outer * n_b + along) * after + inner],
+        }
+    })
+}
+
+pub(crate) fn split(x: &Tensor, axis: usize, sizes: &[usize]) -> Vec<Tensor> {
+    let [_, n, after] = around(x.dims(), axis);
+    let mut start = 0;
+    let parts = sizes.iter().map(|&size| {
+        let mut dims = x.dims().to_vec();
+        dims[axis] = size;
+        let first = start;
+        start += size;
+        Tensor::from_fn(dims, |place| {
+            let (rest, inner) = (place / after, place % after);
+            let (outer, along) = (rest / size, rest % size);
+            x.data()[(outer * n + first + along) * after + inner]
+        })
+    });
+    parts.collect()
+}
+
+/// Other dimensions behind the first.
+pub(crate) fn reshape(x: &Tensor, dims: &[usize]) -> Tensor {
+    let dims = [&x.dims()[..1], dims].concat();
+    x.clone().with_dims(dims)
+}

@@ -1,0 +1,160 @@
+//! From an op to what it computes.
+
+use sharpi_ir::{Op, OutputGate, slot};
+
+use crate::args::Args;
+use crate::states::States;
+use crate::tensor::Tensor;
+use crate::{blocks, elementwise, experts, heads, layout, products, recurrent, rounding};
+
+/// The results of an op. The match has no arm for all others, so that a new op is defined here
+/// before anything can be tested.
+pub(crate) fn evaluate(op: &Op, a: &Args, states: &mut States) -> Result<Vec<Tensor>, String> {
+    let one = |result: Tensor| Ok(vec![result]);
+    match op {
+        Op::Embed {} => one(layout::get_rows(
+            a.at(slot::Embed::table)?,
+            a.at(slot::Embed::ids)?,
+        )?),
+        Op::Matmul {} => one(products::matmul(
+            a.at(slot::Matmul::x)?,
+            a.at(slot::Matmul::weight)?,
+        )?),
+        Op::EhProj {} => one(products::matmul(
+            a.at(slot::EhProj::x)?,
+            a.at(slot::EhProj::weight)?,
+        )?),
+        Op::Quantize { to } => one(rounding::round(a.at(slot::Quantize::x)?, *to)?),
+        Op::Rmsnorm { eps } => one(elementwise::rmsnorm(
+            a.at(slot::Rmsnorm::x)?,
+            a.at(slot::Rmsnorm::weight)?,
+            *eps,
+        )),
+        Op::L2norm { eps } => one(elementwise::l2norm(a.at(slot::L2norm::x)?, *eps)),
+        Op::Rope {
+            n_rot,
+            freq_base,
+            scaling,
+        } => {
+            let angles = heads::Angles {
+                n_rot: *n_rot,
+                freq_base: *freq_base,
+                scaling,
+            };
+            one(heads::rope(
+                a.at(slot::Rope::x)?,
+                a.at(slot::Rope::pos)?,
+                &angles,
+            ))
+        }
+        Op::KvStore {} => {
+            let (k, v) = (a.at(slot::KvStore::k)?, a.at(slot::KvStore::v)?);
+            let cache = states.cache(a.state(slot::KvStore::cache)?)?;
+            heads::kv_store(k, v, a.at(slot::KvStore::pos)?, cache)?;
+            Ok(Vec::new())
+        }
+        Op::Attention { scale } => {
+            let (q, pos) = (a.at(slot::Attention::q)?, a.at(slot::Attention::pos)?);
+            let cache = states.cache(a.state(slot::Attention::cache)?)?;
+            one(heads::attention(q, pos, cache, *scale)?)
+        }
+        Op::CausalConv {} => {
+            let window = states.recurrent(a.state(slot::CausalConv::window)?)?;
+            let (x, weight) = (a.at(slot::CausalConv::x)?, a.at(slot::CausalConv::weight)?);
+            one(recurrent::causal_conv(x, weight, window))
+        }
+        Op::GdnScan {} => {
+            let matrix = states.recurrent(a.state(slot::GdnScan::matrix)?)?;
+            let (q, k, v) = (
+                a.at(slot::GdnScan::q)?,
+                a.at(slot::GdnScan::k)?,
+                a.at(slot::GdnScan::v)?,
+            );
+            let (g, beta) = (a.at(slot::GdnScan::g)?, a.at(slot::GdnScan::beta)?);
+            one(recurrent::gdn_scan([q, k, v, g, beta], matrix))
+        }
+        Op::Silu {} => one(a.at(slot::Silu::x)?.map(elementwise::silu)),
+        Op::Sigmoid {} => one(a.at(slot::Sigmoid::x)?.map(elementwise::sigmoid)),
+        Op::Softplus {} => one(a.at(slot::Softplus::x)?.map(elementwise::softplus)),
+        Op::Softmax {} => one(elementwise::softmax(a.at(slot::Softmax::x)?)),
+        Op::Add {} => one(elementwise::add(a.at(slot::Add::a)?, a.at(slot::Add::b)?)),
+        Op::Mul {} => one(elementwise::mul(a.at(slot::Mul::a)?, a.at(slot::Mul::b)?)),
+        Op::Div {} => one(elementwise::div(a.at(slot::Div::a)?, a.at(slot::Div::b)?)),
+        Op::ClampMin { min } => {
+            let min = f64::from(*min);
+            let x = a.at(slot::ClampMin::x)?;
+            one(x.map(|x| if x < min { min } else { x }))
+        }
+        Op::Scale { by } => one(a.at(slot::Scale::x)?.map(|x| x * f64::from(*by))),
+        Op::RowSum {} => one(elementwise::row_sum(a.at(slot::RowSum::x)?)),
+        Op::Concat { axis } => one(layout::concat(
+            a.at(slot::Concat::a)?,
+            a.at(slot::Concat::b)?,
+            *axis as usize,
+        )),
+        Op::Split { axis, sizes } => {
+            let sizes: Vec<usize> = sizes.iter().map(|n| *n as usize).collect();
+            Ok(layout::split(a.at(slot::Split::x)?, *axis as usize, &sizes))
+        }
+        Op::Reshape { dims } => {
+            let dims: Vec<usize> = dims.iter().map(|n| *n as usize).collect();
+            one(layout::reshape(a.at(slot::Reshape::x)?, &dims))
+        }
+        Op::GetRows {} => {
+            let x = a.at(slot::GetRows::x)?;
+            let rows = layout::get_rows(x, a.at(slot::GetRows::rows)?)?;
+            one(rows.with_dtype(x.dtype()))
+        }
+        Op::TopkRouter { k } => {
+            Ok(experts::topk(a.at(slot::TopkRouter::probs)?, *k as usize).to_vec())
+        }
+        Op::MoeMatmul {} => {
+            let (x, chosen) = (a.at(slot::MoeMatmul::x)?, a.at(slot::MoeMatmul::experts)?);
+            one(experts::moe_matmul(
+                x,
+                chosen,
+                a.at(slot::MoeMatmul::weight)?,
+            )?)
+        }
+        Op::ExpertRows {} => {
+            let (chosen, table) = (
+                a.at(slot::ExpertRows::experts)?,
+                a.at(slot::ExpertRows::table)?,
+            );
+            one(experts::expert_rows(chosen, table)?)
+        }
+        Op::ExpertSum {} => one(experts::expert_sum(a.at(slot::ExpertSum::x)?)),
+        Op::Product { norm_eps, epilogue } => products::product(a, *norm_eps, epilogue, states),
+        Op::GatedDeltaNet { l2_eps, eps, to } => {
+            one(blocks::gated_delta_net(a, (*l2_eps, *eps), *to, states)?)
+        }
+        Op::MoeSwiglu { norm_eps, k, to } => one(blocks::moe_swiglu(a, *norm_eps, *k, *to)?),
+        Op::MoeSum { min, shared } => one(blocks::moe_sum(a, *min, *shared)?),
+        Op::RopeAttention {
+            norm_eps,
+            n_rot,
+            freq_base,
+            scaling,
+            scale,
+            gate,
+            to,
+        } => {
+            let angles = heads::Angles {
+                n_rot: *n_rot,
+                freq_base: *freq_base,
+                scaling,
+            };
+            let gated = match gate {
+                OutputGate::None => false,
+                OutputGate::Sigmoid => true,
+            };
+            one(blocks::rope_attention(
+                a,
+                (*norm_eps, &angles),
+                *scale,
+                (gated, *to),
+                states,
+            )?)
+        }
+    }
+}
