@@ -105,6 +105,20 @@ pub fn shorten(text: &mut String, most: usize) {
     text.push_str(&end);
 }
 
+/// A message of at most so many bytes: of a longer one the beginning and the end, for what it cites
+/// of a file stands in the middle.
+pub fn shorten_middle(text: &mut String, most: usize) {
+    if text.len() <= most {
+        return;
+    }
+    let half = most / 2;
+    let (from, to) = (
+        text.floor_char_boundary(half.saturating_sub(4)),
+        text.ceil_char_boundary(text.len() - half),
+    );
+    text.replace_range(from..to, "…");
+}
+
 /// The text, with every harmful character escaped.
 pub(crate) fn one_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

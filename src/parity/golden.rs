@@ -6,7 +6,7 @@ use std::{fmt, fs, io};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sharpi_ir::DType;
-use sharpi_ir::plain::{PlainPath, Quoted, line};
+use sharpi_ir::plain::{PlainPath, Quoted, line, shorten_middle};
 
 use crate::regular_file;
 
@@ -311,7 +311,10 @@ fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, GoldenError>
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let place = error.path().to_string();
-        malformed(path, place, error.into_inner().to_string())
+        // It may cite any amount of the file.
+        let mut message = error.into_inner().to_string();
+        shorten_middle(&mut message, 400);
+        malformed(path, place, message)
     })?;
     let end = json.end();
     end.map_err(|error| malformed(path, ".", error.to_string()))?;

@@ -91,10 +91,7 @@ pub fn model(case: &Case) -> Result<Model, String> {
 
 /// A case compiled with these passes.
 pub fn compile(case: &Case, model: &Model, passes: &Options) -> Result<Arc<Executable>, String> {
-    let options = CompileOptions {
-        passes: passes.clone(),
-        ..CompileOptions::default()
-    };
+    let options = CompileOptions::default().passes(passes.clone());
     let executable = model.compile_module(case.module.clone(), &options, &|_, _| ());
     Ok(Arc::new(executable.map_err(|e| e.to_string())?))
 }

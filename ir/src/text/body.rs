@@ -168,8 +168,10 @@ impl<'c, 'a, 'm> Body<'c, 'a, 'm> {
     /// Operands with the places where they stand.
     fn operands(&mut self) -> Result<Vec<(Operand, usize)>> {
         let mut operands = Vec::new();
-        let starts =
-            |c: &mut Cursor| matches!(c.peek(), Some('%' | '@')) || c.peek_word() == "state";
+        // What stands on a line of its own is the next op's.
+        let starts = |c: &mut Cursor| {
+            !c.at_line_end() && (matches!(c.peek(), Some('%' | '@')) || c.peek_word() == "state")
+        };
         if !starts(self.c) {
             return Ok(operands);
         }
