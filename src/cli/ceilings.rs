@@ -99,9 +99,7 @@ fn read(path: &Path) -> Result<Ceilings, Failure> {
         )
     };
     let text = regular_file::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-    let ceilings: Ceilings = serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
-    ceilings.check().map_err(|e| fail(e.to_string()))?;
-    Ok(ceilings)
+    Ceilings::parse(&text).map_err(|e| fail(e.to_string()))
 }
 
 impl From<HwbenchError> for Failure {

@@ -1,6 +1,7 @@
 //! What a machine can do at most.
 
 use serde::{Deserialize, Serialize};
+use sharpi_ir::plain::shorten_middle;
 
 use super::Cost;
 
@@ -48,10 +49,25 @@ pub struct Rates {
 
 /// Ceilings that nothing can be divided by.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
+#[error("{}", sharpi_ir::plain::lines(.0))]
 pub struct UnusableCeilings(String);
 
 impl Ceilings {
+    /// The ceilings that a text in JSON holds.
+    ///
+    /// # Errors
+    /// Another text, and what [`Ceilings::check`] finds.
+    pub fn parse(text: &str) -> Result<Ceilings, UnusableCeilings> {
+        let ceilings: Ceilings = serde_json::from_str(text).map_err(|error| {
+            // It may cite any amount of the text.
+            let mut message = error.to_string();
+            shorten_middle(&mut message, 400);
+            UnusableCeilings(message)
+        })?;
+        ceilings.check()?;
+        Ok(ceilings)
+    }
+
     /// Whether there are rates, all above 0, for more and more threads.
     ///
     /// # Errors

@@ -108,7 +108,7 @@ impl Executable {
         most: usize,
     ) -> Option<usize> {
         let fits = |context: usize| {
-            let footprint = self.footprint(&options.clone().context(context));
+            let footprint = self.footprint(&options.context(context));
             let needed = match packed {
                 true => footprint.total(),
                 false => footprint.session(),

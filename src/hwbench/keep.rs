@@ -18,9 +18,7 @@ const VERSION: u32 = 3;
 /// without optimisation measures far less.
 pub fn kept() -> Option<Ceilings> {
     let text = fs::read_to_string(path()?).ok()?;
-    let ceilings: Ceilings = serde_json::from_str(&text).ok()?;
-    ceilings.check().ok()?;
-    Some(ceilings)
+    Ceilings::parse(&text).ok()
 }
 
 /// Keeps the ceilings of this machine; the file is returned. What was kept before should be in them

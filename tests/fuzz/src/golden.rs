@@ -25,16 +25,13 @@ pub fn check(bytes: &[u8]) {
         }
     }
     read(parse_prompts(path, text));
-    match serde_json::from_str::<Ceilings>(text) {
+    match Ceilings::parse(text) {
         Err(error) => message::check(error),
-        Ok(ceilings) => match ceilings.check() {
-            Err(error) => message::check(error),
-            Ok(()) => {
-                for threads in [1, 2, usize::MAX] {
-                    ceilings.at(threads);
-                }
+        Ok(ceilings) => {
+            for threads in [1, 2, usize::MAX] {
+                ceilings.at(threads);
             }
-        },
+        }
     }
 }
 
