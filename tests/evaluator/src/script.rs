@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Numbers stand in lists of lists as the type's dimensions say, or in one flat list. `fill` makes
-//! them up from a seed ([`fill`](crate::fill)), for an input with its dimensions behind it. Behind
+//! them up from a seed ([`fill`]), for an input with its dimensions behind it. Behind
 //! `==` stand outputs; of a run without them only evaluator and engine are compared. Runs go on on
 //! the states that the runs above them have left. A comment that begins with four spaces or more
 //! continues the one above it.
