@@ -21,8 +21,8 @@ impl Pages {
     pub fn new(len: usize) -> std::io::Result<Pages> {
         let map = MmapOptions::new().len(len + HUGE).map_anon()?;
         let start = (map.as_ptr() as usize).next_multiple_of(HUGE) - map.as_ptr() as usize;
-        // A system without huge pages runs on as well.
-        #[cfg(target_os = "linux")]
+        // A system without huge pages runs on as well, and Miri knows none.
+        #[cfg(all(target_os = "linux", not(miri)))]
         let _ = map.advise(Advice::HugePage);
         Ok(Pages { map, start, len })
     }
