@@ -86,12 +86,12 @@ macro_rules! ops {
                 match self { $( Op::$Name { .. } => &Op::SIGNATURES[Index::$Name as usize], )* }
             }
 
-            /// Whether an op with these attributes has the operand in this place of the declaration.
+            /// Which of the declared operands an op with these attributes has: bit `i` is the `i`-th.
             #[allow(unused_variables)]
-            fn has(&self, index: usize) -> bool {
+            fn present(&self) -> u32 {
                 match self {
                     $( Op::$Name { $($attr),* } => {
-                        [$( true $(&& $there)? ),*].get(index).copied().unwrap_or(false)
+                        0 $( | u32::from(true $(&& $there)?) << slot::$Name::$operand.index )*
                     } )*
                 }
             }
@@ -289,8 +289,11 @@ impl Op {
 
     /// The operands that it has, in slot order.
     pub fn operands(&self) -> impl Iterator<Item = &'static OperandSpec> + '_ {
-        let declared = self.signature().operands.iter().enumerate();
-        declared.filter_map(|(index, spec)| self.has(index).then_some(spec))
+        let (present, declared) = (self.present(), self.signature().operands.iter());
+        let has = move |index: usize| present >> index & 1 == 1;
+        declared
+            .enumerate()
+            .filter_map(move |(index, spec)| has(index).then_some(spec))
     }
 
     /// What may stand in a slot; `None` behind the last.
@@ -302,8 +305,9 @@ impl Op {
     /// The slot in which a named operand stands; `None` if it has no such operand. The name is one of
     /// this op: another's means whatever is declared in the same place.
     pub fn slot(&self, name: SlotName) -> Option<usize> {
-        let before = || (0..name.index).filter(|index| self.has(*index)).count();
-        self.has(name.index).then(|| before() + name.nth)
+        let (present, bit) = (self.present(), 1u32 << name.index);
+        let before = (present & (bit - 1)).count_ones() as usize;
+        (present & bit != 0).then_some(before + name.nth)
     }
 
     /// The operand slot that names a state, for ops that read or write one.

@@ -30,10 +30,12 @@ impl<'a> Args<'a> {
     /// Number and kinds as the signature says.
     pub(super) fn check_kinds(&self) -> Result<()> {
         let (count, slots) = (self.types.len(), self.op.operands().count());
-        if count < slots || self.op.operand(count.saturating_sub(1)).is_none() {
+        let last = self.op.operands().last();
+        let repeated = last.filter(|o| o.kind == OperandKind::Matrices);
+        if count < slots || (count > slots && repeated.is_none()) {
             fail!("operand count is {count}, expected {slots}");
         }
-        let specs = (0..count).filter_map(|i| self.op.operand(i));
+        let specs = self.op.operands().chain(repeated.into_iter().cycle());
         for (i, (spec, ty)) in specs.zip(self.types).enumerate() {
             let (fits, found) = match ty {
                 OperandType::Value(_) => (
