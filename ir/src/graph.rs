@@ -196,8 +196,18 @@ impl Graph {
 
     /// The operand of a node by its name; `None` for an input, or if it has no such operand.
     pub fn operand(&self, id: NodeId, name: SlotName) -> Option<Operand> {
-        let slot = self.op(id)?.slot(name)?;
-        self.operands(id).get(slot).copied()
+        let wanted = self.op(id)?.slot(name)? as u16;
+        let mut symbols = self.inner[id.0].symbols.iter();
+        let symbol = symbols.find(|(slot, _)| *slot == wanted);
+        symbol.map(|(_, operand)| *operand).or_else(|| {
+            self.incoming(id).find_map(|e| match *e.weight() {
+                Edge::Data { slot, result } if slot == wanted => {
+                    let node = NodeId(e.source());
+                    Some(Operand::Value(Value { node, result }))
+                }
+                Edge::Data { .. } | Edge::Effect(_) => None,
+            })
+        })
     }
 
     /// The values among the operands, in slot order.
