@@ -1,55 +1,64 @@
-//! Text in an async task: `cargo run --release --example async_stream -- "ROMEO:"`.
+//! Answers in async tasks: `cargo run --release --example async_stream -- "ROMEO:" "JULIET:"`.
 //!
-//! A thread generates, a channel of the `futures` crate carries what it makes; any runtime can
-//! wait for it.
+//! An engine serves all of them at once; any runtime can wait for it, here that of `futures`.
 
 use std::error::Error;
 use std::sync::Arc;
-use std::thread;
 
-use futures::channel::mpsc::{Receiver, channel};
 use futures::executor::block_on;
-use futures::{SinkExt, StreamExt};
-use sharpi_compile::generate::{GenerateOptions, Generator, Sampler, SamplerOptions};
-use sharpi_compile::tokenizer::{TextStream, Tokenizer};
-use sharpi_compile::{CompileOptions, Model, Session, SessionOptions};
+use futures::future::try_join_all;
+use sharpi_compile::engine::{Answer, Engine, EngineOptions, Event, Request};
+use sharpi_compile::generate::GenerateOptions;
+use sharpi_compile::{CompileOptions, Model, lower::LowerOptions};
 
-/// Pieces of text as they come; who drops the receiver ends the generation.
-fn pieces(generator: Generator, mut text: TextStream<Arc<Tokenizer>>) -> Receiver<String> {
-    let (mut sender, receiver) = channel(1);
-    // Both are `Send` and borrow nothing, so they can move to where they are wanted.
-    thread::spawn(move || {
-        for token in generator.map_while(Result::ok) {
-            let piece = text.push(token.id);
-            if block_on(sender.send(piece)).is_err() {
-                return;
+/// All text of an answer; who drops it, ends the generation.
+async fn text(mut answer: Answer) -> Result<String, Box<dyn Error>> {
+    let mut text = String::new();
+    while let Some(event) = answer.next_event().await {
+        match event {
+            Event::Token { text: piece, .. } => text.push_str(&piece),
+            Event::End(end) => {
+                text.push_str(&end.text);
+                end.error.map_or(Ok(()), Err)?;
             }
+            _ => {}
         }
-        // Nobody is left to miss it if this fails.
-        block_on(sender.send(text.finish())).ok();
-    });
-    receiver
+    }
+    Ok(text)
 }
 
-/// The prompt and so many tokens more.
-pub fn text(prompt: &str, tokens: usize) -> Result<String, Box<dyn Error>> {
+/// Each prompt with so many tokens more.
+pub fn texts(prompts: &[&str], tokens: usize) -> Result<Vec<String>, Box<dyn Error>> {
     let model = Model::embedded()?;
     let tokenizer = Arc::new(model.tokenizer()?);
-    let executable = Arc::new(model.compile(&CompileOptions::default())?);
-    let session = Session::new(executable, &SessionOptions::default())?;
+    // A row of logits for each text that runs at a time.
+    let lower = LowerOptions::default().max_rows(prompts.len().max(1));
+    let executable = model.compile(&CompileOptions::default().lower(lower))?;
+    let options = EngineOptions::default().parallel(prompts.len());
+    let engine = Engine::start(Arc::new(executable), Some(tokenizer.clone()), options)?;
     let options = GenerateOptions::default()
         .max_tokens(Some(tokens))
         .end_of_text(tokenizer.end_of_text_ids().to_vec());
-    let sampler = Sampler::new(SamplerOptions::default());
-    let generator = Generator::new(session, sampler, &tokenizer.encode(prompt, true), options)?;
-    let pieces = pieces(generator, TextStream::new(tokenizer));
-    let task = async move { pieces.collect::<String>().await };
-    Ok(format!("{prompt}{}", block_on(task)))
+    let mut tasks = Vec::new();
+    for prompt in prompts {
+        let request = Request::default()
+            .prompt(tokenizer.encode(prompt, true))
+            .options(options.clone());
+        let answer = engine.submit(request)?;
+        tasks.push(async move { text(answer).await.map(|text| format!("{prompt}{text}")) });
+    }
+    block_on(try_join_all(tasks))
 }
 
-/// Prints it.
+/// Prints them.
 pub fn main() -> Result<(), Box<dyn Error>> {
-    let prompt = std::env::args().nth(1).unwrap_or("ROMEO:".into());
-    println!("{}", text(&prompt, 32)?);
+    let prompts: Vec<String> = std::env::args().skip(1).collect();
+    let mut prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
+    if prompts.is_empty() {
+        prompts = vec!["ROMEO:", "JULIET:"];
+    }
+    for text in texts(&prompts, 32)? {
+        println!("{text}\n");
+    }
     Ok(())
 }

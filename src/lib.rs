@@ -10,6 +10,8 @@
 
 #[cfg(feature = "tools")]
 pub mod cost;
+mod drafting;
+pub mod engine;
 mod error;
 pub mod exec;
 pub mod generate;
@@ -24,6 +26,7 @@ pub mod parity;
 pub mod perplexity;
 pub mod quantize;
 pub mod regular_file;
+mod sampling;
 #[cfg(feature = "tools")]
 pub mod synth;
 pub mod tokenizer;

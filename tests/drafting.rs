@@ -5,12 +5,12 @@ mod support;
 use std::sync::Arc;
 
 use sharpi_compile::generate::{
-    DraftOptions, Drafter, GenerateError, GenerateOptions, Generator, MtpDrafter, Proposal, Round,
-    Sampler, SamplerOptions, StopReason, Token,
+    DraftOptions, Drafter, Drafting, GenerateError, GenerateOptions, Generator, MtpDrafter,
+    Proposal, Round, Sampler, SamplerOptions, StopReason, Token,
 };
 use sharpi_compile::ir::DType;
 use sharpi_compile::lower::{DraftVocabulary, LowerOptions};
-use sharpi_compile::{CompileOptions, Executable, Session};
+use sharpi_compile::{CompileOptions, Executable, RunError, Session};
 use support::{compile, feed, model, session};
 
 fn n_max(n_max: usize) -> DraftOptions {
@@ -24,13 +24,13 @@ fn greedy() -> Sampler {
 /// All tokens with all their logits, and why they ended.
 fn told(
     executable: &Arc<Executable>,
-    drafter: Option<Box<dyn Drafter + Send>>,
+    drafting: Option<Drafting>,
     prompt: &[u32],
     options: GenerateOptions,
 ) -> (Vec<Token>, Option<StopReason>, Vec<Round>) {
     let session = session(executable, 1);
-    let mut generator = match drafter {
-        Some(drafter) => Generator::with_drafter(session, greedy(), drafter, prompt, options),
+    let mut generator = match drafting {
+        Some(drafting) => Generator::with_drafting(session, greedy(), drafting, prompt, options),
         None => Generator::new(session, greedy(), prompt, options),
     }
     .expect("a generator");
@@ -63,12 +63,8 @@ fn drafts_of_every_depth_change_no_bit_of_the_logits() {
         for depth in 1..=8 {
             let fresh = session(&executable, 1);
             let drafter = MtpDrafter::new(&fresh, n_max(depth)).expect("a head");
-            let (drafted, _, rounds) = told(
-                &executable,
-                Some(Box::new(drafter)),
-                &prompt,
-                everything(48),
-            );
+            let (drafted, _, rounds) =
+                told(&executable, Some(drafter.into()), &prompt, everything(48));
             assert!(bits(&drafted) == bits(&plain), "{name}, n-max {depth}");
             assert!(rounds.iter().any(|r| r.draft.len() == depth), "{name}");
         }
@@ -95,8 +91,9 @@ fn drafting_among_some_ids_or_at_a_depth_that_varies_changes_no_bit_of_the_logit
             let executable = Arc::new(model.compile(&options).expect("a compiled model"));
             let fresh = session(&executable, 1);
             let options = n_max(6).adaptive(adaptive);
-            let drafter = Box::new(MtpDrafter::new(&fresh, options).expect("a head"));
-            let (drafted, _, rounds) = told(&executable, Some(drafter), &prompt, everything(64));
+            let drafter = MtpDrafter::new(&fresh, options).expect("a head");
+            let (drafted, _, rounds) =
+                told(&executable, Some(drafter.into()), &prompt, everything(64));
             assert!(
                 bits(&drafted) == bits(&plain),
                 "{name}, {draft_vocabulary:?}"
@@ -189,8 +186,7 @@ impl Drafter for Adversary {
         session: &mut Session,
         text: &[u32],
         most: usize,
-        _: &mut Sampler,
-    ) -> Result<Vec<Proposal>, GenerateError> {
+    ) -> Result<Vec<Proposal>, RunError> {
         let seen = self.plain.position("trunk");
         for id in &text[seen..text.len() - 1] {
             feed(&mut self.plain, &[*id]);
@@ -220,11 +216,12 @@ impl Drafter for Adversary {
             Habit::HalfRight if i >= length.div_ceil(2) => wrong,
             _ => self.right.get(at + i).copied().unwrap_or(wrong),
         };
-        Ok((0..length).map(|i| Proposal::certain(propose(i))).collect())
-    }
-
-    fn observe(&mut self, _: &mut Session, _: &[u32], _: &[f32]) -> Result<(), GenerateError> {
-        Ok(())
+        Ok((0..length)
+            .map(|i| Proposal {
+                id: propose(i),
+                p: 1.0,
+            })
+            .collect())
     }
 }
 
@@ -246,8 +243,7 @@ fn whatever_is_proposed_text_logits_and_states_are_those_of_plain_decoding() {
         let options = everything(500).logits_top(16);
         let (plain, ..) = told(&executable, None, &prompt, options.clone());
         let adversary = Adversary::new(&executable, habit, &prompt, &plain, i);
-        let (drafted, stopped, made) =
-            told(&executable, Some(Box::new(adversary)), &prompt, options);
+        let (drafted, stopped, made) = told(&executable, Some(adversary.into()), &prompt, options);
         assert!(bits(&drafted) == bits(&plain), "{name}");
         assert_eq!(stopped, Some(StopReason::Length));
         rounds += made.len();
@@ -272,7 +268,7 @@ fn a_text_that_ends_inside_a_draft_ends_where_it_ends_without() {
         let end = first_seen(&plain, from);
         let options = everything(40).end_of_text(vec![plain[end].id]);
         let right = Adversary::new(&executable, Habit::Right, &prompt, &plain, from);
-        let (tokens, stopped, _) = told(&executable, Some(Box::new(right)), &prompt, options);
+        let (tokens, stopped, _) = told(&executable, Some(right.into()), &prompt, options);
         assert!(bits(&tokens) == bits(&plain[..end]));
         assert_eq!(stopped, Some(StopReason::EndOfText(plain[end].id)));
     }
@@ -287,8 +283,9 @@ fn a_full_context_ends_the_text_where_it_ends_without_drafts() {
     assert_eq!((plain.len(), stopped), (13, Some(StopReason::Context)));
     for depth in [1, 3, 8] {
         let fresh = session(&executable, 1);
-        let drafter = Box::new(MtpDrafter::new(&fresh, n_max(depth)).unwrap());
-        let (drafted, stopped, _) = told(&executable, Some(drafter), &prompt, options.clone());
+        let drafter = MtpDrafter::new(&fresh, n_max(depth)).unwrap();
+        let (drafted, stopped, _) =
+            told(&executable, Some(drafter.into()), &prompt, options.clone());
         assert!(bits(&drafted) == bits(&plain), "n-max {depth}");
         assert_eq!(stopped, Some(StopReason::Context));
     }
@@ -300,8 +297,8 @@ fn a_draft_ends_before_an_unlikely_token_and_is_dropped_when_too_short() {
     let prompt = [870, 25];
     let rounds = |draft: DraftOptions| {
         let fresh = session(&executable, 1);
-        let drafter = Box::new(MtpDrafter::new(&fresh, draft).unwrap());
-        told(&executable, Some(drafter), &prompt, everything(48)).2
+        let drafter = MtpDrafter::new(&fresh, draft).unwrap();
+        told(&executable, Some(drafter.into()), &prompt, everything(48)).2
     };
     let all = rounds(n_max(4));
     let likely = rounds(n_max(4).p_min(0.6));

@@ -49,11 +49,11 @@ fn with_own(name: &str, of: &str, own: &str, turn: usize) -> Model {
 fn drafted(executable: &Arc<Executable>) -> (Vec<u32>, Vec<u32>) {
     let session = session(executable, 1);
     let options = DraftOptions::default().n_max(1);
-    let drafter = Box::new(MtpDrafter::new(&session, options).expect("a head"));
+    let drafter = MtpDrafter::new(&session, options).expect("a head");
     let sampler = Sampler::new(SamplerOptions::default());
     let options = GenerateOptions::default().max_tokens(Some(24));
     let mut generator =
-        Generator::with_drafter(session, sampler, drafter, &[3, 1, 4], options).unwrap();
+        Generator::with_drafting(session, sampler, drafter, &[3, 1, 4], options).unwrap();
     let ids = generator.by_ref().map(|t| t.unwrap().id).collect();
     let first = |r: &sharpi_compile::generate::Round| r.draft.first().map(|d| d.0);
     (ids, generator.rounds().iter().filter_map(first).collect())

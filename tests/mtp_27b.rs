@@ -125,8 +125,8 @@ fn greedy(
         0 => Generator::new(session, sampler, prompt, options),
         _ => {
             let draft = DraftOptions::default().n_max(n_max);
-            let drafter = Box::new(MtpDrafter::new(&session, draft).expect("a head"));
-            Generator::with_drafter(session, sampler, drafter, prompt, options)
+            let drafter = MtpDrafter::new(&session, draft).expect("a head");
+            Generator::with_drafting(session, sampler, drafter, prompt, options)
         }
     };
     let tokens = tokens.expect("a generator");

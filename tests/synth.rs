@@ -82,9 +82,8 @@ fn drafted(model: &Model) -> (Vec<u32>, Vec<Round>) {
     let drafter = MtpDrafter::new(&session, DraftOptions::default()).unwrap();
     let options = GenerateOptions::default().max_tokens(Some(TOKENS));
     let sampler = Sampler::new(SamplerOptions::default());
-    let drafter = Box::new(drafter);
     let mut generator =
-        Generator::with_drafter(session, sampler, drafter, &PROMPT, options).unwrap();
+        Generator::with_drafting(session, sampler, drafter, &PROMPT, options).unwrap();
     let ids = generator.by_ref().map(|token| token.unwrap().id).collect();
     (ids, generator.rounds().to_vec())
 }

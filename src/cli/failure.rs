@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use miette::{Diagnostic, MietteHandlerOpts, Report};
+use sharpi_compile::engine::StartError;
 use sharpi_compile::exec::{LoadError, PrepareError};
 use sharpi_compile::generate::GenerateError;
 use sharpi_compile::gguf::{Fault, GgufError};
@@ -195,6 +196,18 @@ impl From<GenerateError> for Failure {
     }
 }
 
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Failure {
+        let help = match error {
+            StartError::Model(error) => return error.into(),
+            StartError::Run(ref error) => run_help(error),
+            StartError::Prompts(_) => "name a folder of your own that can be written to",
+            _ => "ask for fewer threads with -t N",
+        };
+        Failure::plain(error, help)
+    }
+}
+
 impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Failure {
         let help = server_help(&error);
@@ -353,6 +366,7 @@ fn run_help(error: &RunError) -> &'static str {
         RunError::Threads { .. } => "ask for fewer threads with -t N",
         RunError::Context { .. } => "ask for a larger context with -c N",
         RunError::Memory { .. } => "ask for a smaller context with -c N",
+        RunError::Restore(_) => "name another file with --prompt-cache",
         _ => FAULT,
     }
 }

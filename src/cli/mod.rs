@@ -34,6 +34,7 @@ mod perplexity;
 mod profile;
 mod progress;
 mod prompt;
+mod prompt_cache;
 mod range;
 mod record;
 mod reduce;

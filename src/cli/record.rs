@@ -51,6 +51,8 @@ impl From<Footprint> for MemoryOut {
 pub(super) enum Stop {
     /// The model ended it.
     Eos,
+    /// A string that ends it came up.
+    String,
     /// It has as many tokens as asked for.
     Length,
     /// The context is full.
@@ -65,7 +67,8 @@ impl Stop {
         match reason {
             Some(StopReason::EndOfText(_)) => Stop::Eos,
             Some(StopReason::Context) => Stop::Context,
-            Some(StopReason::Cancelled) => Stop::Interrupted,
+            Some(StopReason::Cancelled | StopReason::Deadline) => Stop::Interrupted,
+            Some(StopReason::StopString(_)) => Stop::String,
             Some(StopReason::Length | StopReason::Failed) | None => Stop::Length,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sharpi_compile::exec::Footprint;
 use sharpi_compile::generate::{
-    DraftOptions, GenerateOptions, Generator, MtpDrafter, Sampler, StopReason, check_prompt,
+    DraftOptions, GenerateOptions, Generator, Sampler, StopReason, check_prompt,
 };
 use sharpi_compile::tokenizer::Tokenizer;
 use sharpi_compile::{Model, Session};
@@ -22,6 +22,7 @@ use super::notice;
 use super::pass_args::PassArgs;
 use super::progress::Progress;
 use super::prompt::{Prompt, PromptArgs};
+use super::prompt_cache::PromptCacheArgs;
 use super::record::{Record, Round, Stop};
 use super::sampling::SamplingArgs;
 use super::shape::Shape;
@@ -37,6 +38,8 @@ pub(super) struct RunArgs {
     model: ModelArg,
     #[command(flatten)]
     prompt: PromptArgs,
+    #[command(flatten)]
+    prompt_cache: PromptCacheArgs,
     /// Tokens to generate; -1 until the text ends or the context is full
     #[arg(short, long, value_name = "N", default_value_t = 128, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
     n_predict: i64,
@@ -91,6 +94,7 @@ impl RunArgs {
             notice::warn("--model-draft does nothing without drafting: see --spec-type");
         }
         self.exec.check()?;
+        let remembered = self.prompt_cache.read()?;
         let session = timed(&mut timings.compile_seconds, || {
             self.session(&model, context, draft)
         })?;
@@ -110,17 +114,30 @@ impl RunArgs {
             tell_more(&session, &prompt);
         }
         let sampler = Sampler::new(sampling);
-        let options = self.generate_options(&tokenizer, Arc::clone(&cancel));
-        let mut generator = generator(session, sampler, draft, &prompt.ids, options)?;
+        let options = (
+            self.generate_options(&tokenizer, Arc::clone(&cancel)),
+            draft,
+        );
+        let known = remembered.as_ref();
+        let (mut generator, resumed) =
+            Generator::resume(session, sampler, &prompt.ids, options, known)?;
+        self.prompt_cache.tell(resumed, prompt.ids.len(), known);
         let mut fed = 0;
         timed(&mut timings.prompt_seconds, || {
-            let bar = Progress::tokens("prompt", prompt.ids.len());
+            let bar = Progress::tokens("prompt", prompt.ids.len() - resumed);
             generator.prefill(|done| {
                 fed = done;
                 bar.at(done as u64);
             })
         })?;
-        timings.fed(fed, prompt.ids.len(), cancel.load(Ordering::Relaxed));
+        timings.fed(
+            fed,
+            prompt.ids.len() - resumed,
+            cancel.load(Ordering::Relaxed),
+        );
+        if self.prompt_cache.keeps_prompt() && !cancel.load(Ordering::Relaxed) {
+            self.prompt_cache.write(&mut generator)?;
+        }
         if !self.json && !self.no_display_prompt {
             write!(out, "{}", prompt.text)?;
             out.flush()?;
@@ -129,6 +146,9 @@ impl RunArgs {
         timed(&mut timings.generate_seconds, || {
             self.generate(&mut generator, &tokenizer, &mut answer, out)
         })?;
+        if self.prompt_cache.keeps_text() {
+            self.prompt_cache.write(&mut generator)?;
+        }
         timings.generated_tokens = answer.ids.len();
         timings.peak_memory_bytes = peak_memory();
         let close = Closing {
@@ -284,21 +304,6 @@ struct Closing {
     memory: Footprint,
 }
 
-fn generator(
-    session: Session,
-    sampler: Sampler,
-    draft: Option<DraftOptions>,
-    prompt: &[u32],
-    options: GenerateOptions,
-) -> Result<Generator, Failure> {
-    let Some(draft) = draft else {
-        return Ok(Generator::new(session, sampler, prompt, options)?);
-    };
-    let drafter = Box::new(MtpDrafter::new(&session, draft)?);
-    let generator = Generator::with_drafter(session, sampler, drafter, prompt, options)?;
-    Ok(generator)
-}
-
 /// Why the text ended, in words.
 fn why(generator: &Generator) -> String {
     let context = generator.session().context();
@@ -307,7 +312,8 @@ fn why(generator: &Generator) -> String {
         Some(StopReason::Context) => {
             format!("context, the context of {context} tokens is full, -c N makes it larger")
         }
-        Some(StopReason::Cancelled) => "interrupted".into(),
+        Some(StopReason::Cancelled | StopReason::Deadline) => "interrupted".into(),
+        Some(StopReason::StopString(_)) => "stop string".into(),
         Some(StopReason::Length | StopReason::Failed) | None => {
             "length, as many tokens as asked for with -n".into()
         }

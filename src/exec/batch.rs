@@ -1,16 +1,16 @@
 //! One run of a graph for several sequences together.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use sharpi_ir::{DType, Symbol};
+use sharpi_ir::Symbol;
 
-use super::call::{Call, Input, shift};
+use super::call::{Call, Input};
 use super::error::RunError;
-use super::executable::{BoundGraph, BoundOutput, Executable};
+use super::executable::{BoundGraph, Executable};
 use super::executor::Executor;
-use super::memory::{Arena, Plain};
-use super::ops::{Axis, Run, Segment, Slot};
+use super::memory::Arena;
+use super::ops::{Run, Segment};
+use super::outputs::{Outputs, Views};
 use super::session::{Sequence, Session};
 use super::state::State;
 
@@ -121,11 +121,25 @@ impl<'a> Batch<'a> {
         self.rows
     }
 
+    /// Whether no sequence was added.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Runs the graph.
     ///
     /// # Errors
     /// More tokens or rows than the graph takes, or fewer. The sequences are then as before.
-    pub fn run(mut self) -> Result<Outputs, RunError> {
+    pub fn run(self) -> Result<Outputs, RunError> {
+        self.run_then(|views| views.copied())
+    }
+
+    /// Runs the graph and shows its outputs where they lie, which spares copying them. Until `look`
+    /// is done no other run begins; it must not wait for one.
+    ///
+    /// # Errors
+    /// As [`Batch::run`].
+    pub fn run_then<R>(mut self, look: impl FnOnce(&mut Views<'_>) -> R) -> Result<R, RunError> {
         let (tokens, rows) = (self.tokens, self.rows);
         for (symbol, count) in [(Symbol::TOKENS, tokens), (Symbol::ROWS, rows)] {
             let range = self.graph.bounds.get(&symbol);
@@ -139,11 +153,13 @@ impl<'a> Batch<'a> {
             }
         }
         let mut turn = self.executor.turn()?;
+        let mut sequences = Vec::with_capacity(self.entries.len());
         let mut before = (0, 0);
-        for entry in &self.entries {
-            let arena = &mut turn.arena;
-            (entry.call).write(self.graph, arena, entry.start, before);
-            before = (before.0 + entry.call.tokens, before.1 + entry.call.rows);
+        for Entry { call, start, .. } in &self.entries {
+            call.write(self.graph, &mut turn.arena, *start, before);
+            let end = (before.0 + call.tokens, before.1 + call.rows);
+            sequences.push([before.0..end.0, before.1..end.1]);
+            before = end;
         }
         let mut job = Job {
             info: JobInfo {
@@ -165,7 +181,11 @@ impl<'a> Batch<'a> {
         {
             sequence.advance(self.graph, *start + call.tokens, *tentative);
         }
-        Ok(Outputs::copied(&turn.arena, self.graph, &self.entries))
+        Ok(look(&mut Views {
+            arena: &mut turn.arena,
+            graph: self.graph,
+            sequences,
+        }))
     }
 }
 
@@ -208,154 +228,6 @@ impl Job<'_, '_> {
             workers,
         }
     }
-}
-
-/// Rows of a value in a run of so many tokens and rows of logits.
-pub(super) fn count(slot: &Slot, (tokens, rows): (usize, usize)) -> usize {
-    match slot.axis {
-        Axis::Tokens => tokens,
-        Axis::Rows => rows,
-    }
-}
-
-/// What a run gave.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Outputs {
-    values: Vec<Output>,
-    /// Of each sequence its tokens and its rows of logits.
-    sequences: Vec<[Range<usize>; 2]>,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-struct Output {
-    name: String,
-    axis: Axis,
-    /// Elements of a row; bytes, if they are neither f32 nor i32.
-    width: usize,
-    data: Data,
-}
-
-/// The elements of an output.
-#[derive(Clone, PartialEq, Debug)]
-enum Data {
-    F32(Vec<f32>),
-    I32(Vec<i32>),
-    Other(Vec<u8>),
-}
-
-impl Outputs {
-    fn copied(arena: &Arena, graph: &BoundGraph, entries: &[Entry<'_>]) -> Outputs {
-        let (mut tokens, mut rows) = (0, 0);
-        let sequences = entries.iter().map(|entry| {
-            let all = [
-                tokens..tokens + entry.call.tokens,
-                rows..rows + entry.call.rows,
-            ];
-            (tokens, rows) = (all[0].end, all[1].end);
-            all
-        });
-        let sequences: Vec<_> = sequences.collect();
-        let values = graph.outputs.iter().map(|(name, output)| {
-            let slot = &output.slot;
-            let count = count(slot, (tokens, rows));
-            let width = slot.width();
-            let data = match slot.dtype {
-                DType::F32 => Data::F32(copy(arena, slot, count * width)),
-                DType::I32 => {
-                    let mut numbers: Vec<i32> = copy(arena, slot, count * width);
-                    own_numbers(&mut numbers, output, &sequences);
-                    Data::I32(numbers)
-                }
-                _ => Data::Other(copy(arena, slot, count * slot.stride_bytes())),
-            };
-            Output {
-                name: name.clone(),
-                axis: slot.axis,
-                width: match data {
-                    Data::Other(_) => slot.stride_bytes(),
-                    Data::F32(_) | Data::I32(_) => width,
-                },
-                data,
-            }
-        });
-        Outputs {
-            values: values.collect(),
-            sequences,
-        }
-    }
-
-    /// An f32 output's values, row-major, those of all sequences one behind the other: `h` is
-    /// `[T, E]`, `logits` is `[R, V]`. `None` for outputs of other elements.
-    pub fn get(&self, name: &str) -> Option<&[f32]> {
-        match &self.find(name)?.data {
-            Data::F32(x) => Some(x),
-            Data::I32(_) | Data::Other(_) => None,
-        }
-    }
-
-    /// [`Outputs::get`] of the `sequence`-th that was added.
-    pub fn of(&self, sequence: usize, name: &str) -> Option<&[f32]> {
-        let range = self.range(sequence, name)?;
-        self.get(name)?.get(range)
-    }
-
-    /// An output of whole numbers, such as the experts that a router has chosen.
-    pub fn numbers(&self, name: &str) -> Option<&[i32]> {
-        match &self.find(name)?.data {
-            Data::I32(x) => Some(x),
-            Data::F32(_) | Data::Other(_) => None,
-        }
-    }
-
-    /// An output of rounded rows, in blocks of its type.
-    pub fn bytes(&self, name: &str) -> Option<&[u8]> {
-        match &self.find(name)?.data {
-            Data::Other(x) => Some(x),
-            Data::F32(_) | Data::I32(_) => None,
-        }
-    }
-
-    /// Takes an f32 output out, without copying it.
-    pub fn take(&mut self, name: &str) -> Option<Vec<f32>> {
-        let output = self.values.iter_mut().find(|o| o.name == name)?;
-        match &mut output.data {
-            Data::F32(x) => Some(std::mem::take(x)),
-            Data::I32(_) | Data::Other(_) => None,
-        }
-    }
-
-    fn find(&self, name: &str) -> Option<&Output> {
-        self.values.iter().find(|o| o.name == name)
-    }
-
-    /// Which elements of an output belong to a sequence.
-    fn range(&self, sequence: usize, name: &str) -> Option<Range<usize>> {
-        let output = self.find(name)?;
-        let [tokens, rows] = self.sequences.get(sequence)?;
-        let rows = match output.axis {
-            Axis::Tokens => tokens,
-            Axis::Rows => rows,
-        };
-        Some(rows.start * output.width..rows.end * output.width)
-    }
-}
-
-/// Turns numbers of the run's tokens or rows into those of each sequence's own.
-fn own_numbers(numbers: &mut [i32], output: &BoundOutput, sequences: &[[Range<usize>; 2]]) {
-    let width = output.slot.width();
-    for [tokens, rows] in sequences {
-        let range = match output.slot.axis {
-            Axis::Tokens => tokens,
-            Axis::Rows => rows,
-        };
-        let shift = shift(output.index, (tokens.start, rows.start));
-        let own = &mut numbers[range.start * width..range.end * width];
-        own.iter_mut().for_each(|x| *x -= shift);
-    }
-}
-
-fn copy<T: Plain>(arena: &Arena, slot: &Slot, count: usize) -> Vec<T> {
-    arena.slice(slot.offset, count).to_vec()
 }
 
 impl Executable {

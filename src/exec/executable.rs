@@ -107,6 +107,11 @@ impl Executable {
         })
     }
 
+    /// What tells this model and its cache types from others, as far as saved sessions go.
+    pub fn identity(&self) -> [u8; 32] {
+        self.fingerprint()
+    }
+
     /// What tells this model from others.
     pub(super) fn fingerprint(&self) -> Fingerprint {
         let find = || fingerprint(self.module(), &self.weights);

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, ThreadId};
 
-use super::batch::{Batch, Job, JobInfo, count};
+use super::batch::{Batch, Job, JobInfo};
 use super::error::RunError;
 use super::executable::Executable;
 use super::memory::{Arena, whole_lines};
+use super::outputs::count;
 use super::poison::dead_after_each_step;
 use super::recording::{RecordedRun, Recording};
 use super::region::Workers;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::batch::{Batch, Outputs};
+use super::batch::Batch;
 use super::call::Input;
 use super::error::RunError;
 use super::executable::{BoundGraph, Executable};
 use super::executor::{Executor, ExecutorOptions, Watcher};
 use super::footprint::Footprint;
+use super::outputs::Outputs;
 use super::recording::RecordedRun;
 use super::saved::SavedSession;
 use super::state::State;
@@ -152,10 +153,23 @@ impl Session {
     /// A copy of the states, to come back to: it takes the bytes of the recurrent states and of
     /// the cache rows in use.
     pub fn save(&self) -> SavedSession {
+        self.save_from(0)
+    }
+
+    /// [`Session::save`], of the caches only the rows from position `first` on: what comes behind
+    /// other pieces.
+    pub fn save_from(&self, first: usize) -> SavedSession {
+        let states = self.sequence.states.iter();
         SavedSession {
             fingerprint: self.executable().fingerprint(),
-            states: self.sequence.states.iter().map(State::save).collect(),
+            note: Vec::new(),
+            states: states.map(|state| state.save(first)).collect(),
         }
+    }
+
+    /// Whether the recurrent states have yet to take in tokens of a tentative run.
+    pub fn is_tentative(&self) -> bool {
+        self.sequence.states.iter().any(State::is_tentative)
     }
 
     /// Goes back to what was saved, in this session or in any other of the same model and cache
@@ -163,20 +177,33 @@ impl Session {
     ///
     /// # Errors
     /// A copy from another model or of other cache types, one that can be taken back further than
-    /// this session's `rollback` allows, or one with more tokens than the context holds.
+    /// this session's `rollback` allows, or one with more tokens than the context holds. The session
+    /// is then as before.
     pub fn restore(&mut self, saved: &SavedSession) -> Result<(), RunError> {
-        if saved.fingerprint != self.executable().fingerprint() {
+        self.restore_pieces(&[saved])
+    }
+
+    /// [`Session::restore`] of what was saved in pieces ([`Session::save_from`]): each has the cache
+    /// rows behind those of the one before, the last one the recurrent states.
+    ///
+    /// # Errors
+    /// As [`Session::restore`]; besides, pieces that do not follow one another.
+    pub fn restore_pieces(&mut self, pieces: &[&SavedSession]) -> Result<(), RunError> {
+        let ours = self.executable().fingerprint();
+        if pieces.iter().any(|piece| piece.fingerprint != ours) {
             return Err(RunError::Restore("it is of another model or cache type"));
         }
         let (states, context) = (&mut self.sequence.states, self.sequence.context);
-        if states.len() != saved.states.len() {
+        if (pieces.iter()).any(|piece| piece.states.len() != states.len()) {
             return Err(RunError::Restore("it has other states"));
         }
-        for (state, saved) in states.iter().zip(&saved.states) {
-            state.takes(saved, context).map_err(RunError::Restore)?;
+        let of = |i: usize| pieces.iter().map(move |piece| &piece.states[i]);
+        for (i, state) in states.iter().enumerate() {
+            let pieces: Vec<_> = of(i).collect();
+            state.takes(&pieces, context).map_err(RunError::Restore)?;
         }
-        for (state, saved) in states.iter_mut().zip(&saved.states) {
-            state.restore(saved);
+        for (i, state) in states.iter_mut().enumerate() {
+            state.restore(&of(i).collect::<Vec<_>>());
         }
         Ok(())
     }

@@ -34,7 +34,11 @@ enum Memory {
 /// A copy of a state.
 #[derive(Clone, PartialEq)]
 pub(super) struct Saved {
+    /// Values and log of a recurrent state, none if they were left out; rows of keys and of values
+    /// of a cache, from `first` to `consumed`.
     pub(super) bytes: [Vec<u8>; 2],
+    pub(super) cache: bool,
+    pub(super) first: usize,
     pub(super) consumed: usize,
     pub(super) pending: usize,
     pub(super) side: usize,
@@ -153,8 +157,10 @@ impl State {
         }
     }
 
-    pub(super) fn save(&self) -> Saved {
-        let (bytes, side) = match &self.memory {
+    /// A copy, of a cache the rows from `first` on.
+    pub(super) fn save(&self, first: usize) -> Saved {
+        let first = first.min(self.consumed);
+        let (bytes, first, side) = match &self.memory {
             Memory::Recurrent {
                 values, log, side, ..
             } => {
@@ -164,19 +170,28 @@ impl State {
                     _ => (log.len(), *side),
                 };
                 let log = log.slice(0, logged);
-                ([values.slice(0, values.len()).to_vec(), log.to_vec()], side)
+                let values = values.slice(0, values.len());
+                ([values.to_vec(), log.to_vec()], 0, side)
             }
             Memory::Kv { k, v, row } => {
-                let rows = |cache: &Arena, row| cache.slice(0, self.consumed * row).to_vec();
-                ([rows(k, row[0]), rows(v, row[1])], 0)
+                let count = self.consumed - first;
+                let rows = |cache: &Arena, row| cache.slice(first * row, count * row).to_vec();
+                ([rows(k, row[0]), rows(v, row[1])], first, 0)
             }
         };
         Saved {
             bytes,
+            cache: self.is_cache(),
+            first,
             consumed: self.consumed,
             pending: self.pending,
             side,
         }
+    }
+
+    /// Whether tokens wait in the log.
+    pub(super) fn is_tentative(&self) -> bool {
+        self.pending > 0
     }
 
     /// Whether it is a K/V cache.
@@ -184,46 +199,73 @@ impl State {
         matches!(self.memory, Memory::Kv { .. })
     }
 
-    /// Whether a copy has this state's shape and its tokens fit a context, or why not.
-    pub(super) fn takes(&self, saved: &Saved, context: usize) -> Result<(), &'static str> {
-        let [first, second] = saved.bytes.each_ref().map(Vec::len);
+    /// Whether copies, one piece behind the other, have this state's shape and their tokens fit a
+    /// context, or why not.
+    pub(super) fn takes(&self, pieces: &[&Saved], context: usize) -> Result<(), &'static str> {
+        let Some(last) = pieces.last() else {
+            return Err("there are no pieces");
+        };
+        if pieces.iter().any(|piece| piece.cache != self.is_cache()) {
+            return Err("it has other states");
+        }
         match &self.memory {
             Memory::Recurrent { values, log, .. } => {
                 // The log's places depend on how many tokens it holds.
-                let logged = if saved.pending > 0 { log.len() } else { 0 };
+                let logged = if last.pending > 0 { log.len() } else { 0 };
+                let [first, second] = last.bytes.each_ref().map(Vec::len);
                 let most = self.capacity();
-                match first == values.len() && second == logged && saved.pending <= most {
+                if first == 0 && values.len() > 0 {
+                    return Err("its recurrent states were left out");
+                }
+                match first == values.len() && second == logged && last.pending <= most {
                     true => Ok(()),
                     false => Err("it has states of another shape or another rollback"),
                 }
             }
             Memory::Kv { row, .. } => {
-                if saved.consumed > context {
-                    return Err("it has more tokens than the context holds");
+                let mut next = 0;
+                for piece in pieces {
+                    if piece.first != next || piece.consumed < next {
+                        return Err("its pieces do not follow one another");
+                    }
+                    let rows = piece.consumed - piece.first;
+                    if row.map(|bytes| rows * bytes) != piece.bytes.each_ref().map(Vec::len) {
+                        return Err("it has a cache of another shape");
+                    }
+                    next = piece.consumed;
                 }
-                match row.map(|bytes| saved.consumed * bytes) == [first, second] {
-                    true => Ok(()),
-                    false => Err("it has a cache of another shape"),
+                match next > context {
+                    true => Err("it has more tokens than the context holds"),
+                    false => Ok(()),
                 }
             }
         }
     }
 
     /// Becomes what was saved, which it [`takes`](State::takes).
-    pub(super) fn restore(&mut self, saved: &Saved) {
-        let [first, second] = &saved.bytes;
-        let (a, b) = match &mut self.memory {
+    pub(super) fn restore(&mut self, pieces: &[&Saved]) {
+        let Some(last) = pieces.last() else { return };
+        match &mut self.memory {
             Memory::Recurrent {
                 values, log, side, ..
             } => {
-                *side = saved.side;
-                (values, log)
+                *side = last.side;
+                for (to, from) in [values, log].into_iter().zip(&last.bytes) {
+                    to.slice_mut(0, from.len()).copy_from_slice(from);
+                }
             }
-            Memory::Kv { k, v, .. } => (k, v),
-        };
-        a.slice_mut(0, first.len()).copy_from_slice(first);
-        b.slice_mut(0, second.len()).copy_from_slice(second);
-        (self.consumed, self.pending) = (saved.consumed, saved.pending);
+            Memory::Kv { k, v, row } => {
+                for piece in pieces {
+                    for ((to, row), from) in
+                        [&mut *k, &mut *v].into_iter().zip(&*row).zip(&piece.bytes)
+                    {
+                        to.slice_mut(piece.first * row, from.len())
+                            .copy_from_slice(from);
+                    }
+                }
+            }
+        }
+        (self.consumed, self.pending) = (last.consumed, last.pending);
     }
 }
 

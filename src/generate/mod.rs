@@ -1,23 +1,12 @@
-//! From a session to text: the loop that feeds tokens and chooses the next.
+//! From a session to text, one sequence alone: the engine with one request, in the caller's thread.
 //!
 //! A [`Generator`] owns a [`Session`](crate::Session) and a [`Sampler`] and yields one [`Token`]
-//! at a time. A [`Drafter`], of which [`MtpDrafter`] is the model's own, lets it verify several
+//! at a time. With [`Drafting`], of which [`MtpDrafter`] is the model's own, it verifies several
 //! tokens in one run. It knows ids and logits only; text is the tokenizer's business.
 
-mod best;
-mod depth;
-mod draft;
-mod error;
 mod generator;
-mod mtp;
-mod options;
-mod sampler;
 
-use crate::lower::TRUNK;
-
-pub use draft::{DraftOptions, Drafter, Proposal, Round};
-pub use error::GenerateError;
-pub use generator::{Generator, check_prompt};
-pub use mtp::MtpDrafter;
-pub use options::{GenerateOptions, StopReason, Token};
-pub use sampler::{Sampler, SamplerOptions};
+pub use crate::drafting::{DraftOptions, Drafter, Drafting, MtpDrafter, Round};
+pub use crate::engine::{GenerateError, GenerateOptions, StopReason, Token, check_prompt};
+pub use crate::sampling::{Proposal, Sampler, SamplerOptions};
+pub use generator::Generator;

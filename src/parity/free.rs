@@ -28,8 +28,8 @@ pub(super) fn compare(case: &Case<'_>, progress: Progress<'_>) -> Result<Compare
         0 => Generator::new(session, sampler, prompt, options)?,
         n_max => {
             let draft = DraftOptions::default().n_max(n_max);
-            let drafter = Box::new(MtpDrafter::new(&session, draft)?);
-            Generator::with_drafter(session, sampler, drafter, prompt, options)?
+            let drafter = MtpDrafter::new(&session, draft)?;
+            Generator::with_drafting(session, sampler, drafter, prompt, options)?
         }
     };
     let mut compared = Compared::default();

@@ -143,3 +143,35 @@ fn drafts_of_chosen_lengths_and_among_some_ids_are_measured_too() {
     // The one id there is to draft is never the next one.
     assert_eq!(rows[0]["accepted_by_place"], serde_json::json!([0, 0]));
 }
+
+#[test]
+fn several_sequences_at_once_have_rows_of_their_own() {
+    let table = stdout(sharpi("bench -npp 4 -ntg 3 -npl 1,3 -t 1 -r 2"));
+    let head = table.lines().next().unwrap();
+    for column in [
+        "t/s each",
+        "prompts t/s",
+        "first token ms",
+        "the last ms",
+        "scheduler",
+    ] {
+        assert!(head.contains(column), "{head}");
+    }
+    let command = "bench -p 4 -n 3 --parallel 2 -t 1 -r 2 --spec-draft-n-max 0,2 -o json";
+    let rows = json(sharpi(command));
+    assert_eq!(tests(&rows), ["pp4+tg3 × 2"; 2]);
+    for (row, n_max) in rows.as_array().unwrap().iter().zip([0, 2]) {
+        assert_eq!(
+            (&row["n_parallel"], &row["spec_draft_n_max"]),
+            (&2.into(), &n_max.into())
+        );
+        let number = |name: &str| {
+            row[name]
+                .as_f64()
+                .unwrap_or_else(|| panic!("{name}: {row}"))
+        };
+        assert!(number("avg_ts") > number("sequence_ts") && number("prompt_ts") > 0.0);
+        assert!(number("last_first_token_ms") >= number("first_token_ms"));
+        assert_eq!(row["samples_ts"].as_array().unwrap().len(), 2);
+    }
+}

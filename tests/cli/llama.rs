@@ -4,13 +4,7 @@ use std::fs;
 
 use tempfile::tempdir;
 
-use crate::{fails, json, sharpi, stdout};
-
-/// What a command that goes well says on stderr.
-fn stderr(args: &str) -> String {
-    let assert = sharpi(args).assert().success();
-    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
-}
+use crate::{fails, json, sharpi, stderr, stdout};
 
 #[test]
 fn a_download_is_refused_by_name_and_what_to_do_is_told() {
@@ -79,8 +73,8 @@ fn what_changes_nothing_is_accepted_and_said_with_v() {
             "{told}"
         );
     }
-    let warned = stderr("run -p ROMEO: -n 1 -fa off --prompt-cache x");
-    for name in ["warning: -fa off does", "warning: --prompt-cache x does"] {
+    let warned = stderr("run -p ROMEO: -n 1 -fa off --log-file x");
+    for name in ["warning: -fa off does", "warning: --log-file x does"] {
         assert!(warned.contains(name), "{warned}");
     }
 }

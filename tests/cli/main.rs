@@ -20,6 +20,7 @@ mod memory;
 mod parity;
 mod perplexity;
 mod profile;
+mod prompt_cache;
 mod reduce;
 #[path = "../support/rewrite.rs"]
 mod rewrite;
@@ -45,6 +46,12 @@ fn sharpi(args: &str) -> Command {
 fn stdout(mut command: Command) -> String {
     let output = command.assert().success().get_output().stdout.clone();
     String::from_utf8(output).unwrap()
+}
+
+/// What a command that goes well says on stderr.
+fn stderr(args: &str) -> String {
+    let assert = sharpi(args).assert().success();
+    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
 }
 
 /// The JSON that a command that goes well prints.

@@ -1,12 +1,6 @@
 //! Options that do nothing, and what a run says of itself.
 
-use crate::{fails, json, sharpi, stdout};
-
-/// What a command says on stderr.
-fn stderr(args: &str) -> String {
-    let assert = sharpi(args).assert().success();
-    String::from_utf8(assert.get_output().stderr.clone()).unwrap()
-}
+use crate::{fails, json, sharpi, stderr, stdout};
 
 #[test]
 fn options_that_do_nothing_are_told() {

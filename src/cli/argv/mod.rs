@@ -215,7 +215,8 @@ impl<'a> Reader<'a> {
         let command = self.command();
         let own = self.commands.iter().flat_map(|c| c.get_arguments());
         let own = own.filter(|arg| !arg.is_hide_set()).flat_map(spellings);
-        let all = own.chain(table::names().map(String::from));
+        let bench = command.get_name() == "bench";
+        let all = own.chain(table::names(bench).map(String::from));
         let alike = |known: &String| strsim::damerau_levenshtein(known, name);
         let nearest = all.min_by_key(alike).filter(|known| alike(known) <= 2);
         let nearest = nearest.map_or(String::new(), |n| format!("`{n}` is the nearest; "));

@@ -55,9 +55,10 @@ pub(super) fn find(name: &str, bench: bool) -> Option<&'static Entry> {
     first.flatten().or_else(|| common::OPTIONS.iter().find(has))
 }
 
-/// All names, for suggestions.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    let entries = bench::OPTIONS.iter().chain(common::OPTIONS);
+/// All names that a command knows, for suggestions.
+pub(super) fn names(bench: bool) -> impl Iterator<Item = &'static str> {
+    let first: &[Entry] = if bench { bench::OPTIONS } else { &[] };
+    let entries = first.iter().chain(common::OPTIONS);
     entries.flat_map(|entry| entry.names).copied()
 }
 

@@ -2,6 +2,7 @@
 
 mod numbers;
 mod output;
+mod parallel;
 mod row;
 mod samples;
 mod setup;
@@ -55,6 +56,10 @@ pub(super) struct Bench {
     /// A prompt and a text behind it, measured together; also -pg
     #[arg(long, value_name = "P,G", value_parser = numbers::parse_pair)]
     n_prompt_gen: Vec<(usize, usize)>,
+    /// Sequences at once, each with a prompt of -p and a text of -n: the speed of all texts together,
+    /// of each, of the prompts, and the time to the first token; also -npl, with -npp and -ntg
+    #[arg(long, value_name = "N", value_parser = numbers::parse_positive)]
+    parallel: Vec<Numbers>,
     /// Tokens that come before, unmeasured
     #[arg(short = 'd', long, value_name = "N", default_value = "0", value_parser = numbers::parse)]
     n_depth: Vec<Numbers>,
@@ -172,6 +177,10 @@ impl Bench {
     /// What is measured of each setup, in llama-bench's order.
     fn tests(&self) -> Vec<Test> {
         let mut tests = Vec::new();
+        if !self.parallel.is_empty() {
+            self.add_together(&mut tests);
+            return tests;
+        }
         for depth in all(&self.n_depth) {
             let mut add = |prompt, generate, drafting| {
                 if prompt + generate > 0 {
@@ -180,6 +189,7 @@ impl Bench {
                         prompt,
                         generate,
                         drafting,
+                        parallel: None,
                     });
                 }
             };
@@ -191,6 +201,23 @@ impl Bench {
             }
         }
         tests
+    }
+
+    /// Tests of several sequences at once.
+    fn add_together(&self, tests: &mut Vec<Test>) {
+        for prompt in all(&self.n_prompt) {
+            for generate in all(&self.n_gen).filter(|n| *n > 0) {
+                for drafting in self.spec_draft_n_max.iter().flatten() {
+                    tests.extend(all(&self.parallel).map(|parallel| Test {
+                        depth: 0,
+                        prompt,
+                        generate,
+                        drafting: *drafting,
+                        parallel: Some(parallel),
+                    }));
+                }
+            }
+        }
     }
 
     fn setups(&self) -> Result<Vec<Setup>, Failure> {
@@ -244,6 +271,7 @@ impl Bench {
             batch: setups.iter().any(|s| s.n_batch != DEFAULT_BATCH),
             cache: !f16(&self.cache_type_k) || !f16(&self.cache_type_v),
             drafting: tests.iter().any(Test::drafts),
+            together: !self.parallel.is_empty(),
         }
     }
 
@@ -297,8 +325,9 @@ impl Bench {
             .progress
             .says(format!("compiling {}", described.model_type));
         let context = tests.iter().map(Test::context).max().unwrap_or(1);
-        let rows = 1 + tests.iter().map(|t| t.drafting.n_max).max().unwrap_or(0);
-        let lower = setups[0].lower(context, rows, self.vocabulary.read()?);
+        let rows = tests.iter().map(Test::rows).max().unwrap_or(1);
+        let drafts = tests.iter().any(Test::drafts);
+        let lower = setups[0].lower(context, (rows, drafts), self.vocabulary.read()?);
         let threads = setups[0].n_threads;
         let executable = (self.weights).compile(&opened.model, lower, Options::default(), threads);
         let executable = Arc::new(executable?);

@@ -23,6 +23,8 @@ pub(super) struct Row {
     pub(super) n_prompt: usize,
     pub(super) n_gen: usize,
     pub(super) n_depth: usize,
+    /// Sequences at once; the speeds are those of all together while they generate.
+    pub(super) n_parallel: Option<usize>,
     pub(super) spec_draft_n_max: usize,
     /// Whether each draft's length was chosen, up to that.
     pub(super) spec_draft_auto: bool,
@@ -45,6 +47,13 @@ pub(super) struct Row {
     pub(super) accepted_by_place: Vec<usize>,
     pub(super) samples_ns: Vec<f64>,
     pub(super) samples_ts: Vec<f64>,
+    /// Of several sequences at once: the speed of one, of their prompts together, the time to the
+    /// first token, and the part of the time that the scheduler takes for itself.
+    pub(super) sequence_ts: Option<f64>,
+    pub(super) prompt_ts: Option<f64>,
+    pub(super) first_token_ms: Option<f64>,
+    pub(super) last_first_token_ms: Option<f64>,
+    pub(super) scheduler_share: Option<f64>,
 }
 
 impl Row {
@@ -56,13 +65,15 @@ impl Row {
         test: &Test,
         measured: Measured,
     ) -> Option<Row> {
+        let together = measured.together;
         let samples = Samples::new(measured.times, test.tokens())?;
         let (samples_ns, samples_ts) = (samples.nanoseconds(), samples.speeds());
         let (time, speed) = (Spread::of(&samples_ns), Spread::of(&samples_ts));
         let summary = Summary(&measured.rounds);
         let drafting = test.drafts();
         let (drafted, accepted) = summary.places().into_iter().unzip();
-        let bytes = (!drafting && test.prompt == 0).then(|| bytes_per_token(module, test));
+        let bytes = (!drafting && test.prompt == 0 && test.parallel.is_none())
+            .then(|| bytes_per_token(module, test));
         Some(Row {
             build_version: env!("CARGO_PKG_VERSION"),
             backends: "CPU",
@@ -71,6 +82,7 @@ impl Row {
             n_prompt: test.prompt,
             n_gen: test.generate,
             n_depth: test.depth,
+            n_parallel: test.parallel,
             spec_draft_n_max: test.drafting.n_max,
             spec_draft_auto: test.drafting.adaptive,
             test: test.to_string(),
@@ -88,6 +100,11 @@ impl Row {
             accepted_by_place: accepted,
             samples_ns,
             samples_ts,
+            sequence_ts: together.map(|t| t.sequence_ts),
+            prompt_ts: together.and_then(|t| t.prompt_ts),
+            first_token_ms: together.map(|t| t.first_token_ms),
+            last_first_token_ms: together.map(|t| t.last_first_token_ms),
+            scheduler_share: together.map(|t| t.scheduler_share),
         })
     }
 }

@@ -21,20 +21,20 @@ impl Setup {
         key(self) == key(other)
     }
 
-    /// Options for graphs that read no more than `context` tokens at once, and give logits for
-    /// `rows` of them.
+    /// Options for graphs that read no more than `context` tokens of a sequence at once, and give
+    /// logits for `rows` of them; whether they draft.
     pub(super) fn lower(
         &self,
         context: usize,
-        rows: usize,
+        (rows, drafts): (usize, bool),
         draft_vocabulary: Option<DraftVocabulary>,
     ) -> LowerOptions {
         LowerOptions::default()
             .cache_k(self.type_k.dtype())
             .cache_v(self.type_v.dtype())
-            .max_tokens(self.n_batch.max(rows).min(context))
+            .max_tokens(self.n_batch.min(context).max(rows))
             .max_rows(rows)
-            .draft(rows > 1)
+            .draft(drafts)
             .draft_vocabulary(draft_vocabulary)
     }
 }

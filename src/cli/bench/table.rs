@@ -13,6 +13,7 @@ pub(super) struct Table {
     pub(super) batch: bool,
     pub(super) cache: bool,
     pub(super) drafting: bool,
+    pub(super) together: bool,
 }
 
 /// A title, the least width, and a row's text.
@@ -80,14 +81,26 @@ const ROUNDS: [Column; 3] = [
     right("accepted by place", 17, accepted),
 ];
 
+const TOGETHER: [Column; 5] = [
+    right("t/s each", 8, |r| optional(r.sequence_ts)),
+    right("prompts t/s", 11, |r| optional(r.prompt_ts)),
+    right("first token ms", 14, |r| optional(r.first_token_ms)),
+    right("the last ms", 11, |r| optional(r.last_first_token_ms)),
+    right("scheduler", 9, |r| match r.scheduler_share {
+        Some(share) => format!("{:.2} %", 100.0 * share),
+        None => "-".into(),
+    }),
+];
+
 impl Table {
     fn columns(self) -> impl Iterator<Item = &'static Column> {
-        let parts: [(bool, &'static [Column]); 6] = [
+        let parts: [(bool, &'static [Column]); 7] = [
             (true, &MODEL),
             (self.batch, &BATCH),
             (self.cache, &CACHE),
             (self.drafting, &N_MAX),
             (true, &SPEED),
+            (self.together, &TOGETHER),
             (self.drafting, &ROUNDS),
         ];
         parts

@@ -11,9 +11,11 @@ use sharpi_compile::generate::{
 };
 use sharpi_compile::{Executable, Session, SessionOptions};
 
+use super::super::failure::Failure;
 use super::super::progress::Progress;
 use super::super::spec::AUTO;
 use super::numbers::{self, Numbers};
+use super::parallel::Together;
 
 /// What is measured.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Test {
     /// one: drafts of other tokens would never be accepted.
     pub(super) generate: usize,
     pub(super) drafting: Drafting,
+    /// Sequences at once, through the engine; `None` for one without it.
+    pub(super) parallel: Option<usize>,
 }
 
 /// How far to draft.
@@ -76,17 +80,28 @@ pub(super) struct Bench<'a> {
 }
 
 /// What came of a test.
+#[derive(Default)]
 pub(super) struct Measured {
     /// Time of each repetition that went through.
     pub(super) times: Vec<Duration>,
     /// Rounds of drafting of the last repetition; the same in all, unless lengths are chosen.
     pub(super) rounds: Vec<Round>,
+    /// Of several sequences at once.
+    pub(super) together: Option<Together>,
 }
 
 impl Test {
     /// Tokens that the clock sees.
     pub(super) fn tokens(&self) -> usize {
-        self.prompt + self.generate
+        match self.parallel {
+            None => self.prompt + self.generate,
+            Some(parallel) => parallel * self.generate,
+        }
+    }
+
+    /// Rows of logits of a run.
+    pub(super) fn rows(&self) -> usize {
+        self.parallel.unwrap_or(1) * (1 + self.drafting.n_max)
     }
 
     pub(super) fn drafts(&self) -> bool {
@@ -95,7 +110,7 @@ impl Test {
 
     /// Positions that a session needs for it.
     pub(super) fn context(&self) -> usize {
-        self.depth + self.tokens() + 1
+        self.depth + self.prompt + self.generate + 1
     }
 }
 
@@ -107,16 +122,22 @@ impl fmt::Display for Test {
             (0, generate) => write!(f, "tg{generate}")?,
             (prompt, generate) => write!(f, "pp{prompt}+tg{generate}")?,
         }
-        match self.depth {
-            0 => Ok(()),
-            depth => write!(f, " @ d{depth}"),
+        if self.depth > 0 {
+            write!(f, " @ d{}", self.depth)?;
+        }
+        match self.parallel {
+            None => Ok(()),
+            Some(parallel) => write!(f, " × {parallel}"),
         }
     }
 }
 
 impl Bench<'_> {
     /// Repeats the test, after a first run that does not count.
-    pub(super) fn run(&self, test: &Test, progress: &Progress) -> Result<Measured, GenerateError> {
+    pub(super) fn run(&self, test: &Test, progress: &Progress) -> Result<Measured, Failure> {
+        if let Some(parallel) = test.parallel {
+            return self.run_together(test, parallel, progress);
+        }
         let options = SessionOptions::default()
             .context(test.context())
             .threads(self.threads)
@@ -135,10 +156,7 @@ impl Bench<'_> {
             progress.says(format!("{test}: warming up"));
             (session, _, _) = self.once(session, &short)?;
         }
-        let mut measured = Measured {
-            times: Vec::new(),
-            rounds: Vec::new(),
-        };
+        let mut measured = Measured::default();
         for i in 1..=self.repetitions {
             progress.says(format!("{test}: {i} of {}", self.repetitions));
             let (time, rounds);
@@ -153,7 +171,7 @@ impl Bench<'_> {
         Ok(measured)
     }
 
-    fn cancelled(&self) -> bool {
+    pub(super) fn cancelled(&self) -> bool {
         self.cancel.load(Ordering::Relaxed)
     }
 
@@ -200,7 +218,7 @@ impl Bench<'_> {
         let draft = DraftOptions::default()
             .n_max(test.drafting.n_max)
             .adaptive(test.drafting.adaptive);
-        let drafter = Box::new(MtpDrafter::new(&session, draft)?);
-        Generator::with_drafter(session, sampler, drafter, prompt, options)
+        let drafter = MtpDrafter::new(&session, draft)?;
+        Generator::with_drafting(session, sampler, drafter, prompt, options)
     }
 }

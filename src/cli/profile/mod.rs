@@ -173,8 +173,8 @@ impl Profile {
             return Ok(Generator::new(session, sampler, prompt, options)?);
         }
         let draft = DraftOptions::default().n_max(n_max);
-        let drafter = Box::new(MtpDrafter::new(&session, draft)?);
-        let generator = Generator::with_drafter(session, sampler, drafter, prompt, options)?;
+        let drafter = MtpDrafter::new(&session, draft)?;
+        let generator = Generator::with_drafting(session, sampler, drafter, prompt, options)?;
         Ok(generator)
     }
 }

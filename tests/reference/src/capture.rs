@@ -126,6 +126,7 @@ impl Plan {
             positions: (prompt.len() + self.max_tokens + widest + 1).max(512),
             cache_type,
             threads: 1,
+            sequences: 1,
         }
     }
 }

@@ -84,6 +84,47 @@ pub fn one_by_one(
     }
 }
 
+/// Continues several prompts together, one id of each in a run.
+pub fn together(
+    llama: &Llama,
+    shape: Shape,
+    prompts: &[Vec<LlamaToken>],
+    limits: &Limits,
+) -> Result<Vec<Generated>> {
+    let mut context = llama.context(shape)?;
+    let mut all = Vec::new();
+    let start = Instant::now();
+    for (i, prompt) in (0..).zip(prompts) {
+        context.decode(&mut batch_of(prompt, 0, false, i)?)?;
+        let best = limits.best(context.get_logits_ith(-1));
+        all.push((vec![best[0].0], vec![best]));
+    }
+    let prompt_time = start.elapsed();
+    let start = Instant::now();
+    while !limits.reached(&all[0].0) {
+        let mut batch = LlamaBatch::new(prompts.len(), 1);
+        for (i, (prompt, (ids, _))) in (0..).zip(prompts.iter().zip(&all)) {
+            let past = prompt.len() + ids.len() - 1;
+            let last = LlamaToken(ids[ids.len() - 1] as i32);
+            batch.add(last, past as i32, &[i], true)?;
+        }
+        context.decode(&mut batch)?;
+        for (i, (ids, top5)) in (0..).zip(&mut all) {
+            let best = limits.best(context.get_logits_ith(i));
+            ids.push(best[0].0);
+            top5.push(best);
+        }
+    }
+    let time = start.elapsed();
+    let all = all.into_iter().map(|(ids, top5)| Generated {
+        ids,
+        top5,
+        prompt_time,
+        time,
+    });
+    Ok(all.collect())
+}
+
 /// Continues a prompt with up to `n_max` drafted ids a round. The first round starts from the last
 /// id of the prompt, and no round drafts past the ids wanted.
 pub fn with_drafts(
@@ -160,10 +201,19 @@ fn keep(context: &mut LlamaContext<'_>, past: usize) -> Result<()> {
 
 /// Ids at positions from `past` on, with logits of all of them or of the last.
 fn batch(ids: &[LlamaToken], past: usize, all: bool) -> Result<LlamaBatch<'static>> {
+    batch_of(ids, past, all, SEQUENCE)
+}
+
+fn batch_of(
+    ids: &[LlamaToken],
+    past: usize,
+    all: bool,
+    sequence: i32,
+) -> Result<LlamaBatch<'static>> {
     let mut batch = LlamaBatch::new(ids.len(), 1);
     for (i, &id) in ids.iter().enumerate() {
         let logits = all || i + 1 == ids.len();
-        batch.add(id, (past + i) as i32, &[SEQUENCE], logits)?;
+        batch.add(id, (past + i) as i32, &[sequence], logits)?;
     }
     Ok(batch)
 }

@@ -1,4 +1,4 @@
-//! llama.cpp with a model: flash attention, one sequence.
+//! llama.cpp with a model: flash attention.
 
 use std::ffi::CString;
 use std::mem;
@@ -31,6 +31,8 @@ pub struct Shape {
     pub cache_type: DType,
     /// Threads to compute with.
     pub threads: usize,
+    /// Sequences that share the positions.
+    pub sequences: usize,
 }
 
 impl Llama {
@@ -144,6 +146,7 @@ fn params(shape: Shape) -> Result<LlamaContextParams> {
     Ok(LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(positions))
         .with_n_batch(positions)
+        .with_n_seq_max(u32::try_from(shape.sequences)?)
         .with_n_threads(threads)
         .with_n_threads_batch(threads)
         .with_flash_attention_policy(sys::LLAMA_FLASH_ATTN_TYPE_ENABLED)

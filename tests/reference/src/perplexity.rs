@@ -73,6 +73,7 @@ impl PerplexityArgs {
             positions: length,
             cache_type: self.cache_type,
             threads: self.threads,
+            sequences: 1,
         };
         let mut context = llama.context(shape)?;
         for (i, chunk) in tokens.chunks_exact(length).enumerate() {

@@ -8,6 +8,9 @@ use super::{Entry, OFF, entry};
 #[rustfmt::skip]
 pub(super) const OPTIONS: &[Entry] = &[
     entry(&["-pg"], Value, As("--n-prompt-gen")),
+    entry(&["-npp"], Value, As("--n-prompt")),
+    entry(&["-ntg"], Value, As("--n-gen")),
+    entry(&["-npl"], Value, As("--parallel")),
     entry(&["-mmp", "--mmap"], Value, Harmless(WEIGHTS)),
     entry(&["-dio", "--direct-io"], Value, Harmless(WEIGHTS)),
     entry(&["--repack"], Value, When(OFF, &Flag("--no-repack"), &Harmless("weights are repacked unless --no-repack is given"))),

@@ -29,7 +29,7 @@ const REWRITE: &str =
 const NO_NGRAM: &str = "drafts come from the model's MTP head alone";
 const DRAFT_MTP: &str = "leave it away, or draft with --spec-type draft-mtp";
 const LEAVE: &str = "leave it away";
-const CACHE: &str = "a prompt is computed each time";
+const CACHE: &str = "a prompt is remembered in the file of --prompt-cache alone";
 const ZERO: &[&str] = &["0", "0.0", "0.00"];
 const ONE: &[&str] = &["1", "1.0", "1.00"];
 
@@ -96,8 +96,6 @@ pub(super) const OPTIONS: &[Entry] = &[
     entry(&["--context-shift"], Nothing, Refused(NO_SHIFT, "make room with -c N")),
     entry(&["--no-context-shift"], Nothing, Harmless(NO_SHIFT)),
     entry(&["--keep"], Value, Harmless(NO_SHIFT)),
-    entry(&["--prompt-cache"], Value, Told(CACHE)),
-    entry(&["--prompt-cache-all", "--prompt-cache-ro"], Nothing, Told(CACHE)),
     entry(&["--cache-prompt", "--no-cache-prompt", "--cache-idle-slots", "--no-cache-idle-slots"], Nothing, Harmless(CACHE)),
     entry(&["-cram", "--cache-ram", "--cache-reuse", "-ctxcp", "--ctx-checkpoints", "--swa-checkpoints", "-cms", "--checkpoint-min-step", "-dt", "--defrag-thold"], Value, Harmless(CACHE)),
     entry(&["--swa-full", "-kvu", "--kv-unified", "-no-kvu", "--no-kv-unified"], Nothing, Harmless(ONE_TEXT)),

@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::token::LlamaToken;
 use serde::Serialize;
+use sharpi_compile::engine::{EngineOptions, Event, Request};
 use sharpi_compile::generate::{
     DraftOptions, GenerateOptions, Generator, MtpDrafter, Sampler, SamplerOptions,
 };
@@ -71,6 +72,8 @@ pub struct Setup {
     pub prompt: Vec<u32>,
     /// Ids to generate.
     pub ids: usize,
+    /// Most sequences at a time.
+    pub sequences: usize,
 }
 
 /// Does work and takes the time.
@@ -96,6 +99,12 @@ impl Setup {
         Ok(engine)
     }
 
+    /// Prompts of sequences that decode together, no two the same.
+    fn prompts(&self, sequences: usize) -> impl Iterator<Item = Vec<u32>> {
+        let all = self.prompt.iter().copied().cycle();
+        (0..sequences).map(move |i| all.clone().skip(i).take(self.prompt.len()).collect())
+    }
+
     fn positions(&self) -> usize {
         let generated = self.prompt.len() + self.ids + self.widest + 1;
         generated.max(self.long_prompt.len() + 1).max(CONTEXT)
@@ -116,7 +125,7 @@ impl Ours<'_> {
             LowerOptions::default()
                 .cache_k(setup.cache_type)
                 .cache_v(setup.cache_type)
-                .max_rows(setup.widest + 1),
+                .max_rows(setup.sequences.max(setup.widest + 1)),
         );
         Ok(Ours {
             setup,
@@ -140,10 +149,41 @@ impl Ours<'_> {
             0 => Generator::new(session, sampler, prompt, options)?,
             n_max => {
                 let draft = DraftOptions::default().n_max(n_max);
-                let drafter = Box::new(MtpDrafter::new(&session, draft)?);
-                Generator::with_drafter(session, sampler, drafter, prompt, options)?
+                let drafter = MtpDrafter::new(&session, draft)?;
+                Generator::with_drafting(session, sampler, drafter, prompt, options)?
             }
         })
+    }
+}
+
+impl Ours<'_> {
+    /// Several sequences through the engine.
+    fn together(&self, sequences: usize, ids: usize) -> Result<Sample> {
+        let options = EngineOptions::default()
+            .threads(self.setup.threads)
+            .parallel(sequences)
+            .context(self.setup.positions());
+        let engine = sharpi_compile::engine::Engine::start(self.executable.clone(), None, options)?;
+        let submit = |prompt| {
+            let options = GenerateOptions::default()
+                .max_tokens(Some(ids))
+                .end_of_text(self.end_of_text.clone())
+                .ignore_eos(true);
+            engine.submit(Request::default().prompt(prompt).options(options))
+        };
+        let answers: Result<Vec<_>, _> = self.setup.prompts(sequences).map(submit).collect();
+        let (mut found, mut seconds) = (Vec::new(), 0.0f64);
+        for event in answers?.into_iter().flatten() {
+            match event {
+                Event::Token { token, .. } => found.push(token.id),
+                Event::End(end) => {
+                    ensure!(end.error.is_none(), "{:?}", end.error);
+                    seconds = seconds.max(end.stats.generate_time.as_secs_f64());
+                }
+                _ => {}
+            }
+        }
+        Ok(together(sequences, ids, found, seconds))
     }
 }
 
@@ -167,6 +207,7 @@ impl Engine for Ours<'_> {
                 let rounds = rounds.map(|round| (round.draft.len(), round.accepted));
                 sample(n_max, ids, found, rounds, time)
             }
+            Work::Together { sequences, ids } => self.together(sequences, ids),
         }
     }
 }
@@ -196,6 +237,7 @@ impl Engine for Theirs<'_> {
             positions: setup.positions(),
             cache_type: setup.cache_type,
             threads: setup.threads,
+            sequences: 1,
         };
         let limits = |max_tokens| Limits {
             max_tokens,
@@ -220,7 +262,29 @@ impl Engine for Theirs<'_> {
                 let rounds = rounds.map(|round| (round.draft.len(), round.accepted));
                 sample(n_max, ids, found.ids, rounds, found.time)
             }
+            Work::Together { sequences, ids } => {
+                let prompts: Vec<_> = setup.prompts(sequences).map(|ids| tokens(&ids)).collect();
+                let shape = Shape {
+                    positions: sequences * setup.positions(),
+                    sequences,
+                    ..shape
+                };
+                let found = crate::generate::together(llama, shape, &prompts, &limits(ids))?;
+                let seconds = found[0].time.as_secs_f64();
+                let found = found.into_iter().flat_map(|one| one.ids).collect();
+                Ok(together(sequences, ids, found, seconds))
+            }
         }
+    }
+}
+
+/// A sample of sequences that decoded together; the first id of each came with its prompt.
+fn together(sequences: usize, ids: usize, found: Vec<u32>, seconds: f64) -> Sample {
+    Sample {
+        tokens: sequences * (ids - 1),
+        seconds,
+        ids: found,
+        ..Sample::prefill(0, Duration::ZERO)
     }
 }
 

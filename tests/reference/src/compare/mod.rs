@@ -46,6 +46,9 @@ pub struct CompareArgs {
         default_value = "0,1,2,3"
     )]
     draft_max: Vec<usize>,
+    /// Sequences that decode together, without drafts; each number is measured by itself
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    parallel: Vec<usize>,
     /// Text before what is generated [default: ids that count upwards, as `synth` models do]
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     prompt: Option<String>,
@@ -74,6 +77,8 @@ pub enum Work {
     Prefill(usize),
     /// So many ids with up to `n_max` of them drafted in a round.
     Generate { n_max: usize, ids: usize },
+    /// So many ids of each of several sequences, one of each in a run.
+    Together { sequences: usize, ids: usize },
 }
 
 impl CompareArgs {
@@ -103,7 +108,9 @@ impl CompareArgs {
             long_prompt: counted(self.n_prompt),
             prompt: text.unwrap_or_else(|| counted(PROMPT)),
             ids: self.n_gen,
+            sequences: self.parallel.iter().copied().max().unwrap_or(1),
         };
+        ensure!(!self.parallel.contains(&0), "0 sequences are too few");
         ensure!(!setup.prompt.is_empty(), "the prompt has no ids");
         let table = self.measure(&setup, model.gguf().file_bytes())?;
         let mut out = io::stdout().lock();
@@ -118,9 +125,11 @@ impl CompareArgs {
         let prefill = (self.n_prompt > 0).then_some(Work::Prefill(self.n_prompt));
         let ids = self.n_gen;
         let generate = |&n_max: &usize| Work::Generate { n_max, ids };
+        let together = |&sequences: &usize| Work::Together { sequences, ids };
         prefill
             .into_iter()
             .chain(self.draft_max.iter().map(generate))
+            .chain(self.parallel.iter().map(together))
             .collect()
     }
 

@@ -182,6 +182,7 @@ impl fmt::Display for Work {
             Work::Prefill(count) => write!(f, "prefill {count}"),
             Work::Generate { n_max: 0, ids } => write!(f, "decode {ids}"),
             Work::Generate { n_max, ids } => write!(f, "draft {n_max}, {ids}"),
+            Work::Together { sequences, ids } => write!(f, "decode {ids} × {sequences}"),
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::{GenerateError, Sampler};
+use super::MtpDrafter;
 use crate::Session;
+use crate::exec::RunError;
+use crate::sampling::Proposal;
 
 sharpi_passes::option_struct! {
     /// How far to draft; llama.cpp's names and meanings.
@@ -12,7 +14,7 @@ sharpi_passes::option_struct! {
         /// Most tokens in a draft.
         pub n_max: usize = 2,
         /// Chooses the length of each draft, from none to `n_max`, by what runs take and how many
-        /// drafts hold. It depends on time, so a sample with a temperature cannot be repeated.
+        /// drafts hold.
         pub adaptive: bool = false,
         /// Shorter drafts are dropped.
         pub n_min: usize = 0,
@@ -22,40 +24,23 @@ sharpi_passes::option_struct! {
     }
 }
 
-/// A drafted token.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Proposal {
-    /// The token.
-    pub id: u32,
-    /// Probability of the drafter's best token among its ten best.
-    pub p: f32,
-    /// The distribution that the token was drawn from; empty where it was not drawn.
-    pub odds: Vec<(u32, f64)>,
+/// What drafts.
+pub enum Drafting {
+    /// The model's own head; those of several sequences run together.
+    Head(MtpDrafter),
+    /// Anything else.
+    Own(Box<dyn Drafter + Send>),
 }
 
-impl Proposal {
-    /// A token that was not drawn.
-    pub fn certain(id: u32) -> Proposal {
-        Proposal {
-            id,
-            p: 1.0,
-            odds: Vec::new(),
-        }
+impl From<MtpDrafter> for Drafting {
+    fn from(head: MtpDrafter) -> Drafting {
+        Drafting::Head(head)
     }
+}
 
-    /// Gives the tokens other ids.
-    pub(super) fn rename(&mut self, id_of: impl Fn(u32) -> u32) {
-        self.id = id_of(self.id);
-        self.odds.iter_mut().for_each(|(id, _)| *id = id_of(*id));
-    }
-
-    /// Probability that the drafter proposes this token.
-    pub(super) fn odds_of(&self, id: u32) -> f64 {
-        match self.odds.iter().find(|(i, _)| *i == id) {
-            Some((_, q)) => *q,
-            None if self.odds.is_empty() && id == self.id => 1.0,
-            None => 0.0,
-        }
+impl<D: Drafter + Send + 'static> From<D> for Drafting {
+    fn from(drafter: D) -> Drafting {
+        Drafting::Own(Box::new(drafter))
     }
 }
 
@@ -72,23 +57,7 @@ pub trait Drafter {
         session: &mut Session,
         text: &[u32],
         most: usize,
-        sampler: &mut Sampler,
-    ) -> Result<Vec<Proposal>, GenerateError>;
-
-    /// Hears that the trunk has consumed the next tokens of `text`, and their hidden states,
-    /// `[tokens, E]`. Of drafted tokens only the accepted ones count.
-    ///
-    /// # Errors
-    /// A run that fails.
-    fn observe(
-        &mut self,
-        session: &mut Session,
-        text: &[u32],
-        hidden: &[f32],
-    ) -> Result<(), GenerateError>;
-
-    /// Hears what became of a draft, even of one without tokens.
-    fn learn(&mut self, _round: &Round) {}
+    ) -> Result<Vec<Proposal>, RunError>;
 }
 
 /// What became of one draft.

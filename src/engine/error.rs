@@ -43,7 +43,24 @@ pub enum GenerateError {
     /// The drafter would lack the hidden states of tokens before it.
     #[error("drafting starts with a session that has seen no token; reset it or open a new one")]
     LateDrafter,
+    /// What chooses tokens panicked: a mask, as a rule.
+    #[error("choosing a token failed: {0}")]
+    Panicked(String),
     /// A run failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// More requests than the engine lets wait.
+    #[error("{0} requests are waiting already; try again later")]
+    QueueFull(usize),
+    /// A request whose states and caches are larger than all memory for sequences.
+    #[error("the request takes {needed} bytes of states and caches, {budget} are allowed in all")]
+    TooLarge {
+        /// What it takes.
+        needed: u128,
+        /// What all sequences together may take.
+        budget: u128,
+    },
+    /// The engine takes no more requests.
+    #[error("the engine has been stopped")]
+    Stopped,
 }

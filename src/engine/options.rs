@@ -1,4 +1,4 @@
-//! What a generator is asked for and what it gives.
+//! What a sequence is asked for and what it gives.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -41,8 +41,20 @@ pub enum StopReason {
     Length,
     /// The session's context is full.
     Context,
-    /// The cancel flag is set.
+    /// This of the strings that end a text came up; it is not part of the text.
+    StopString(usize),
+    /// The cancel flag is set, or nobody listens any more.
     Cancelled,
+    /// The time allowed is over.
+    Deadline,
     /// A run failed; the error was yielded.
     Failed,
+}
+
+/// Says which tokens may be chosen: a grammar, for one.
+pub trait Mask {
+    /// Sets the logits of tokens that must not follow to minus infinity. `generated` are the tokens
+    /// behind the prompt; of one call to the next it may become shorter or other, as drafts are
+    /// tried.
+    fn apply(&mut self, generated: &[u32], logits: &mut [f32]);
 }

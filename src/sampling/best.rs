@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 /// An id and its logit.
-pub(super) type Candidate = (u32, f32);
+pub(crate) type Candidate = (u32, f32);
 
 /// The larger logit first; the lower id first on a tie.
 fn rank(a: &Candidate, b: &Candidate) -> Ordering {
@@ -30,7 +30,7 @@ pub(super) fn keep_best(candidates: &mut Vec<Candidate>, k: usize) {
 }
 
 /// The `k` best logits with their ids, the best first.
-pub(super) fn top(logits: &[f32], k: usize) -> Vec<Candidate> {
+pub(crate) fn top(logits: &[f32], k: usize) -> Vec<Candidate> {
     if k == 0 {
         return Vec::new();
     }

@@ -1,0 +1,96 @@
+//! The tokens of a sequence, and how the next one is chosen.
+
+use std::sync::atomic::Ordering;
+
+use super::{GenerateError, GenerateOptions, Mask, StopReason, Token};
+use crate::sampling::{Proposal, Sampler, top};
+
+/// Tokens known so far, and what chooses more.
+pub(crate) struct Text {
+    pub(crate) sampler: Sampler,
+    pub(crate) options: GenerateOptions,
+    pub(crate) mask: Option<Box<dyn Mask + Send>>,
+    /// Tokens from position `base` on: the prompt, then what was generated.
+    pub(crate) ids: Vec<u32>,
+    pub(crate) base: usize,
+    /// How many of them were generated.
+    pub(crate) generated: usize,
+    /// Whether to keep the next logits as they come.
+    pub(crate) keep: bool,
+    pub(crate) kept: Vec<f32>,
+}
+
+/// What was chosen behind the last known token.
+#[derive(Default)]
+pub(crate) struct Choice {
+    pub(crate) tokens: Vec<Token>,
+    /// Drafts among them.
+    pub(crate) accepted: usize,
+    pub(crate) ending: Option<StopReason>,
+}
+
+impl Text {
+    pub(crate) fn cancelled(&self) -> bool {
+        self.options.cancel.load(Ordering::Relaxed)
+    }
+
+    /// Position behind the last token.
+    pub(crate) fn end(&self) -> usize {
+        self.base + self.ids.len()
+    }
+
+    /// Tokens that may still be generated; `None` for as many as there is room for.
+    pub(crate) fn budget(&self) -> Option<usize> {
+        let most = self.options.max_tokens?;
+        Some(most.saturating_sub(self.generated))
+    }
+
+    /// Chooses a token for each row of logits as long as the drafts hold: the first row is that of
+    /// the last token.
+    pub(crate) fn choose(
+        &mut self,
+        logits: &mut [f32],
+        drafts: &[Proposal],
+    ) -> Result<Choice, GenerateError> {
+        let mut choice = Choice::default();
+        let width = logits.len() / (1 + drafts.len());
+        for (i, logits) in logits.chunks_exact_mut(width.max(1)).enumerate() {
+            if std::mem::take(&mut self.keep) {
+                self.kept = logits.to_vec();
+            }
+            if self.options.ignore_eos {
+                exclude(logits, &self.options.end_of_text);
+            }
+            if let Some(mask) = &mut self.mask {
+                let generated = &self.ids[self.ids.len() - self.generated..];
+                mask.apply(generated, logits);
+            }
+            let position = self.end();
+            let best = top(logits, self.options.logits_top);
+            let id = self.sampler.pick(logits, position);
+            let id = id.ok_or(GenerateError::NoChoice { position })?;
+            if !self.options.ignore_eos && self.options.end_of_text.contains(&id) {
+                choice.ending = Some(StopReason::EndOfText(id));
+                break;
+            }
+            self.sampler.accept(id);
+            self.ids.push(id);
+            self.generated += 1;
+            choice.tokens.push(Token { id, top: best });
+            match drafts.get(i) {
+                Some(draft) if draft.id == id => choice.accepted += 1,
+                _ => break,
+            }
+        }
+        Ok(choice)
+    }
+}
+
+/// Excludes tokens, as the reference does: before anything is ranked.
+fn exclude(logits: &mut [f32], ids: &[u32]) {
+    for id in ids {
+        if let Some(x) = logits.get_mut(*id as usize) {
+            *x = f32::NEG_INFINITY;
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! From logits to a token.
+
+mod best;
+mod noise;
+mod sampler;
+
+pub(crate) use best::top;
+pub use sampler::{Proposal, Sampler, SamplerOptions};
