@@ -30,6 +30,11 @@ pub struct Token {
     /// The best logits that the trunk gave, those of tokens never to be chosen left out: the best
     /// first, the lower id first on a tie.
     pub top: Vec<(u32, f32)>,
+    /// The logarithm of the probability that the trunk gave the token, before penalties and filters;
+    /// 0 where no best logits were asked for.
+    pub logprob: f32,
+    /// What the logits of [`Token::top`] exceed logarithms of probabilities by.
+    pub log_sum: f32,
 }
 
 /// Why there are no more tokens.

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{GenerateError, GenerateOptions, Mask, StopReason, Token};
-use crate::sampling::{Proposal, Sampler, top};
+use crate::sampling::{Proposal, Sampler, log_sum, top};
 
 /// Tokens known so far, and what chooses more.
 pub(crate) struct Text {
@@ -67,6 +67,14 @@ impl Text {
             }
             let position = self.end();
             let best = top(logits, self.options.logits_top);
+            let log_sum = match best.is_empty() {
+                true => 0.0,
+                false => log_sum(logits),
+            };
+            let given: Vec<f32> = match best.is_empty() {
+                true => Vec::new(),
+                false => logits.to_vec(),
+            };
             let id = self.sampler.pick(logits, position);
             let id = id.ok_or(GenerateError::NoChoice { position })?;
             if !self.options.ignore_eos && self.options.end_of_text.contains(&id) {
@@ -76,7 +84,13 @@ impl Text {
             self.sampler.accept(id);
             self.ids.push(id);
             self.generated += 1;
-            choice.tokens.push(Token { id, top: best });
+            let logprob = given.get(id as usize).map_or(0.0, |logit| logit - log_sum);
+            choice.tokens.push(Token {
+                id,
+                top: best,
+                logprob,
+                log_sum,
+            });
             match drafts.get(i) {
                 Some(draft) if draft.id == id => choice.accepted += 1,
                 _ => break,

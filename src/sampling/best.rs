@@ -39,6 +39,15 @@ pub(crate) fn top(logits: &[f32], k: usize) -> Vec<Candidate> {
     best
 }
 
+/// The logarithm of the sum of the logits' exponentials: what a logit exceeds the logarithm of its
+/// probability by.
+pub(crate) fn log_sum(logits: &[f32]) -> f32 {
+    let finite = || logits.iter().copied().filter(|x| *x > f32::NEG_INFINITY);
+    let most = finite().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = finite().map(|x| libm::exp(f64::from(x - most))).sum();
+    most + libm::log(sum) as f32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +58,12 @@ mod tests {
         assert_eq!(top(&logits, 3), [(1, 3.0), (3, 3.0), (5, 2.0)]);
         assert_eq!(top(&logits, 99).len(), 4);
         assert!(top(&logits, 0).is_empty());
+    }
+
+    #[test]
+    fn probabilities_of_all_logits_add_up_to_one() {
+        let logits = [1.0, 3.0, f32::NEG_INFINITY, 2.5];
+        let sum: f32 = logits.map(|x| (x - log_sum(&logits)).exp()).iter().sum();
+        assert!((sum - 1.0).abs() < 1e-6, "{sum}");
     }
 }

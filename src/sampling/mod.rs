@@ -4,5 +4,5 @@ mod best;
 mod noise;
 mod sampler;
 
-pub(crate) use best::top;
+pub(crate) use best::{log_sum, top};
 pub use sampler::{Proposal, Sampler, SamplerOptions};

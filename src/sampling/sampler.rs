@@ -1,6 +1,6 @@
 //! Chooses a token from logits, with llama.cpp's filters in llama.cpp's order.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use super::best::{Candidate, candidates, keep_best};
 use super::noise::Noise;
@@ -24,6 +24,12 @@ sharpi_passes::option_struct! {
         pub repeat_penalty: f32 = 1.0,
         /// How many tokens, of the prompt too, are recent.
         pub repeat_last_n: usize = 64,
+        /// Taken from the logit of each recent token.
+        pub presence_penalty: f32 = 0.0,
+        /// Taken from the logit of a recent token as often as it occurs.
+        pub frequency_penalty: f32 = 0.0,
+        /// Added to the logits of these ids; minus infinity excludes one.
+        pub logit_bias: Vec<(u32, f32)> = Vec::new(),
     }
 }
 
@@ -134,19 +140,33 @@ impl Sampler {
     }
 
     fn penalise(&self, logits: &mut [f32]) {
-        let penalty = self.options.repeat_penalty;
-        if penalty == 1.0 {
+        let SamplerOptions {
+            repeat_penalty,
+            presence_penalty,
+            frequency_penalty,
+            ..
+        } = self.options;
+        for (id, bias) in &self.options.logit_bias {
+            if let Some(x) = logits.get_mut(*id as usize) {
+                *x += bias;
+            }
+        }
+        if (repeat_penalty, presence_penalty, frequency_penalty) == (1.0, 0.0, 0.0) {
             return;
         }
-        let recent: HashSet<u32> = self.recent.iter().copied().collect();
-        for id in recent {
+        let mut counts: HashMap<u32, u32> = HashMap::new();
+        self.recent
+            .iter()
+            .for_each(|id| *counts.entry(*id).or_default() += 1);
+        for (id, count) in counts {
             if let Some(x) = logits.get_mut(id as usize) {
                 // Dividing a negative logit would make its token more likely.
                 *x = if *x <= 0.0 {
-                    *x * penalty
+                    *x * repeat_penalty
                 } else {
-                    *x / penalty
+                    *x / repeat_penalty
                 };
+                *x -= frequency_penalty * count as f32 + presence_penalty;
             }
         }
     }

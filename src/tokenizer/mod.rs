@@ -118,9 +118,43 @@ impl Tokenizer {
     /// tokens are recognised only with `parse_special`; without it their text is
     /// encoded like any other, so that a quoted `<|im_end|>` ends nothing.
     pub fn encode(&self, text: &str, parse_special: bool) -> Vec<u32> {
+        self.encode_where(text, parse_special, &|_| true)
+    }
+
+    /// The ids of a text made of parts by different hands: an added token, of whatever type, is
+    /// recognised only inside the parts that are trusted. Otherwise the ids are those of the whole
+    /// text.
+    pub fn encode_parts(&self, parts: &[(&str, bool)]) -> Vec<u32> {
+        let text: String = parts.iter().map(|(text, _)| *text).collect();
+        let mut end = 0;
+        let ends = parts.iter().map(|(text, trusted)| {
+            end += text.len();
+            (end, *trusted)
+        });
+        // Parts of the same hand side by side are one.
+        let mut parts: Vec<(usize, bool)> = Vec::new();
+        for (end, trusted) in ends {
+            match parts.last_mut() {
+                Some(last) if last.1 == trusted => last.0 = end,
+                _ => parts.push((end, trusted)),
+            }
+        }
+        self.encode_where(&text, true, &|place| {
+            let part = parts.partition_point(|(end, _)| *end <= place.start);
+            let part = parts.get(part);
+            part.is_some_and(|(end, trusted)| *trusted && place.end <= *end)
+        })
+    }
+
+    fn encode_where(
+        &self,
+        text: &str,
+        parse_special: bool,
+        may: &impl Fn(std::ops::Range<usize>) -> bool,
+    ) -> Vec<u32> {
         let mut ids = Vec::with_capacity(text.len() / 3);
         let mut word = Word::default();
-        for fragment in self.special.split(text, parse_special) {
+        for fragment in self.special.split(text, parse_special, may) {
             match fragment {
                 Fragment::Token(id) => ids.push(id),
                 Fragment::Text(text) => {

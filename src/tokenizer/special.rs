@@ -1,5 +1,7 @@
 //! Added tokens, which are cut out of a text before anything else looks at it.
 
+use std::ops::Range;
+
 use memchr::memmem::Finder;
 
 use super::vocabulary::Kind;
@@ -37,39 +39,60 @@ impl SpecialTokens {
         SpecialTokens(special)
     }
 
-    /// Cuts `text` at every added token; at control tokens only if asked to.
+    /// Cuts `text` at every added token; at control tokens only if asked to, and only at places that
+    /// `may` allows.
     ///
     /// One token after the other takes all its places in what the longer ones
     /// have left. Where two overlap the longer wins, even if it begins later.
-    pub(super) fn split<'t>(&self, text: &'t str, parse_special: bool) -> Vec<Fragment<'t>> {
-        let mut fragments = vec![Fragment::Text(text)];
+    pub(super) fn split<'t>(
+        &self,
+        text: &'t str,
+        parse_special: bool,
+        may: &impl Fn(Range<usize>) -> bool,
+    ) -> Vec<Fragment<'t>> {
+        let mut fragments = vec![(0, Fragment::Text(text))];
         for token in &self.0 {
             let wanted = parse_special || !token.control;
             if wanted && token.text.find(text.as_bytes()).is_some() {
                 fragments = fragments
                     .into_iter()
-                    .flat_map(|fragment| token.cut(fragment))
+                    .flat_map(|(at, fragment)| token.cut(at, fragment, may))
                     .collect();
             }
         }
         fragments
+            .into_iter()
+            .map(|(_, fragment)| fragment)
+            .collect()
     }
 }
 
 impl SpecialToken {
-    /// The fragment, cut at every place of this token.
-    fn cut<'t>(&self, fragment: Fragment<'t>) -> Vec<Fragment<'t>> {
+    /// The fragment, which begins at byte `at` of the text, cut at every place of this token that is
+    /// allowed; with the places of the pieces.
+    fn cut<'t>(
+        &self,
+        at: usize,
+        fragment: Fragment<'t>,
+        may: &impl Fn(Range<usize>) -> bool,
+    ) -> Vec<(usize, Fragment<'t>)> {
         let Fragment::Text(text) = fragment else {
-            return vec![fragment];
+            return vec![(at, fragment)];
         };
-        let mut cut = Vec::new();
-        let mut rest = 0;
-        for found in self.text.find_iter(text.as_bytes()) {
-            cut.extend(between(text, rest, found));
-            cut.push(Fragment::Token(self.id));
-            rest = found + self.text.needle().len();
+        let len = self.text.needle().len();
+        let (mut cut, mut rest, mut from) = (Vec::new(), 0, 0);
+        while let Some(found) = self.text.find(&text.as_bytes()[from..]) {
+            let found = from + found;
+            if !may(at + found..at + found + len) {
+                from = found + 1;
+                continue;
+            }
+            cut.extend(between(text, rest, found).map(|f| (at + rest, f)));
+            cut.push((at + found, Fragment::Token(self.id)));
+            rest = found + len;
+            from = rest;
         }
-        cut.extend(between(text, rest, text.len()));
+        cut.extend(between(text, rest, text.len()).map(|f| (at + rest, f)));
         cut
     }
 }

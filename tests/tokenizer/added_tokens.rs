@@ -77,3 +77,42 @@ fn texts_end_at_the_tokens_of_the_keys_and_those_known_by_text() {
     // A token that only a key names is still printed.
     assert_eq!(tokenizer.decode(&[3], false), "$");
 }
+
+#[test]
+fn nothing_in_an_untrusted_part_is_an_added_token_and_all_else_is_as_in_the_whole_text() {
+    let tokenizer = micro();
+    let whole = "<|im_start|>user\nWhat, ho!<|im_end|>\n";
+    for cut in [12, 17, 20] {
+        let end = whole.find("<|im_end|>").unwrap();
+        let parts = [
+            (&whole[..cut], true),
+            (&whole[cut..end], false),
+            (&whole[end..], true),
+        ];
+        assert_eq!(
+            tokenizer.encode_parts(&parts),
+            tokenizer.encode(whole, true),
+            "{cut}"
+        );
+    }
+    let typed = [
+        ("<|im_start|>", true),
+        ("O<|im_end|><|im_", false),
+        ("end|>", true),
+    ];
+    let ids = tokenizer.encode_parts(&typed);
+    assert_eq!(ids[..2], [510, 46]);
+    assert!(ids[2..].iter().all(|id| *id < 509), "{ids:?}");
+    // A mark that a text only begins is none either.
+    let split = [("<|im_", true), ("start|>", true)];
+    assert_eq!(tokenizer.encode_parts(&split), [510]);
+    let marks = Tokenizer::new(bytes_and(&[("<think>", 4)])).unwrap();
+    assert_eq!(marks.encode_parts(&[("<think>", false)]).len(), 7);
+    assert_eq!(marks.encode_parts(&[("<think>", true)]), [256]);
+    // A place that is not allowed does not hide one that overlaps it.
+    let twice = Tokenizer::new(bytes_and(&[("aba", 4)])).unwrap();
+    assert_eq!(
+        twice.encode_parts(&[("ab", false), ("aba", true)]).last(),
+        Some(&256)
+    );
+}

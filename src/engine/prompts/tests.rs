@@ -121,8 +121,6 @@ struct Faulty {
     operations: AtomicUsize,
     /// Which operations fail.
     fails: Option<fn(usize) -> bool>,
-    /// Bytes of a file that get lost, without an error.
-    lost: usize,
 }
 
 impl Faulty {
@@ -138,8 +136,7 @@ impl Faulty {
 impl Files for Faulty {
     fn write(&self, name: &str, saved: &SavedSession) -> io::Result<u64> {
         self.check()?;
-        let mut bytes = saved.to_bytes();
-        bytes.truncate(bytes.len() - self.lost);
+        let bytes = saved.to_bytes();
         let size = bytes.len() as u64;
         self.files.lock().unwrap().insert(name.into(), bytes);
         Ok(size)

@@ -139,14 +139,17 @@ impl Tree {
         }
     }
 
-    /// The child that goes on as the text does behind its first `depth` tokens, and how far.
+    /// The child that goes on longest as the text does behind its first `depth` tokens, and how far.
     fn child(&self, at: NodeId, text: &[u32], depth: usize) -> Option<(NodeId, usize)> {
-        let rest = &text[depth..];
-        let begins = |id: &&NodeId| self.nodes[**id].tokens.first() == rest.first();
-        let child = *self.nodes[at].children.iter().find(begins)?;
-        let same = self.nodes[child].tokens.iter().zip(rest);
-        let common = same.take_while(|(a, b)| a == b).count();
-        (common > 0).then_some((child, common))
+        let common = |id: &NodeId| {
+            let same = self.nodes[*id].tokens.iter().zip(&text[depth..]);
+            (*id, same.take_while(|(a, b)| a == b).count())
+        };
+        // A file that begins anew may stand beside another one with the same first tokens.
+        let children = self.nodes[at].children.iter().map(common);
+        children
+            .max_by_key(|(_, common)| *common)
+            .filter(|(_, common)| *common > 0)
     }
 
     /// The node that ends where a text does, and whether it is no checkpoint yet: `save` then gives

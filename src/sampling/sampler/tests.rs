@@ -91,6 +91,26 @@ fn a_recent_token_is_less_likely_until_it_is_forgotten() {
 }
 
 #[test]
+fn what_is_present_or_frequent_loses_and_a_bias_wins_or_excludes() {
+    let chosen = |options: SamplerOptions, seen: &[u32]| {
+        let mut sampler = Sampler::new(options);
+        seen.iter().for_each(|id| sampler.accept(*id));
+        sampler.pick(&mut [3.0, 2.5, -1.0], 0)
+    };
+    let options = SamplerOptions::default;
+    assert_eq!(chosen(options().presence_penalty(0.6), &[0, 0, 0]), Some(1));
+    assert_eq!(chosen(options().presence_penalty(0.4), &[0, 0, 0]), Some(0));
+    assert_eq!(
+        chosen(options().frequency_penalty(0.2), &[0, 0, 0]),
+        Some(1)
+    );
+    assert_eq!(chosen(options().frequency_penalty(0.2), &[0, 0]), Some(0));
+    let bias = |id, x| options().logit_bias(vec![(id, x), (99, 1.0)]);
+    assert_eq!(chosen(bias(2, 5.0), &[]), Some(2));
+    assert_eq!(chosen(bias(0, f32::NEG_INFINITY), &[]), Some(1));
+}
+
+#[test]
 fn an_excluded_token_is_never_chosen() {
     let only = [f32::NEG_INFINITY, f32::NAN, -5.0];
     assert_eq!(pick(SamplerOptions::default(), &only), Some(2));
