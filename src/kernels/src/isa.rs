@@ -37,12 +37,20 @@ pub(crate) fn prefetch(at: *const u8, into: Cache) {
     let _ = (at, into);
 }
 
+/// A part of a kernel that is compiled by itself, once for all kernels that have it.
+///
+/// Not a closure: that would be compiled without the features of the SIMD level.
+pub(crate) trait Part<I> {
+    /// Does it.
+    fn run(self);
+}
+
 /// The vector operations of one level.
 ///
 /// Its columns are those of the sixteen rows of a panel: 64 bytes, and 16 integers.
 ///
 /// The x86 implementations may only run inside functions compiled with that
-/// level's target features: `multiversion!` is the one place which names them.
+/// level's target features: `multiversion!` and `at_level` are the only places which name them.
 pub(crate) trait Isa: Columns {
     /// 16 × f32.
     type F: Copy;
@@ -51,6 +59,9 @@ pub(crate) trait Isa: Columns {
     const WIDE: usize;
     /// Rows, and tokens, whose sums the float kernels should hold in registers.
     const FLOAT_TILE: usize;
+
+    /// Runs a part, which does not become part of the caller.
+    fn apart(part: impl Part<Self>);
 
     /// `x` in every lane.
     fn splat(x: f32) -> Self::F;
@@ -191,6 +202,11 @@ impl Isa for Scalar {
     type F = [f32; 16];
     const WIDE: usize = 1;
     const FLOAT_TILE: usize = 2;
+
+    #[inline(never)]
+    fn apart(part: impl Part<Self>) {
+        part.run();
+    }
 
     #[inline(always)]
     fn splat(x: f32) -> Self::F {
