@@ -37,12 +37,20 @@ pub(crate) fn prefetch(at: *const u8, into: Cache) {
     let _ = (at, into);
 }
 
+/// A part of a kernel that is compiled by itself, once for all kernels that have it.
+///
+/// Not a closure: that would be compiled without the features of the SIMD level.
+pub(crate) trait Part<I> {
+    /// Does it.
+    fn run(self);
+}
+
 /// The vector operations of one level.
 ///
 /// Its columns are those of the sixteen rows of a panel: 64 bytes, and 16 integers.
 ///
 /// The x86 implementations may only run inside functions compiled with that
-/// level's target features: `multiversion!` is the one place which names them.
+/// level's target features: `multiversion!` and `at_level` are the only places which name them.
 pub(crate) trait Isa: Columns {
     /// 16 × f32.
     type F: Copy;
@@ -51,6 +59,9 @@ pub(crate) trait Isa: Columns {
     const WIDE: usize;
     /// Rows, and tokens, whose sums the float kernels should hold in registers.
     const FLOAT_TILE: usize;
+
+    /// Runs a part, which does not become part of the caller.
+    fn apart(part: impl Part<Self>);
 
     /// `x` in every lane.
     fn splat(x: f32) -> Self::F;
@@ -113,7 +124,7 @@ impl Columns for Scalar {
     type B = [u8; 64];
     type I = [i32; 16];
 
-    #[inline(always)]
+    #[inline(never)]
     fn field(x: Self::B, shift: i32, mask: u8) -> Self::B {
         x.map(|x| x >> shift & mask)
     }
@@ -125,19 +136,19 @@ impl Columns for Scalar {
     fn or(a: Self::B, b: Self::B) -> Self::B {
         std::array::from_fn(|i| a[i] | b[i])
     }
-    #[inline(always)]
+    #[inline(never)]
     fn plus(x: Self::B, y: i8) -> Self::B {
         x.map(|x| x.wrapping_add_signed(y))
     }
-    #[inline(always)]
+    #[inline(never)]
     fn lookup(table: &[i8; 16], index: Self::B) -> Self::B {
         index.map(|i| table[usize::from(i & 15)] as u8)
     }
-    #[inline(always)]
+    #[inline(never)]
     fn negate(x: Self::B, which: Self::B) -> Self::B {
         std::array::from_fn(|i| (x[i] ^ which[i].wrapping_neg()).wrapping_add(which[i]))
     }
-    #[inline(always)]
+    #[inline(never)]
     fn gather<const N: usize>(table: &'static [u32; N], index: Self::I) -> Self::B {
         let mut four = [0; 64];
         for (four, index) in four.as_chunks_mut().0.iter_mut().zip(index) {
@@ -145,7 +156,7 @@ impl Columns for Scalar {
         }
         four
     }
-    #[inline(always)]
+    #[inline(never)]
     fn spread(x: Self::I, shift: i32) -> Self::B {
         std::array::from_fn(|i| (x[i / 4] >> (shift + i as i32 % 4) & 1) as u8)
     }
@@ -187,10 +198,17 @@ fn halves(x: i32) -> [i32; 2] {
     [i32::from(x as i16), x >> 16]
 }
 
+/// What the compiler would make many instructions of is called, not repeated at each place: machines
+/// that have no other level are rare, and it all has to be compiled.
 impl Isa for Scalar {
     type F = [f32; 16];
     const WIDE: usize = 1;
     const FLOAT_TILE: usize = 2;
+
+    #[inline(never)]
+    fn apart(part: impl Part<Self>) {
+        part.run();
+    }
 
     #[inline(always)]
     fn splat(x: f32) -> Self::F {
@@ -200,11 +218,11 @@ impl Isa for Scalar {
     fn load(x: &[f32; 16]) -> Self::F {
         *x
     }
-    #[inline(always)]
+    #[inline(never)]
     fn load_f16(x: &[u8; 32]) -> Self::F {
         std::array::from_fn(|j| Self::f16(u16::from_le_bytes([x[2 * j], x[2 * j + 1]])))
     }
-    #[inline(always)]
+    #[inline(never)]
     fn exponents(x: &[u8; 16]) -> Self::F {
         x.map(exponent)
     }
@@ -212,7 +230,7 @@ impl Isa for Scalar {
     fn store(x: Self::F, to: &mut [f32; 16]) {
         *to = x;
     }
-    #[inline(always)]
+    #[inline(never)]
     fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         std::array::from_fn(|j| a[j].mul_add(b[j], c[j]))
     }
@@ -228,7 +246,7 @@ impl Isa for Scalar {
     fn sub(a: Self::F, b: Self::F) -> Self::F {
         std::array::from_fn(|j| a[j] - b[j])
     }
-    #[inline(always)]
+    #[inline(never)]
     fn round_f16(x: Self::F) -> Self::F {
         x.map(|x| half::f16::from_f32_const(x).to_f32_const())
     }
@@ -245,23 +263,23 @@ impl Isa for Scalar {
     fn to_f32(x: Self::I) -> Self::F {
         x.map(|v| v as f32)
     }
-    #[inline(always)]
+    #[inline(never)]
     fn low_halves(x: Self::I) -> Self::F {
         x.map(|x| Self::f16(x as u16))
     }
-    #[inline(always)]
+    #[inline(never)]
     fn high_halves(x: Self::I) -> Self::F {
         x.map(|x| Self::f16((x as u32 >> 16) as u16))
     }
-    #[inline(always)]
+    #[inline(never)]
     fn multiply_add(acc: Self::I, x: Self::I, y: Self::I) -> Self::I {
         std::array::from_fn(|j| acc[j] + x[j] * y[j])
     }
-    #[inline(always)]
+    #[inline(never)]
     fn paired(low: Self::I, high: Self::I) -> Self::I {
         std::array::from_fn(|j| low[j] & 0xffff | high[j] << 16)
     }
-    #[inline(always)]
+    #[inline(never)]
     fn add_pair(acc: Self::I, x: Self::I, y: i32) -> Self::I {
         let y = halves(y);
         std::array::from_fn(|j| {
@@ -274,7 +292,7 @@ impl Isa for Scalar {
     fn column(x: &[u8; 64]) -> Self::B {
         *x
     }
-    #[inline(always)]
+    #[inline(never)]
     fn dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32) -> Self::I {
         let a = a.to_le_bytes();
         std::array::from_fn(|j| {
@@ -285,12 +303,12 @@ impl Isa for Scalar {
             sum
         })
     }
-    #[inline(always)]
+    #[inline(never)]
     fn scaled_dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32, scale: Self::I) -> Self::I {
         let dot = Self::dot::<SIGNED>(Self::izero(), q, a);
         std::array::from_fn(|j| acc[j] + dot[j] * halves(scale[j])[0])
     }
-    #[inline(always)]
+    #[inline(never)]
     fn mixed(a: Self::B, b: Self::B) -> (Self::B, Self::B) {
         let of = |half: usize| {
             std::array::from_fn(|i| {
@@ -300,7 +318,7 @@ impl Isa for Scalar {
         };
         (of(0), of(2))
     }
-    #[inline(always)]
+    #[inline(never)]
     fn mixed_dot(acc: Self::I, a: Self::B, x: i32, b: Self::B, y: i32, scales: Self::I) -> Self::I {
         let (x, y) = (x.to_le_bytes(), y.to_le_bytes());
         std::array::from_fn(|j| {

@@ -37,10 +37,10 @@ use super::columns::ColumnsMut;
 use super::isa::Isa;
 use super::panel::{BlockBuffer, Panel, ROWS, has_panels};
 use super::quant::{Bf16, F16, F32, Format, with_format};
-use super::simd::multiversion;
+use super::simd::{Kernel, at_level};
 use block::{Head, InPlace, add_blocks, sums_of, total};
 use float::matmul_floats;
-use many::many_tokens;
+use many::ManyTokens;
 use std::marker::PhantomData;
 use std::ops::Range;
 use tiles::TileLayout;
@@ -74,7 +74,7 @@ pub fn matmul_rows(
             assert_eq!((tiles.tokens, tiles.n()), (out.rows(), weights.n), "tiles");
             return with_format!(
                 weights.ty,
-                F => many_tokens::<F>(weights, rows, tiles, out),
+                F => at_level(ManyTokens { weights, rows, acts: tiles, out, format: PhantomData::<F> }),
                 float => unreachable!("rows of floats have no tiles")
             );
         }
@@ -99,7 +99,7 @@ pub fn matmul_rows(
     }
     with_format!(
         weights.ty,
-        F => few_tokens::<F>(weights, rows, acts, out),
+        F => at_level(FewTokens { weights, rows, acts, out, format: PhantomData::<F> }),
         float => match ty {
             ActivationType::F32 => matmul_floats::<F32>(weights.bytes, rows, acts, weights.n, out),
             ActivationType::F16 => matmul_floats::<F16>(weights.bytes, rows, acts, weights.n, out),
@@ -108,34 +108,40 @@ pub fn matmul_rows(
     )
 }
 
-multiversion! {
-    /// [`matmul_rows`] for few tokens.
-    fn few_tokens<F: Format>(
-        weights: Matrix<'_>, rows: Range<usize>, acts: &[u8], out: &mut ColumnsMut<'_>,
-    ) = few;
+/// [`matmul_rows`] for few tokens.
+struct FewTokens<'a, 'o, F> {
+    weights: Matrix<'a>,
+    rows: Range<usize>,
+    acts: &'a [u8],
+    out: &'a mut ColumnsMut<'o>,
+    format: PhantomData<F>,
 }
 
-#[inline(always)]
-fn few<I: Isa, F: Format>(
-    weights: Matrix<'_>,
-    rows: Range<usize>,
-    acts: &[u8],
-    out: &mut ColumnsMut<'_>,
-) {
-    let m = out.rows();
-    let mut buffer = BlockBuffer::new();
-    for p in panels(&rows) {
-        let panel = weights.panel(p);
-        let mut t = 0;
-        while t < m {
-            let (buffer, acts) = (&mut buffer, (acts, acts.len() / m, t));
-            // Portable code gains nothing by several at once.
-            t += match if I::WIDE == 1 { 1 } else { m - t } {
-                1 => in_place::<I, F, 1>(&panel, buffer, acts, (p, &rows), out),
-                2 => in_place::<I, F, 2>(&panel, buffer, acts, (p, &rows), out),
-                3 => in_place::<I, F, 3>(&panel, buffer, acts, (p, &rows), out),
-                _ => in_place::<I, F, AT_ONCE>(&panel, buffer, acts, (p, &rows), out),
-            };
+impl<F: Format> Kernel for FewTokens<'_, '_, F> {
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let FewTokens {
+            weights,
+            rows,
+            acts,
+            out,
+            ..
+        } = self;
+        let m = out.rows();
+        let mut buffer = BlockBuffer::new();
+        for p in panels(&rows) {
+            let panel = weights.panel(p);
+            let mut t = 0;
+            while t < m {
+                let (buffer, acts) = (&mut buffer, (acts, acts.len() / m, t));
+                // Portable code gains nothing by several at once.
+                t += match if I::WIDE == 1 { 1 } else { m - t } {
+                    1 => in_place::<I, F, 1>(&panel, buffer, acts, (p, &rows), out),
+                    2 => in_place::<I, F, 2>(&panel, buffer, acts, (p, &rows), out),
+                    3 => in_place::<I, F, 3>(&panel, buffer, acts, (p, &rows), out),
+                    _ => in_place::<I, F, AT_ONCE>(&panel, buffer, acts, (p, &rows), out),
+                };
+            }
         }
     }
 }

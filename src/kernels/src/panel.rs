@@ -71,8 +71,10 @@ fn pack_blocks<F: Format>(rows: &[u8], row_bytes: usize, to: &mut [u8]) {
     }
 }
 
-/// Block `b` of each row into its place.
-#[inline(always)]
+/// Block `b` of each row into its place. Not a part of the products, in which it would be compiled
+/// very often; cold, so that those of a panel keep their registers where it is called.
+#[cold]
+#[inline(never)]
 fn interleave<F: Format>(
     rows: &[u8],
     row_bytes: usize,

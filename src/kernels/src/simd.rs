@@ -1,12 +1,16 @@
 //! The SIMD level of the machine, and the macro that compiles a kernel once per level.
 //!
 //! A kernel body is one `#[inline(always)]` function, generic over
-//! `Isa`. `multiversion!` compiles it plainly, for AVX2, with
-//! AVX-VNNI too, and for AVX-512, and picks one at run time. The compiler never contracts or
-//! reassociates floating-point operations, so all of them give the same bits.
+//! `Isa`. `multiversion!` compiles it plainly, for AVX2 and for AVX-512, and picks one at run
+//! time; `at_level` does so for products of integers, which differ with AVX-VNNI too. The compiler
+//! never contracts or reassociates floating-point operations, so all of them give the same bits.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
+
+#[cfg(target_arch = "x86_64")]
+use super::isa::{Avx2, Avx512};
+use super::isa::{Isa, Part, Scalar};
 
 /// A set of vector instructions, ordered from narrow to wide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +101,35 @@ fn has(level: Level) -> bool {
     level == Level::Scalar
 }
 
+/// A kernel for every level.
+pub(crate) trait Kernel {
+    /// Does it; `#[inline(always)]`.
+    fn run<I: Isa>(self);
+}
+
+struct AtLevel<K>(K);
+
+impl<I: Isa, K: Kernel> Part<I> for AtLevel<K> {
+    #[inline(always)]
+    fn run(self) {
+        self.0.run::<I>();
+    }
+}
+
+/// Runs a kernel compiled for the current [`level`], which never exceeds what the CPU has.
+pub(crate) fn at_level(kernel: impl Kernel) {
+    let part = AtLevel(kernel);
+    match level() {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => Avx512::apart(part),
+        #[cfg(target_arch = "x86_64")]
+        Level::AvxVnni => Avx2::<true>::apart(part),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => Avx2::<false>::apart(part),
+        _ => Scalar::apart(part),
+    }
+}
+
 /// Defines a function which runs `body::<I, …>` compiled for the current [`level`].
 ///
 /// `multiversion! { pub fn name<F: Format>(x: &[f32]) -> f32 = body; }` needs
@@ -114,11 +147,6 @@ macro_rules! multiversion {
                 fn avx2 $(<$($g: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
                     $body::<$crate::isa::Avx2<false>, $($($g),+)?>($($arg),*)
                 }
-                #[target_feature(enable = "avx2,fma,f16c,bmi2,avxvnni")]
-                #[allow(clippy::too_many_arguments)]
-                fn avx_vnni $(<$($g: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
-                    $body::<$crate::isa::Avx2<true>, $($($g),+)?>($($arg),*)
-                }
                 #[target_feature(enable = "avx2,fma,f16c,bmi2")]
                 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
                 #[allow(clippy::too_many_arguments)]
@@ -131,11 +159,7 @@ macro_rules! multiversion {
                         avx512 $(::<$($g),+>)? ($($arg),*)
                     },
                     // SAFETY: as above.
-                    $crate::simd::Level::AvxVnni => return unsafe {
-                        avx_vnni $(::<$($g),+>)? ($($arg),*)
-                    },
-                    // SAFETY: as above.
-                    $crate::simd::Level::Avx2 => return unsafe {
+                    $crate::simd::Level::AvxVnni | $crate::simd::Level::Avx2 => return unsafe {
                         avx2 $(::<$($g),+>)? ($($arg),*)
                     },
                     $crate::simd::Level::Scalar => {}

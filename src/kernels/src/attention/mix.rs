@@ -43,14 +43,25 @@ fn rounded<I: Reduce, E: Element, const HALF: bool>(
     let heads = out.len() / dim;
     let mut head = 0;
     while head < heads {
-        let (steps, out) = (steps.of_head(head), &mut out[head * dim..]);
-        head += match heads - head {
-            4.. if I::MANY_REGISTERS => by_columns::<I, E, HALF, 4, 4>(v, steps, dim, out),
-            3 if I::MANY_REGISTERS => by_columns::<I, E, HALF, 3, 4>(v, steps, dim, out),
-            2.. if I::MANY_REGISTERS => by_columns::<I, E, HALF, 2, 4>(v, steps, dim, out),
-            2.. => by_columns::<I, E, HALF, 2, 2>(v, steps, dim, out),
-            _ => by_columns::<I, E, HALF, 1, 4>(v, steps, dim, out),
+        let (some, all) = (steps.of_head(head), &mut out[head * dim..]);
+        let (taken, columns) = match heads - head {
+            4.. if I::MANY_REGISTERS => by_columns::<I, E, HALF, 4, 4>(v, some, dim, all),
+            3 if I::MANY_REGISTERS => by_columns::<I, E, HALF, 3, 4>(v, some, dim, all),
+            2.. if I::MANY_REGISTERS => by_columns::<I, E, HALF, 2, 4>(v, some, dim, all),
+            2.. => by_columns::<I, E, HALF, 2, 2>(v, some, dim, all),
+            _ => by_columns::<I, E, HALF, 1, 4>(v, some, dim, all),
         };
+        // Here, so that what most heads have nothing of is compiled once.
+        for head in head..head + taken {
+            let (steps, out) = (steps.of_head(head), &mut out[head * dim..][..dim]);
+            let mut at = columns;
+            while at + 16 <= dim {
+                take::<I, E, HALF, 1, 1>(v, steps, at, dim, out);
+                at += 16;
+            }
+            take_rest::<I, E, HALF>(v, steps, at, &mut out[at..]);
+        }
+        head += taken;
     }
 }
 
@@ -64,28 +75,20 @@ impl Steps<'_> {
     }
 }
 
-/// `H` heads, `16 · N` elements at a time; returns `H`.
+/// `H` heads, `16 · N` elements at a time; returns `H` and of how many elements.
 #[inline(always)]
 fn by_columns<I: Reduce, E: Element, const HALF: bool, const H: usize, const N: usize>(
     v: CacheRows<'_>,
     steps: Steps<'_>,
     dim: usize,
     out: &mut [f32],
-) -> usize {
+) -> (usize, usize) {
     let mut at = 0;
     while at + 16 * N <= dim {
         take::<I, E, HALF, H, N>(v, steps, at, dim, out);
         at += 16 * N;
     }
-    while at + 16 <= dim {
-        take::<I, E, HALF, H, 1>(v, steps, at, dim, out);
-        at += 16;
-    }
-    for head in 0..H {
-        let rest = &mut out[head * dim + at..(head + 1) * dim];
-        take_rest::<I, E, HALF>(v, steps.of_head(head), at, rest);
-    }
-    H
+    (H, at)
 }
 
 /// Elements `at ..` of `H` heads over all positions.

@@ -1,6 +1,6 @@
 //! AVX2, FMA and F16C, with AVX-VNNI or without: two 256-bit registers make one vector.
 
-use super::Isa;
+use super::{Isa, Part};
 use crate::quant::Columns;
 use std::arch::x86_64::*;
 
@@ -10,13 +10,31 @@ use std::arch::x86_64::*;
 /// that each intrinsic in it becomes a call.
 macro_rules! intrinsic {
     ($e:expr) => {
-        // SAFETY: the implementing type is only named by `multiversion!`, inside a
-        // function compiled for, and only called on, CPUs with these features; all
+        // SAFETY: the implementing type is only named by `multiversion!` and `at_level`, and runs
+        // inside a function compiled for, and only called on, CPUs with these features; all
         // loads and stores are unaligned ones through references of that very size.
         unsafe { $e }
     };
 }
 pub(super) use intrinsic;
+
+/// Defines [`Isa::apart`] with some features. Each set has a module: of a module's generic
+/// functions one thread compiles all.
+macro_rules! apart {
+    ($module:ident, $features:literal) => {
+        mod $module {
+            #[inline(never)]
+            #[target_feature(enable = $features)]
+            pub(super) fn apart<I>(part: impl $crate::isa::Part<I>) {
+                part.run();
+            }
+        }
+    };
+}
+pub(super) use apart;
+
+apart!(without_vnni, "avx2,fma,f16c,bmi2");
+apart!(with_vnni, "avx2,fma,f16c,bmi2,avxvnni");
 
 /// An operation on each of the two registers.
 macro_rules! both {
@@ -149,6 +167,14 @@ impl<const VNNI: bool> Isa for Avx2<VNNI> {
     type F = [__m256; 2];
     const WIDE: usize = 4;
     const FLOAT_TILE: usize = 2;
+
+    #[inline(always)]
+    fn apart(part: impl Part<Self>) {
+        match VNNI {
+            true => intrinsic!(with_vnni::apart(part)),
+            false => intrinsic!(without_vnni::apart(part)),
+        }
+    }
 
     #[inline(always)]
     fn splat(x: f32) -> Self::F {

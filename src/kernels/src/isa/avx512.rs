@@ -1,7 +1,7 @@
 //! AVX-512 with VNNI: one register makes one vector.
 
-use super::Isa;
-use super::avx2::{Avx2, intrinsic};
+use super::avx2::{Avx2, apart, intrinsic};
+use super::{Isa, Part};
 use crate::quant::Columns;
 use std::arch::x86_64::*;
 
@@ -99,6 +99,11 @@ impl Columns for Avx512 {
     }
 }
 
+apart!(
+    with_vnni,
+    "avx2,fma,f16c,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni"
+);
+
 /// What the product of two bytes needs: an unsigned side and a signed one.
 #[inline(always)]
 fn factors<const SIGNED: bool>(q: __m512i, a: i32) -> (__m512i, __m512i) {
@@ -118,6 +123,11 @@ impl Isa for Avx512 {
     type F = __m512;
     const WIDE: usize = 12;
     const FLOAT_TILE: usize = 4;
+
+    #[inline(always)]
+    fn apart(part: impl Part<Self>) {
+        intrinsic!(with_vnni::apart(part));
+    }
 
     #[inline(always)]
     fn splat(x: f32) -> Self::F {

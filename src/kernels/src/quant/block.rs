@@ -94,6 +94,11 @@ pub(crate) enum Offset {
 
 /// A block layout.
 pub(crate) trait Format {
+    /// The format, one of several whose blocks differ in nothing once they are unpacked, that
+    /// stands for them all.
+    type Like: Format;
+    /// Whether there are others like it.
+    const SHARED: bool = false;
     /// Weights in a block: 32 or 256.
     const LEN: usize;
     /// Bytes in a block.

@@ -39,6 +39,8 @@ fn even<C: Columns>(signs: C::I, l: usize) -> C::I {
 pub(crate) struct Iq2Xxs;
 
 impl Format for Iq2Xxs {
+    type Like = super::Iq4Xs;
+    const SHARED: bool = true;
     const LEN: usize = 256;
     const BYTES: usize = 66;
     const WORD: Option<usize> = Some(0);
@@ -64,6 +66,8 @@ impl Format for Iq2Xxs {
 pub(crate) struct Iq2Xs;
 
 impl Format for Iq2Xs {
+    type Like = super::Q3K;
+    const SHARED: bool = true;
     const LEN: usize = 256;
     const BYTES: usize = 74;
     const WORD: Option<usize> = Some(0);
@@ -91,6 +95,8 @@ impl Format for Iq2Xs {
 pub(crate) struct Iq2S;
 
 impl Format for Iq2S {
+    type Like = super::Q3K;
+    const SHARED: bool = true;
     const LEN: usize = 256;
     const BYTES: usize = 82;
     const WORD: Option<usize> = Some(0);
@@ -118,6 +124,8 @@ impl Format for Iq2S {
 pub(crate) struct Iq3Xxs;
 
 impl Format for Iq3Xxs {
+    type Like = super::Iq4Xs;
+    const SHARED: bool = true;
     const LEN: usize = 256;
     const BYTES: usize = 98;
     const WORD: Option<usize> = Some(0);
@@ -144,6 +152,8 @@ impl Format for Iq3Xxs {
 pub(crate) struct Iq3S;
 
 impl Format for Iq3S {
+    type Like = super::Iq4Xs;
+    const SHARED: bool = true;
     const LEN: usize = 256;
     const BYTES: usize = 110;
     const WORD: Option<usize> = Some(0);

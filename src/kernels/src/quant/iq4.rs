@@ -15,6 +15,8 @@ const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
 pub(crate) struct Iq4Nl;
 
 impl Format for Iq4Nl {
+    type Like = Self;
+    const SHARED: bool = true;
     const LEN: usize = 32;
     const BYTES: usize = 18;
     const WORD: Option<usize> = Some(0);
@@ -33,6 +35,8 @@ impl Format for Iq4Nl {
 pub(crate) struct MxFp4;
 
 impl Format for MxFp4 {
+    type Like = Iq4Nl;
+    const SHARED: bool = true;
     const LEN: usize = 32;
     const BYTES: usize = 17;
     const WORD: Option<usize> = Some(0);
@@ -52,6 +56,8 @@ impl Format for MxFp4 {
 pub(crate) struct Iq4Xs;
 
 impl Format for Iq4Xs {
+    type Like = Self;
+    const SHARED: bool = true;
     const LEN: usize = 256;
     const BYTES: usize = 136;
     const D: Factor = Factor::Low(0);

@@ -40,6 +40,7 @@ fn six_bits<C: Columns>(low: C::B, nibbles: C::B, shift: i32, s: usize) -> C::I 
 pub(crate) struct Q2K;
 
 impl Format for Q2K {
+    type Like = Self;
     const LEN: usize = 256;
     const BYTES: usize = 84;
     const D: Factor = Factor::Low(20);
@@ -68,6 +69,8 @@ impl Format for Q2K {
 pub(crate) struct Q3K;
 
 impl Format for Q3K {
+    type Like = Self;
+    const SHARED: bool = true;
     const LEN: usize = 256;
     const BYTES: usize = 110;
     const WORD: Option<usize> = Some(108);
@@ -95,6 +98,7 @@ impl Format for Q3K {
 pub(crate) struct Q4K;
 
 impl Format for Q4K {
+    type Like = Self;
     const LEN: usize = 256;
     const BYTES: usize = 144;
     const D: Factor = Factor::Low(0);
@@ -123,6 +127,7 @@ impl Format for Q4K {
 pub(crate) struct Q5K;
 
 impl Format for Q5K {
+    type Like = Self;
     const LEN: usize = 256;
     const BYTES: usize = 176;
     const D: Factor = Factor::Low(0);
@@ -151,6 +156,7 @@ impl Format for Q5K {
 pub(crate) struct Q6K;
 
 impl Format for Q6K {
+    type Like = Self;
     const LEN: usize = 256;
     const BYTES: usize = 210;
     const WORD: Option<usize> = Some(208);

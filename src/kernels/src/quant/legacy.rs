@@ -22,6 +22,7 @@ fn five_bits<C: Columns>(block: &impl Block<C>, fifth: usize, j: usize) -> C::B 
 pub(crate) struct Q8_0;
 
 impl Format for Q8_0 {
+    type Like = Self;
     const LEN: usize = 32;
     const BYTES: usize = 34;
     const WORD: Option<usize> = Some(0);
@@ -40,6 +41,8 @@ impl Format for Q8_0 {
 pub(crate) struct Q4_0;
 
 impl Format for Q4_0 {
+    type Like = super::Iq4Nl;
+    const SHARED: bool = true;
     const LEN: usize = 32;
     const BYTES: usize = 18;
     const WORD: Option<usize> = Some(0);
@@ -58,6 +61,8 @@ impl Format for Q4_0 {
 pub(crate) struct Q4_1;
 
 impl Format for Q4_1 {
+    type Like = Self;
+    const SHARED: bool = true;
     const LEN: usize = 32;
     const BYTES: usize = 20;
     const D: Factor = Factor::Low(0);
@@ -77,6 +82,7 @@ impl Format for Q4_1 {
 pub(crate) struct Q5_0;
 
 impl Format for Q5_0 {
+    type Like = Self;
     const LEN: usize = 32;
     const BYTES: usize = 22;
     const WORD: Option<usize> = Some(0);
@@ -95,6 +101,8 @@ impl Format for Q5_0 {
 pub(crate) struct Q5_1;
 
 impl Format for Q5_1 {
+    type Like = Q4_1;
+    const SHARED: bool = true;
     const LEN: usize = 32;
     const BYTES: usize = 24;
     const D: Factor = Factor::Low(0);
