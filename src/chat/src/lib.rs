@@ -6,11 +6,14 @@
 //!
 //! - [`Template`] renders messages and tools to a [`Prompt`], which knows of every
 //!   character whether the template or somebody else wrote it.
+//! - [`AnswerParser`] takes an answer apart while it is being written.
 //!
 //! Nothing here knows of tokens or of HTTP.
 
+pub mod answer;
 pub mod json;
 pub mod template;
 
+pub use answer::{AnswerFormat, AnswerParser, Piece, ToolForm};
 pub use json::Json;
 pub use template::{Prompt, Segment, Template, TemplateError};
