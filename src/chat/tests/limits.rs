@@ -78,6 +78,56 @@ fn long_strings_are_never_made() {
 }
 
 #[test]
+fn long_messages_are_not_looked_at_for_ever() {
+    let mut talk = conversation();
+    talk.messages = vec![Message::text("user", &"x y".repeat(100_000))];
+    let content = "messages[0].content";
+    for work in [
+        "C == 'a'",
+        "C == C",
+        "C < 'a'",
+        "C in C",
+        "'a' in C",
+        "C in ['a', 'b']",
+        "C is upper",
+        "C is endingwith('a')",
+        "C.startswith('a')",
+        "C.split() | length",
+        "C.strip('xy') | length",
+        "C.removeprefix('a') | length",
+        "C.isdigit()",
+        "C.count('x')",
+        "C.replace('z', 'a') | length",
+        "C | upper | length",
+        "C | tojson | length",
+        "C | trim | length",
+        "C[::-1] | length",
+        "C[5]",
+        "[C] | join | length",
+        "[C] == [C]",
+        "C ~ 'a'",
+        "C | int",
+        "{'a': 1}[C]",
+        "{'a': 1}.get(C)",
+        "messages[0][C]",
+    ] {
+        let work = work.replace('C', content);
+        let loops = "{% for a in range(9999) %}{% for b in range(9999) %}";
+        let template = format!("{loops}{{% if {work} %}}{{% endif %}}{{% endfor %}}{{% endfor %}}");
+        let start = Instant::now();
+        Template::parse(&template)
+            .unwrap()
+            .render(&talk)
+            .unwrap_err();
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "{work}: {:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
 fn formats_without_bound_are_refused() {
     render("{{ '{:>1000000000}'.format('a') }}");
     render("{{ '{:>{}}'.format('a', 1000000000) }}");

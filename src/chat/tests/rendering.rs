@@ -255,10 +255,12 @@ fn strings_have_pythons_methods() {
     check("{{ '%s!' | format(messages[0].content) }}", "Hi <b>!");
     check(
         "{{ {'a': 1}.get('b', 2) }}{{ {'a': 1}.items() | list }}",
-        "2[['a', 1]]",
+        "2[('a', 1)]",
     );
     check("{{ messages[0].content[::-1] }}", ">b< iH");
     check("{{ messages[0].content[-1] }}", ">");
+    check("{{ 'a\n\nb' | indent(2, true) }}", "  a\n\n  b");
+    check("{{ ' 12 ' | int }}{{ (1,) }}", "12(1,)");
 }
 
 #[test]

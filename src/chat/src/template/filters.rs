@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use minijinja::value::Kwargs;
+use minijinja::value::{Kwargs, Rest, from_args};
 use minijinja::{Environment, Error, State, Value};
 
 use super::limits::{marks_used_up, pay};
@@ -14,6 +14,7 @@ use super::{operators, python, tojson};
 pub(super) fn add(env: &mut Environment<'_>, marks: &Arc<Marks>) {
     add_case(env, marks);
     add_edits(env, marks);
+    add_indent(env, marks);
     add_conversions(env, marks);
     add_tests(env, marks);
     tojson::add(env, marks);
@@ -66,13 +67,6 @@ fn add_edits(env: &mut Environment<'_>, marks: &Arc<Marks>) {
     env.add_filter("lines", move |state: &State, value: &Value| {
         strings::lines(state, &m, &python::display(state, &m, value)?, false)
     });
-    let m = marks.clone();
-    env.add_filter(
-        "indent",
-        move |state: &State, text: &Value, by: Option<Value>, how: Kwargs| {
-            indent(state, &m, &python::display(state, &m, text)?, by, &how)
-        },
-    );
     for name in ["escape", "e"] {
         let m = marks.clone();
         env.add_filter(name, move |state: &State, value: &Value| {
@@ -86,17 +80,9 @@ fn indent(
     state: &State,
     marks: &Marks,
     text: &str,
-    by: Option<Value>,
-    how: &Kwargs,
+    by: &str,
+    [first, blank]: [bool; 2],
 ) -> Result<Value, Error> {
-    let by = by.or(how.get("width")?).unwrap_or_else(|| Value::from(4));
-    let first: bool = how.get::<Option<bool>>("first")?.unwrap_or(false);
-    let blank: bool = how.get::<Option<bool>>("blank")?.unwrap_or(false);
-    how.assert_all_used()?;
-    let by = match by.as_str() {
-        Some(text) => text.to_owned(),
-        None => " ".repeat(usize::try_from(by)?.min(1000)),
-    };
     let mut indented = String::new();
     for (i, line) in strings::lines(state, marks, text, true)?
         .try_iter()?
@@ -106,11 +92,30 @@ fn indent(
         let empty = matches!(&*marks.plain(line), "\n" | "\r\n");
         if (i > 0 || first) && (blank || !empty) {
             pay(state, by.len())?;
-            indented.push_str(&by);
+            indented.push_str(by);
         }
         indented.push_str(line);
     }
     Ok(indented.into())
+}
+
+fn add_indent(env: &mut Environment<'_>, marks: &Arc<Marks>) {
+    let m = marks.clone();
+    type Flag = Option<bool>;
+    let filter = move |state: &State, text: &Value, args: Rest<Value>| {
+        let text = python::display(state, &m, text)?;
+        let (by, first, blank, named): (Option<Value>, Flag, Flag, Kwargs) = from_args(&args)?;
+        let by = by.or(named.get("width")?).unwrap_or_else(|| Value::from(4));
+        let first = first.or(named.get("first")?).unwrap_or(false);
+        let blank = blank.or(named.get("blank")?).unwrap_or(false);
+        named.assert_all_used()?;
+        let by = match by.as_str() {
+            Some(text) => text.to_owned(),
+            None => " ".repeat(usize::try_from(by)?.min(1000)),
+        };
+        indent(state, &m, &text, &by, [first, blank])
+    };
+    env.add_filter("indent", filter);
 }
 
 /// For HTML.
@@ -138,12 +143,18 @@ fn add_conversions(env: &mut Environment<'_>, marks: &Arc<Marks>) {
     let m = marks.clone();
     let int = move |state: &State, value: &Value, default: Option<Value>| {
         let value = operators::plain(state, &m, value, 0)?;
+        let value = value
+            .as_str()
+            .map_or(value.clone(), |text| text.trim().into());
         minijinja::filters::int(state, &value, default, None, no_options())
     };
     env.add_filter("int", int);
     let m = marks.clone();
     let float = move |state: &State, value: &Value, default: Option<Value>| {
         let value = operators::plain(state, &m, value, 0)?;
+        let value = value
+            .as_str()
+            .map_or(value.clone(), |text| text.trim().into());
         minijinja::filters::float(state, &value, default, no_options())
     };
     env.add_filter("float", float);
@@ -153,21 +164,33 @@ fn no_options() -> Kwargs {
     Kwargs::from_iter([] as [(&str, Value); 0])
 }
 
+/// A test of a text.
+type Test = fn(&str) -> bool;
+
+/// A test of a text and its beginning or end.
+type AffixTest = fn(&str, &str) -> bool;
+
 fn add_tests(env: &mut Environment<'_>, marks: &Arc<Marks>) {
-    let m = marks.clone();
-    env.add_test("startingwith", move |text: &str, start: &str| {
-        m.plain(text).starts_with(&*m.plain(start))
-    });
-    let m = marks.clone();
-    env.add_test("endingwith", move |text: &str, end: &str| {
-        m.plain(text).ends_with(&*m.plain(end))
-    });
-    let m = marks.clone();
-    env.add_test("lower", move |text: &str| {
-        m.plain(text).chars().all(|c| !c.is_uppercase())
-    });
-    let m = marks.clone();
-    env.add_test("upper", move |text: &str| {
-        m.plain(text).chars().all(|c| !c.is_lowercase())
-    });
+    let tests: [(&'static str, Test); 2] = [
+        ("lower", |text| !text.chars().any(char::is_uppercase)),
+        ("upper", |text| !text.chars().any(char::is_lowercase)),
+    ];
+    for (name, test) in tests {
+        let m = marks.clone();
+        env.add_test(name, move |state: &State, text: &str| {
+            pay(state, text.len())?;
+            Ok::<_, Error>(test(&m.plain(text)))
+        });
+    }
+    let tests: [(&'static str, AffixTest); 2] = [
+        ("startingwith", |text, start| text.starts_with(start)),
+        ("endingwith", |text, end| text.ends_with(end)),
+    ];
+    for (name, test) in tests {
+        let m = marks.clone();
+        env.add_test(name, move |state: &State, text: &str, affix: &str| {
+            pay(state, text.len() + affix.len())?;
+            Ok::<_, Error>(test(&m.plain(text), &m.plain(affix)))
+        });
+    }
 }

@@ -1,10 +1,12 @@
 //! Characters that remember that they are not the template's.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::FxHashMap;
 
 /// Where marks are taken from: the planes for private use, and when those are used
 /// up the planes that Unicode has not assigned.
@@ -29,8 +31,8 @@ pub(super) struct Marks {
 pub(super) struct MarksUsedUp;
 
 struct Table {
-    marks: HashMap<char, char>,
-    plain: HashMap<char, char>,
+    marks: FxHashMap<char, char>,
+    plain: FxHashMap<char, char>,
     /// What the next marks are.
     unused: Box<dyn Iterator<Item = char> + Send>,
 }
@@ -39,8 +41,8 @@ impl Table {
     fn new(taken: BTreeSet<char>) -> Table {
         let pool = POOL.into_iter().flatten().filter_map(char::from_u32);
         Table {
-            marks: HashMap::new(),
-            plain: HashMap::new(),
+            marks: FxHashMap::default(),
+            plain: FxHashMap::default(),
             unused: Box::new(pool.filter(move |letter| !taken.contains(letter))),
         }
     }
@@ -121,6 +123,21 @@ impl Marks {
         }
         let table = self.table();
         Cow::Owned(text.chars().map(|letter| table.plain(letter)).collect())
+    }
+
+    /// Whether two texts are the same before marks, and how many bytes had to be
+    /// looked at for that.
+    pub(super) fn same(&self, a: &str, b: &str) -> (bool, usize) {
+        let table = self.table();
+        let (mut a, mut b) = (a.chars(), b.chars());
+        let mut seen = 0;
+        loop {
+            match (a.next(), b.next()) {
+                (None, None) => return (true, seen),
+                (Some(a), Some(b)) if table.plain(a) == table.plain(b) => seen += a.len_utf8(),
+                _ => return (false, seen),
+            }
+        }
     }
 
     /// What `change` makes of every character, marked where the character was.

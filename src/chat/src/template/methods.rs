@@ -29,7 +29,7 @@ pub(super) fn call(
         }
         (ValueKind::Map, "get") => {
             let (key, default): (&Value, Option<Value>) = from_args(args)?;
-            let found = operators::item(marks, value, key)?;
+            let found = operators::item(state, marks, value, key)?;
             Ok(match found.is_undefined() {
                 true => default.unwrap_or_else(|| Value::from(())),
                 false => found,

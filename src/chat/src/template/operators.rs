@@ -91,9 +91,10 @@ pub(super) fn add(env: &mut Environment<'_>, marks: &Arc<Marks>) {
         Ok::<_, Error>(text)
     });
     let m = marks.clone();
-    env.add_filter(ITEM, move |container: &Value, key: &Value| {
-        item(&m, container, key)
-    });
+    env.add_filter(
+        ITEM,
+        move |state: &State, container: &Value, key: &Value| item(state, &m, container, key),
+    );
     env.add_filter(SLICE, slice);
 }
 
@@ -101,8 +102,9 @@ pub(super) fn add(env: &mut Environment<'_>, marks: &Arc<Marks>) {
 pub(super) fn equal(state: &State, marks: &Marks, a: &Value, b: &Value) -> Result<bool, Error> {
     Ok(match (a.as_str(), b.as_str()) {
         (Some(a), Some(b)) => {
-            limits::pay(state, a.len().min(b.len()))?;
-            marks.plain(a) == marks.plain(b)
+            let (same, seen) = marks.same(a, b);
+            limits::pay(state, seen)?;
+            same
         }
         _ if is_container(a) && is_container(b) => {
             plain(state, marks, a, 0)? == plain(state, marks, b, 0)?
@@ -132,7 +134,7 @@ fn contains(state: &State, marks: &Marks, container: &Value, value: &Value) -> R
             let wanted = python::display(state, marks, value)?;
             Ok(marks.plain(&text).contains(&*marks.plain(&wanted)))
         }
-        ValueKind::Map => Ok(!item(marks, container, value)?.is_undefined()),
+        ValueKind::Map => Ok(!item(state, marks, container, value)?.is_undefined()),
         ValueKind::Seq | ValueKind::Iterable => {
             for element in container.try_iter()?.checked() {
                 limits::pay(state, 0)?;
@@ -153,7 +155,13 @@ fn contains(state: &State, marks: &Marks, container: &Value, value: &Value) -> R
 ///
 /// The maps of a template have its own keys, which an untrusted key is looked up
 /// among as plain text.
-pub(super) fn item(marks: &Marks, container: &Value, key: &Value) -> Result<Value, Error> {
+pub(super) fn item(
+    state: &State,
+    marks: &Marks,
+    container: &Value,
+    key: &Value,
+) -> Result<Value, Error> {
+    limits::pay(state, key.as_str().map_or(0, str::len))?;
     if let (ValueKind::Map, Some(text)) = (container.kind(), key.as_str())
         && container.downcast_object_ref::<Fields>().is_none()
     {
@@ -182,7 +190,7 @@ fn slice(
         return Err(Error::new(ErrorKind::InvalidOperation, reason));
     }
     if let Some(text) = value.as_str() {
-        limits::pay(state, 8 * text.len())?;
+        limits::pay(state, 2 * text.len())?;
         let letters: Vec<char> = text.chars().collect();
         let picked = places(letters.len(), start, stop, step);
         return Ok(picked.map(|at| letters[at]).collect::<String>().into());

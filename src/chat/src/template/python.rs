@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use minijinja::value::ValueKind;
+use minijinja::value::{Tuple, ValueKind};
 use minijinja::{Error, State, Value};
 
 use super::marks::Marks;
@@ -41,12 +41,16 @@ fn repr(
                 text.push_str(": ");
                 repr(state, marks, &value.get_item(&key)?, depth + 1, text)
             };
-            list(value, depth, ['{', '}'], text, entry)?;
+            list(value, depth, ["{", "}"], text, entry)?;
         }
         ValueKind::Seq | ValueKind::Iterable => {
             let element =
                 |element: Value, text: &mut String| repr(state, marks, &element, depth + 1, text);
-            list(value, depth, ['[', ']'], text, element)?;
+            match value.downcast_object_ref::<Tuple>() {
+                Some(tuple) if tuple.len() == 1 => list(value, depth, ["(", ",)"], text, element)?,
+                Some(_) => list(value, depth, ["(", ")"], text, element)?,
+                None => list(value, depth, ["[", "]"], text, element)?,
+            }
         }
         _ => write!(text, "{value}").map_err(|_| super::limits::too_deep())?,
     }
@@ -56,19 +60,19 @@ fn repr(
 fn list(
     values: &Value,
     depth: usize,
-    [open, close]: [char; 2],
+    [open, close]: [&str; 2],
     text: &mut String,
     mut element: impl FnMut(Value, &mut String) -> Result<(), Error>,
 ) -> Result<(), Error> {
     if depth == MAX_DEPTH {
         return Err(super::limits::too_deep());
     }
-    text.push(open);
+    text.push_str(open);
     for (i, value) in values.try_iter()?.checked().enumerate() {
         text.push_str(if i == 0 { "" } else { ", " });
         element(value?, text)?;
     }
-    text.push(close);
+    text.push_str(close);
     Ok(())
 }
 

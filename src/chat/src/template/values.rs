@@ -33,12 +33,19 @@ pub(super) struct Values<'m> {
 #[derive(Debug)]
 pub(super) struct Fields {
     fields: IndexMap<String, (Value, Value)>,
+    /// The bytes of the longest key.
+    longest: usize,
     marks: Arc<Marks>,
 }
 
 impl Object for Fields {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let key = self.marks.plain(key.as_str()?);
+        let key = key.as_str()?;
+        // A mark has four bytes. Nobody counts the steps of looking at a longer key.
+        if key.len() > 4 * self.longest {
+            return None;
+        }
+        let key = self.marks.plain(key);
         self.fields.get(&*key).map(|(_, value)| value.clone())
     }
 
@@ -161,12 +168,14 @@ impl Values<'_> {
     }
 
     fn fields(&self, fields: &[(String, Json)]) -> Result<Value, MarksUsedUp> {
+        let longest = fields.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
         let fields = fields.iter().map(|(key, value)| {
             let shown = (self.text(key)?, self.json(value)?);
             Ok((key.clone(), shown))
         });
         Ok(Value::from_object(Fields {
             fields: fields.collect::<Result<_, _>>()?,
+            longest,
             marks: self.marks.clone(),
         }))
     }
