@@ -27,6 +27,8 @@ pub mod perplexity;
 pub mod quantize;
 pub mod regular_file;
 mod sampling;
+#[cfg(feature = "serve")]
+pub mod serve;
 #[cfg(feature = "tools")]
 pub mod synth;
 pub mod tokenizer;

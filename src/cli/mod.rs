@@ -41,6 +41,7 @@ mod reduce;
 mod run;
 mod sampling;
 mod screen;
+mod serve;
 mod shape;
 mod spec;
 mod started;
@@ -77,6 +78,8 @@ struct Cli {
 enum Command {
     /// Continue a text
     Run(run::RunArgs),
+    /// Serve the model over HTTP, for clients of llama-server, OpenAI or Anthropic
+    Serve(serve::ServeArgs),
     /// Measure the speed of models
     Bench(bench::Bench),
     /// Show where the time of a prompt and of a text goes
@@ -164,6 +167,7 @@ impl Command {
     fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
         match self {
             Command::Run(args) => args.run(out),
+            Command::Serve(args) => args.run(out),
             Command::Bench(args) => args.run(out),
             Command::Profile(args) => args.run(out),
             Command::DumpGraph(args) => args.run(out),

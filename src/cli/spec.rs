@@ -14,8 +14,7 @@ pub(super) struct SpecArgs {
     /// Way of drafting tokens; `auto` drafts when the model has a head for it
     #[arg(long, value_name = "TYPE", default_value = "none")]
     spec_type: SpecType,
-    /// Most tokens in a draft; `auto` chooses the length of each by measured times and acceptance,
-    /// which makes samples with --temp depend on time
+    /// Most tokens in a draft; `auto` chooses the length of each by measured times and acceptance
     /// [default: 2]
     #[arg(long, value_name = "N", value_parser = most)]
     spec_draft_n_max: Option<Most>,

@@ -78,24 +78,22 @@ impl Pace {
 
     /// The depth of each wish in the next round, beside so many tokens of the trunk.
     fn choose(&self, wishes: &[Wish], others: usize) -> Vec<usize> {
-        let all = |depth: usize| {
-            let each = wishes.iter();
-            each.map(|wish| allowed(depth, wish)).collect()
-        };
-        if let Some(depth) = START.get(self.rounds) {
-            return all(*depth);
-        }
-        let places = by_probability(wishes);
-        let best = self.best(wishes, &places, others);
-        let probing = self.rounds % PROBE < 2;
-        let count = match (probing, self.rounds / PROBE % 2) {
-            (true, 0) => best.saturating_sub(wishes.len()),
-            (true, _) => best + wishes.len(),
-            (false, _) => best,
-        };
         let mut depths = vec![0; wishes.len()];
-        for (i, _) in places.iter().take(count) {
-            depths[*i] += 1;
+        if let Some(depth) = START.get(self.rounds) {
+            // One finds out for all.
+            depths.iter_mut().take(1).for_each(|d| *d = *depth);
+        } else {
+            let places = by_probability(wishes);
+            let best = self.best(wishes, &places, others);
+            let probing = self.rounds % PROBE < 2;
+            let count = match (probing, self.rounds / PROBE % 2) {
+                (true, 0) => best.saturating_sub(1),
+                (true, _) => best + 1,
+                (false, _) => best,
+            };
+            for (i, _) in places.iter().take(count) {
+                depths[*i] += 1;
+            }
         }
         let each = depths.into_iter().zip(wishes);
         each.map(|(depth, wish)| allowed(depth, wish)).collect()

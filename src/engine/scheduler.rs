@@ -222,7 +222,7 @@ impl Scheduler {
     pub(super) fn stats(&self) -> EngineStats {
         let bytes: u128 = self.running.iter().map(|r| r.bytes).sum();
         EngineStats {
-            running: self.running.len(),
+            running: self.running.iter().filter(|r| !r.closing).count(),
             sequence_bytes: bytes as u64,
             prompts: self
                 .prompts

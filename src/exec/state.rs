@@ -1,5 +1,7 @@
 //! What a session keeps between runs.
 
+use rayon::prelude::*;
+
 use crate::exec::memory::Arena;
 use crate::exec::ops::{Recurrent, StateView};
 
@@ -251,7 +253,7 @@ impl State {
             } => {
                 *side = last.side;
                 for (to, from) in [values, log].into_iter().zip(&last.bytes) {
-                    to.slice_mut(0, from.len()).copy_from_slice(from);
+                    copy(from, to.slice_mut(0, from.len()));
                 }
             }
             Memory::Kv { k, v, row } => {
@@ -259,14 +261,20 @@ impl State {
                     for ((to, row), from) in
                         [&mut *k, &mut *v].into_iter().zip(&*row).zip(&piece.bytes)
                     {
-                        to.slice_mut(piece.first * row, from.len())
-                            .copy_from_slice(from);
+                        copy(from, to.slice_mut(piece.first * row, from.len()));
                     }
                 }
             }
         }
         (self.consumed, self.pending) = (last.consumed, last.pending);
     }
+}
+
+/// Copies with all threads: most of the time goes into pages that are written for the first time.
+fn copy(from: &[u8], to: &mut [u8]) {
+    const PIECE: usize = 1 << 20;
+    let pieces = to.par_chunks_mut(PIECE).zip(from.par_chunks(PIECE));
+    pieces.for_each(|(to, from)| to.copy_from_slice(from));
 }
 
 /// Memory, or an error where the machine has not as much.

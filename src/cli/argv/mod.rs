@@ -81,8 +81,7 @@ impl<'a> Reader<'a> {
             self.pass_on(values, dashes);
             return Ok(());
         }
-        let bench = self.command().get_name() == "bench";
-        match table::find(name, bench) {
+        match table::find(name, self.command().get_name()) {
             Some(entry) if self.commands.len() > 1 => self.entry(entry, name, value),
             _ if self.commands.len() == 1 && !is_short(name) => Err(self.no_command(name)),
             // A text may look like an option where texts are expected.
@@ -215,8 +214,7 @@ impl<'a> Reader<'a> {
         let command = self.command();
         let own = self.commands.iter().flat_map(|c| c.get_arguments());
         let own = own.filter(|arg| !arg.is_hide_set()).flat_map(spellings);
-        let bench = command.get_name() == "bench";
-        let all = own.chain(table::names(bench).map(String::from));
+        let all = own.chain(table::names(command.get_name()).map(String::from));
         let alike = |known: &String| strsim::damerau_levenshtein(known, name);
         let nearest = all.min_by_key(alike).filter(|known| alike(known) <= 2);
         let nearest = nearest.map_or(String::new(), |n| format!("`{n}` is the nearest; "));

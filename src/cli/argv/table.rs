@@ -3,6 +3,7 @@
 
 mod bench;
 mod common;
+mod serve;
 
 /// An option of llama.cpp.
 pub(super) struct Entry {
@@ -48,17 +49,24 @@ pub(super) const SWITCH: &[&str] = &["on", "off", "auto", "0", "1", "true", "fal
 /// Values with which a switch is off.
 const OFF: &[&str] = &["0", "off", "false", "disabled"];
 
-/// The entry of a name for a command; `bench` has llama-bench's in front.
-pub(super) fn find(name: &str, bench: bool) -> Option<&'static Entry> {
-    let has = |entry: &&Entry| entry.names.contains(&name);
-    let first = bench.then(|| bench::OPTIONS.iter().find(has));
-    first.flatten().or_else(|| common::OPTIONS.iter().find(has))
+/// What a command has before what all have: llama-bench's options and llama-server's.
+fn own(command: &str) -> &'static [Entry] {
+    match command {
+        "bench" => bench::OPTIONS,
+        "serve" => serve::OPTIONS,
+        _ => &[],
+    }
+}
+
+/// The entry of a name for a command.
+pub(super) fn find(name: &str, command: &str) -> Option<&'static Entry> {
+    let mut entries = own(command).iter().chain(common::OPTIONS);
+    entries.find(|entry| entry.names.contains(&name))
 }
 
 /// All names that a command knows, for suggestions.
-pub(super) fn names(bench: bool) -> impl Iterator<Item = &'static str> {
-    let first: &[Entry] = if bench { bench::OPTIONS } else { &[] };
-    let entries = first.iter().chain(common::OPTIONS);
+pub(super) fn names(command: &str) -> impl Iterator<Item = &'static str> {
+    let entries = own(command).iter().chain(common::OPTIONS);
     entries.flat_map(|entry| entry.names).copied()
 }
 
@@ -78,7 +86,7 @@ mod tests {
 
     #[test]
     fn each_option_is_listed_once() {
-        for table in [bench::OPTIONS, common::OPTIONS] {
+        for table in [bench::OPTIONS, serve::OPTIONS, common::OPTIONS] {
             let mut seen = HashSet::new();
             for name in table.iter().flat_map(|entry| entry.names) {
                 assert!(name.starts_with('-'), "{name}");

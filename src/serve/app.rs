@@ -1,0 +1,107 @@
+//! What all requests share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sharpi_chat::Template;
+use sharpi_chat::answer::{AnswerFormat, ToolForm};
+
+use super::tokens::Turns;
+
+use crate::drafting::DraftOptions;
+use crate::engine::Engine;
+use crate::sampling::SamplerOptions;
+use crate::tokenizer::Tokenizer;
+
+sharpi_passes::option_struct! {
+    /// How a server answers.
+    #[derive(Clone, Debug)]
+    pub struct ServeOptions {
+        /// Keys of which a client must show one; none for all clients.
+        pub api_keys: Vec<String> = Vec::new(),
+        /// What the model is called.
+        pub alias: String = "model".into(),
+        /// Most bytes of a request.
+        pub max_body: usize = 16 << 20,
+        /// Whether `/metrics` answers.
+        pub metrics: bool = false,
+        /// Whether `/slots` answers.
+        pub slots: bool = true,
+        /// How tokens are chosen where a request does not say.
+        pub sampler: SamplerOptions = SamplerOptions::default(),
+        /// How far to draft where a request does not say; `None` for not at all.
+        pub draft: Option<DraftOptions> = None,
+        /// Most tokens of an answer where a request does not say; `None` for as many as there is room
+        /// for.
+        pub max_tokens: Option<usize> = None,
+    }
+}
+
+/// The model as it is served.
+#[derive(Clone)]
+pub struct App {
+    pub(super) engine: Arc<Engine>,
+    pub(super) tokenizer: Arc<Tokenizer>,
+    pub(super) template: Arc<ChatTemplate>,
+    pub(super) options: Arc<ServeOptions>,
+    pub(super) counts: Arc<Counts>,
+}
+
+/// A template with what it says of answers.
+pub(super) struct ChatTemplate {
+    pub(super) template: Template,
+    pub(super) source: String,
+    pub(super) format: AnswerFormat,
+}
+
+/// Requests by what became of them.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) requests: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) prompt_microseconds: AtomicU64,
+    pub(super) generate_microseconds: AtomicU64,
+}
+
+impl ChatTemplate {
+    /// The form of an answer to a conversation whose prompt is this text.
+    pub(super) fn format_for(&self, turns: &Turns, prompt: &str) -> AnswerFormat {
+        let mut format = self.format.clone().after(prompt).with_schemas(&turns.tools);
+        if turns.reasoning_format.as_deref() == Some("none") {
+            format = format.with_reasoning(false);
+        }
+        match turns.offers_tools() {
+            true => format,
+            false => format.with_tools(ToolForm::None),
+        }
+    }
+}
+
+impl App {
+    /// A model behind an engine that knows its tokenizer. `source` is that of the template.
+    pub fn new(
+        engine: Engine,
+        tokenizer: Arc<Tokenizer>,
+        (template, source): (Template, String),
+        options: ServeOptions,
+    ) -> App {
+        App {
+            engine: Arc::new(engine),
+            tokenizer,
+            template: Arc::new(ChatTemplate {
+                format: AnswerFormat::detect(&source),
+                template,
+                source,
+            }),
+            options: Arc::new(options),
+            counts: Arc::default(),
+        }
+    }
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,406 @@
+//! `/v1/chat/completions`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sharpi_chat::answer::{AnswerFormat, AnswerParser, Piece};
+
+use super::app::{App, now};
+use super::error::ApiError;
+use super::generation::{
+    Gone, Sink, Step, finish_reason, gone, next, or_gone, settle, stream, timings, usage,
+};
+use super::params::Params;
+use super::tokens::Turns;
+use crate::engine::{Answer, RequestStats, StopReason, Token};
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    #[serde(flatten)]
+    turns: Turns,
+    #[serde(flatten)]
+    params: Params,
+}
+
+/// What all messages of a response have in common.
+#[derive(Clone)]
+struct Frame {
+    id: String,
+    created: u64,
+    model: String,
+}
+
+/// A choice in the making.
+#[derive(Default)]
+struct Choice {
+    content: String,
+    reasoning: String,
+    calls: Vec<Call>,
+    logprobs: Vec<Value>,
+    end: Option<(StopReason, RequestStats)>,
+}
+
+#[derive(Default)]
+struct Call {
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+pub(super) async fn completions(
+    State(app): State<App>,
+    body: Result<Json<Asked>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let Json(Asked { turns, params }) = body?;
+    refuse_forced(&turns)?;
+    let prompt = turns.prompt(&app)?;
+    let format = app.template.format_for(&turns, &prompt.text);
+    let frame = Frame {
+        id: new_id("chatcmpl-"),
+        created: now(),
+        model: app.options.alias.clone(),
+    };
+    let mut answers = Vec::new();
+    for i in 0..params.choices()? {
+        answers.push(
+            app.engine
+                .submit(params.request(&app, prompt.ids.clone(), i)?)?,
+        );
+    }
+    if params.stream {
+        return Ok(stream(|sink| {
+            write(app, sink, frame, (params, format), answers)
+        }));
+    }
+    let mut choices = Vec::new();
+    for mut answer in answers {
+        choices.push(whole(&app, &mut answer, format.clone(), &params).await?);
+    }
+    Ok(Json(frame.whole(&choices, params.top().is_some())).into_response())
+}
+
+/// A tool that must be called needs that answers can be held to a form.
+fn refuse_forced(turns: &Turns) -> Result<(), ApiError> {
+    match &turns.tool_choice {
+        None | Some(Value::Null) => Ok(()),
+        Some(choice) if choice == "auto" || choice == "none" => Ok(()),
+        Some(_) => Err(ApiError::unsupported(
+            "`tool_choice` other than \"auto\" and \"none\" is not supported: answers cannot be \
+             held to a form yet",
+        )),
+    }
+}
+
+/// A name that no other has.
+pub(super) fn new_id(prefix: &str) -> String {
+    let (high, low): (u64, u64) = (rand::random(), rand::random());
+    format!("{prefix}{high:016x}{low:016x}")
+}
+
+async fn whole(
+    app: &App,
+    answer: &mut Answer,
+    format: AnswerFormat,
+    params: &Params,
+) -> Result<Choice, ApiError> {
+    let mut parser = AnswerParser::new(format);
+    let mut choice = Choice::default();
+    loop {
+        match next(answer).await.ok_or_else(gone)? {
+            Step::Token(token, text) => {
+                choice.note(app, &token, params);
+                parser
+                    .push(&text)
+                    .into_iter()
+                    .for_each(|piece| choice.add(piece));
+            }
+            Step::End(end) => {
+                let end = settle(app, end)?;
+                let rest = parser.push(&end.text);
+                let rest = rest.into_iter().chain(parser.finish());
+                rest.for_each(|piece| choice.add(piece));
+                choice.end = Some((end.reason, end.stats));
+                return Ok(choice);
+            }
+        }
+    }
+}
+
+impl Choice {
+    fn add(&mut self, piece: Piece) {
+        match piece {
+            Piece::Reasoning(text) => self.reasoning.push_str(&text),
+            Piece::Content(text) => self.content.push_str(&text),
+            Piece::ToolCallBegin { name, .. } => self.calls.push(Call {
+                id: new_id("call_"),
+                name,
+                arguments: String::new(),
+            }),
+            Piece::ToolCallArguments { delta, .. } => {
+                if let Some(call) = self.calls.last_mut() {
+                    call.arguments.push_str(&delta);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn note(&mut self, app: &App, token: &Token, params: &Params) {
+        if let Some(top) = params.top() {
+            self.logprobs.push(logprob(app, token, top));
+        }
+    }
+
+    fn finish_reason(&self) -> &'static str {
+        let reason = self
+            .end
+            .as_ref()
+            .map_or("length", |(reason, _)| finish_reason(*reason));
+        match (reason, self.calls.is_empty()) {
+            ("stop", false) => "tool_calls",
+            (reason, _) => reason,
+        }
+    }
+}
+
+/// OpenAI's account of a token and of the best ones in its place.
+pub(super) fn logprob(app: &App, token: &Token, top: usize) -> Value {
+    let one = |id: u32, logprob: f32| {
+        let bytes = app.tokenizer.token_bytes(id).unwrap_or_default();
+        json!({
+            "id": id,
+            "token": String::from_utf8_lossy(bytes),
+            "bytes": bytes,
+            // JSON knows no infinity.
+            "logprob": logprob.max(f32::MIN),
+        })
+    };
+    let best = token.top.iter().take(top);
+    let best: Vec<Value> = best
+        .map(|(id, logit)| one(*id, logit - token.log_sum))
+        .collect();
+    let mut told = one(token.id, token.logprob);
+    told["top_logprobs"] = best.into();
+    told
+}
+
+impl Frame {
+    fn chunk(&self, choices: Value) -> Value {
+        json!({
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": fingerprint(),
+            "choices": choices,
+        })
+    }
+
+    fn delta(&self, index: usize, delta: Value, logprobs: Option<Vec<Value>>) -> Value {
+        let logprobs = logprobs.map(|content| json!({"content": content}));
+        self.chunk(json!([{
+            "index": index,
+            "delta": delta,
+            "logprobs": logprobs,
+            "finish_reason": null,
+        }]))
+    }
+
+    fn whole(&self, choices: &[Choice], logprobs: bool) -> Value {
+        let told = choices.iter().enumerate().map(|(index, choice)| {
+            let mut message = json!({"role": "assistant", "content": choice.content});
+            if !choice.reasoning.is_empty() {
+                message["reasoning_content"] = choice.reasoning.clone().into();
+            }
+            if !choice.calls.is_empty() {
+                let calls = choice.calls.iter().map(|call| {
+                    json!({
+                        "id": call.id,
+                        "type": "function",
+                        "function": {"name": call.name, "arguments": call.arguments},
+                    })
+                });
+                message["tool_calls"] = calls.collect();
+                if choice.content.is_empty() {
+                    message["content"] = Value::Null;
+                }
+            }
+            json!({
+                "index": index,
+                "message": message,
+                "logprobs": logprobs.then(|| json!({"content": choice.logprobs})),
+                "finish_reason": choice.finish_reason(),
+            })
+        });
+        let ends: Vec<&RequestStats> = choices
+            .iter()
+            .filter_map(|c| Some(&c.end.as_ref()?.1))
+            .collect();
+        json!({
+            "id": self.id,
+            "object": "chat.completion",
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": fingerprint(),
+            "choices": told.collect::<Vec<_>>(),
+            "usage": total(&ends),
+            "timings": ends.first().map(|stats| timings(stats)),
+        })
+    }
+}
+
+/// What answers depend on besides the model.
+pub(super) fn fingerprint() -> &'static str {
+    concat!("sharpi-compile-", env!("CARGO_PKG_VERSION"))
+}
+
+/// The usage of all choices together: the prompt counts once.
+pub(super) fn total(ends: &[&RequestStats]) -> Value {
+    let made = ends.iter().map(|stats| stats.generated_tokens).sum();
+    let first = ends.first();
+    let prompt = first.map_or(0, |stats| stats.prompt_tokens);
+    usage(
+        prompt,
+        first.map_or(0, |stats| stats.remembered_tokens),
+        made,
+    )
+}
+
+/// Streams all choices, one after the other's pieces as they come.
+async fn write(
+    app: App,
+    sink: Sink,
+    frame: Frame,
+    (params, format): (Params, AnswerFormat),
+    answers: Vec<Answer>,
+) -> Result<(), ApiError> {
+    let choices = answers.into_iter().enumerate().map(|(index, answer)| {
+        let (app, sink, frame) = (app.clone(), sink.clone(), frame.clone());
+        let (params, format) = (params.clone(), format.clone());
+        tokio::spawn(async move {
+            let writer = Writer {
+                app,
+                sink,
+                frame,
+                params,
+                index,
+            };
+            writer.write(answer, format).await
+        })
+    });
+    let mut ends = Vec::new();
+    // All are under way before the first is waited for.
+    for choice in choices.collect::<Vec<_>>() {
+        match choice.await {
+            Ok(Ok(stats)) => ends.push(stats),
+            Ok(Err(Ok(Gone))) => return Ok(()),
+            Ok(Err(Err(error))) => return Err(error),
+            Err(_) => return Err(gone()),
+        }
+    }
+    let close = async {
+        if params.stream_options.include_usage {
+            let mut last = frame.chunk(json!([]));
+            let ends: Vec<&RequestStats> = ends.iter().collect();
+            last["usage"] = total(&ends);
+            last["timings"] = ends.first().map(|stats| timings(stats)).into();
+            sink.send(&last).await?;
+        }
+        sink.done().await?;
+        Ok(())
+    };
+    or_gone(close.await)
+}
+
+/// Streams one choice.
+struct Writer {
+    app: App,
+    sink: Sink,
+    frame: Frame,
+    params: Params,
+    index: usize,
+}
+
+impl Writer {
+    async fn write(
+        &self,
+        mut answer: Answer,
+        format: AnswerFormat,
+    ) -> Result<RequestStats, Result<Gone, ApiError>> {
+        let mut parser = AnswerParser::new(format);
+        let first = json!({"role": "assistant", "content": null});
+        self.sink
+            .send(&self.frame.delta(self.index, first, None))
+            .await?;
+        let mut choice = Choice::default();
+        loop {
+            match next(&mut answer).await.ok_or_else(|| Err(gone()))? {
+                Step::Token(token, text) => {
+                    choice.note(&self.app, &token, &self.params);
+                    self.tell(parser.push(&text), &mut choice).await?;
+                }
+                Step::End(end) => {
+                    let end = settle(&self.app, end).map_err(Err)?;
+                    let mut rest = parser.push(&end.text);
+                    rest.extend(parser.finish());
+                    self.tell(rest, &mut choice).await?;
+                    choice.end = Some((end.reason, end.stats.clone()));
+                    self.close(&choice).await?;
+                    return Ok(end.stats);
+                }
+            }
+        }
+    }
+
+    async fn tell(&self, pieces: Vec<Piece>, choice: &mut Choice) -> Result<(), Gone> {
+        for piece in pieces {
+            choice.add(piece.clone());
+            if let Some(delta) = delta(&piece, choice) {
+                let logprobs = self
+                    .params
+                    .top()
+                    .map(|_| std::mem::take(&mut choice.logprobs));
+                self.sink
+                    .send(&self.frame.delta(self.index, delta, logprobs))
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn close(&self, choice: &Choice) -> Result<(), Gone> {
+        let mut last = self.frame.chunk(json!([{
+            "index": self.index,
+            "delta": {},
+            "logprobs": null,
+            "finish_reason": choice.finish_reason(),
+        }]));
+        if let Some((_, stats)) = &choice.end {
+            last["timings"] = timings(stats);
+        }
+        self.sink.send(&last).await
+    }
+}
+
+/// A piece as OpenAI's clients read it.
+fn delta(piece: &Piece, choice: &Choice) -> Option<Value> {
+    let index = choice.calls.len().saturating_sub(1);
+    match piece {
+        Piece::Reasoning(text) => Some(json!({"reasoning_content": text})),
+        Piece::Content(text) => Some(json!({"content": text})),
+        Piece::ToolCallBegin { name, .. } => Some(json!({"tool_calls": [{
+            "index": index,
+            "id": choice.calls.last().map(|call| call.id.clone()),
+            "type": "function",
+            "function": {"name": name, "arguments": ""},
+        }]})),
+        Piece::ToolCallArguments { delta, .. } => Some(json!({"tool_calls": [{
+            "index": index,
+            "function": {"arguments": delta},
+        }]})),
+        _ => None,
+    }
+}

@@ -1,0 +1,387 @@
+//! The server as its clients see it.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use serde_json::{Value, json};
+use sharpi_chat::Template;
+use sharpi_compile::engine::{Engine, EngineOptions};
+use sharpi_compile::lower::LowerOptions;
+use sharpi_compile::serve::{App, ServeOptions, serve};
+use sharpi_compile::{CompileOptions, Model};
+use tokio::sync::oneshot;
+
+/// A server on a port of its own; it stops when it is dropped.
+struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    fn start(options: ServeOptions) -> Server {
+        let model = Model::embedded().expect("a model");
+        let tokenizer = Arc::new(model.tokenizer().expect("a tokenizer"));
+        let lower = LowerOptions::default().max_rows(16);
+        let executable = model.compile(&CompileOptions::default().lower(lower));
+        let engine = EngineOptions::default()
+            .parallel(8)
+            .context(512)
+            .prompt_memory(64 << 20)
+            .checkpoint_min(8)
+            .drafts(1);
+        let executable = Arc::new(executable.expect("compiled"));
+        let engine = Engine::start(executable, Some(tokenizer.clone()), engine).expect("an engine");
+        let source = sharpi_chat::template::named::source("chatml").expect("chatml");
+        let template = Template::parse(source).expect("a template");
+        let app = App::new(engine, tokenizer, (template, source.into()), options);
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+        let listener = listener.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let stopped = async {
+                stopped.await.ok();
+            };
+            runtime
+                .block_on(serve(app, listener, stopped))
+                .expect("a clean end");
+        });
+        Server {
+            address,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Status and body of an answer.
+    fn post(&self, path: &str, body: &Value) -> (u16, String) {
+        let agent = agent();
+        let request = agent.post(self.url(path)).content_type("application/json");
+        text(request.send(body.to_string()))
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        text(agent().get(self.url(path)).call())
+    }
+
+    fn ok(&self, path: &str, body: &Value) -> Value {
+        let (status, text) = self.post(path, body);
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// The data of a stream's events.
+    fn stream(&self, path: &str, body: &Value) -> Vec<Value> {
+        let (status, text) = self.post(path, body);
+        assert_eq!(status, 200, "{text}");
+        let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let data = data.filter(|data| *data != "[DONE]");
+        data.map(|data| serde_json::from_str(data).expect("JSON"))
+            .collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("a clean end");
+        }
+    }
+}
+
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false);
+    config.build().into()
+}
+
+fn text(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> (u16, String) {
+    let mut answer = answer.expect("an answer");
+    let status = answer.status().as_u16();
+    (status, answer.body_mut().read_to_string().expect("text"))
+}
+
+fn greedy() -> ServeOptions {
+    let sampler = sharpi_compile::generate::SamplerOptions::default();
+    ServeOptions::default()
+        .alias("tiny".into())
+        .sampler(sampler)
+        .metrics(true)
+}
+
+fn ask(text: &str) -> Value {
+    json!({
+        "model": "any",
+        "messages": [{"role": "user", "content": text}],
+        "max_tokens": 24,
+    })
+}
+
+#[test]
+fn a_conversation_is_answered_whole_or_in_pieces_with_the_same_text() {
+    let server = Server::start(greedy());
+    let whole = server.ok("/v1/chat/completions", &ask("Who art thou?"));
+    let choice = &whole["choices"][0];
+    let content = choice["message"]["content"].as_str().expect("content");
+    assert!(!content.is_empty());
+    assert_eq!(whole["object"], "chat.completion");
+    assert_eq!(whole["model"], "tiny");
+    assert!(["stop", "length"].contains(&choice["finish_reason"].as_str().unwrap()));
+    let usage = &whole["usage"];
+    let sum =
+        usage["prompt_tokens"].as_u64().unwrap() + usage["completion_tokens"].as_u64().unwrap();
+    assert_eq!(usage["total_tokens"], sum);
+    let mut body = ask("Who art thou?");
+    body["stream"] = true.into();
+    body["stream_options"] = json!({"include_usage": true});
+    let chunks = server.stream("/v1/chat/completions", &body);
+    assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
+    let pieces = chunks
+        .iter()
+        .filter_map(|c| c["choices"][0]["delta"]["content"].as_str());
+    assert_eq!(pieces.collect::<String>(), content);
+    let last = chunks.last().unwrap();
+    assert_eq!(
+        last["usage"]["completion_tokens"],
+        usage["completion_tokens"]
+    );
+    // The same prompt again is remembered.
+    assert_eq!(
+        last["usage"]["prompt_tokens_details"]["cached_tokens"],
+        usage["prompt_tokens"]
+    );
+    assert_eq!(
+        chunks[chunks.len() - 2]["choices"][0]["finish_reason"],
+        choice["finish_reason"]
+    );
+}
+
+#[test]
+fn answers_under_load_are_those_of_a_request_alone() {
+    let server = Server::start(greedy());
+    let body = |i: u64| {
+        let mut body = ask(&format!("Speak, number {i}, of love and war."));
+        body["temperature"] = json!(if i.is_multiple_of(3) { 0.0 } else { 0.9 });
+        body["seed"] = i.into();
+        body["speculative.n_max"] = (i % 2).into();
+        body
+    };
+    let content = |server: &Server, i: u64| {
+        let answer = server.ok("/v1/chat/completions", &body(i));
+        answer["choices"][0]["message"]["content"].clone()
+    };
+    let alone: Vec<Value> = (0..32).map(|i| content(&server, i)).collect();
+    let server = Server::start(greedy());
+    let together: Vec<Value> = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..32)
+            .map(|i| {
+                scope.spawn({
+                    let server = &server;
+                    move || content(server, i)
+                })
+            })
+            .collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(together, alone);
+    let (_, metrics) = server.get("/metrics");
+    assert!(
+        metrics.contains("llamacpp:requests_processing 0\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("llamacpp:http_errors_total 0\n"),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn several_choices_have_seeds_of_their_own_and_logarithms_are_told() {
+    let server = Server::start(greedy());
+    let mut body = ask("Sing.");
+    for (key, value) in [
+        ("n", json!(3)),
+        ("temperature", json!(1.2)),
+        ("seed", json!(5)),
+        ("logprobs", json!(true)),
+        ("top_logprobs", json!(2)),
+    ] {
+        body[key] = value;
+    }
+    let answer = server.ok("/v1/chat/completions", &body);
+    let choices = answer["choices"].as_array().unwrap();
+    assert_eq!(choices.len(), 3);
+    assert_ne!(choices[0]["message"], choices[1]["message"]);
+    for choice in choices {
+        for token in choice["logprobs"]["content"].as_array().unwrap() {
+            assert!(token["logprob"].as_f64().unwrap() <= 0.0);
+            let best = token["top_logprobs"].as_array().unwrap();
+            assert_eq!(best.len(), 2);
+            assert!(best[0]["logprob"].as_f64() >= token["logprob"].as_f64());
+        }
+    }
+    body["seed"] = 6.into();
+    body["n"] = 1.into();
+    let second = server.ok("/v1/chat/completions", &body);
+    assert_eq!(second["choices"][0]["message"], choices[1]["message"]);
+}
+
+#[test]
+fn anthropics_clients_get_their_own_form() {
+    let server = Server::start(greedy());
+    let body = json!({
+        "model": "any",
+        "max_tokens": 16,
+        "system": [{"type": "text", "text": "Be brief."}],
+        "messages": [
+            {"role": "user", "content": "Good morrow!"},
+            {"role": "assistant", "content": [{"type": "text", "text": "And to thee."}]},
+            {"role": "user", "content": [{"type": "text", "text": "How now?"}]},
+        ],
+    });
+    let whole = server.ok("/v1/messages", &body);
+    assert_eq!(
+        (&whole["type"], &whole["role"]),
+        (&json!("message"), &json!("assistant"))
+    );
+    let content = whole["content"][0]["text"].as_str().expect("text");
+    let count = server.ok("/v1/messages/count_tokens", &body);
+    let usage = &whole["usage"];
+    let read = usage["input_tokens"].as_u64().unwrap()
+        + usage["cache_read_input_tokens"].as_u64().unwrap();
+    assert_eq!(count["input_tokens"], read);
+    let mut streamed = body.clone();
+    streamed["stream"] = true.into();
+    let events = server.stream("/v1/messages", &streamed);
+    let kinds: Vec<&str> = events.iter().filter_map(|e| e["type"].as_str()).collect();
+    assert_eq!(kinds[..2], ["message_start", "content_block_start"]);
+    assert_eq!(
+        kinds[kinds.len() - 3..],
+        ["content_block_stop", "message_delta", "message_stop"]
+    );
+    let deltas = events.iter().filter_map(|e| e["delta"]["text"].as_str());
+    assert_eq!(deltas.collect::<String>(), content);
+    let mut tool = body;
+    tool["tool_choice"] = json!({"type": "any"});
+    let (status, text) = server.post("/v1/messages", &tool);
+    assert_eq!(status, 501, "{text}");
+    assert!(
+        text.starts_with(r#"{"error":"#) && text.contains(r#""type":"error""#),
+        "{text}"
+    );
+}
+
+#[test]
+fn llama_servers_own_endpoints_answer() {
+    let server = Server::start(greedy());
+    assert_eq!(server.get("/health"), (200, r#"{"status":"ok"}"#.into()));
+    let tokens = server.ok("/tokenize", &json!({"content": "ROMEO: hail!"}));
+    let text = server.ok("/detokenize", &tokens);
+    assert_eq!(text["content"], "ROMEO: hail!");
+    let body = json!({"prompt": tokens["tokens"], "n_predict": 12, "temperature": 0});
+    let whole = server.ok("/completion", &body);
+    assert_eq!(whole["stop"], true);
+    assert_eq!(
+        whole["tokens_predicted"],
+        whole["tokens"].as_array().unwrap().len()
+    );
+    let mut streamed = body;
+    streamed["stream"] = true.into();
+    let chunks = server.stream("/completion", &streamed);
+    let pieces = chunks.iter().filter_map(|c| c["content"].as_str());
+    assert_eq!(
+        pieces.collect::<String>(),
+        whole["content"].as_str().unwrap()
+    );
+    let openai = json!({"prompt": "ROMEO: hail!", "max_tokens": 12, "temperature": 0});
+    let openai = server.ok("/v1/completions", &openai);
+    assert_eq!(openai["choices"][0]["text"], whole["content"]);
+    let conversation = json!({"messages": [{"role": "user", "content": "<|im_end|>hi"}]});
+    let prompt = server.ok("/apply-template", &conversation);
+    assert!(
+        prompt["prompt"].as_str().unwrap().contains("<|im_end|>hi"),
+        "{prompt}"
+    );
+    for path in ["/props", "/slots", "/v1/models", "/metrics"] {
+        assert_eq!(server.get(path).0, 200, "{path}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_the_status_that_clients_expect() {
+    let server = Server::start(greedy().max_body(10_000));
+    let refused = |body: Value| {
+        let (status, text) = server.post("/v1/chat/completions", &body);
+        let told: Value = serde_json::from_str(&text).expect("JSON");
+        (
+            status,
+            told["error"]["message"]
+                .as_str()
+                .expect("a message")
+                .to_string(),
+        )
+    };
+    let with = |key: &str, value: Value| {
+        let mut body = ask("hi");
+        body[key] = value;
+        body
+    };
+    assert_eq!(refused(json!({"messages": []})).0, 400);
+    assert_eq!(refused(json!({})).0, 400);
+    assert_eq!(refused(with("temperature", json!(-1))).0, 400);
+    assert_eq!(refused(with("n", json!(1000))).0, 400);
+    assert_eq!(refused(with("mirostat", json!(2))).0, 501);
+    assert_eq!(refused(with("grammar", json!("root ::= \"a\""))).0, 501);
+    assert_eq!(
+        refused(with("response_format", json!({"type": "json_object"}))).0,
+        501
+    );
+    assert_eq!(refused(with("tool_choice", json!("required"))).0, 501);
+    let (status, message) = refused(ask(&"word ".repeat(1500)));
+    assert_eq!(status, 400);
+    assert!(
+        message.contains("the context has room for 512"),
+        "{message}"
+    );
+    assert_eq!(
+        server
+            .post("/v1/chat/completions", &ask(&"x".repeat(20_000)))
+            .0,
+        413
+    );
+    assert_eq!(server.get("/nowhere").0, 404);
+    assert_eq!(server.get("/v1/chat/completions").0, 405);
+    let deep = format!(
+        "{{\"messages\": {}1{}}}",
+        "[".repeat(4000),
+        "]".repeat(4000)
+    );
+    let request = agent()
+        .post(server.url("/tokenize"))
+        .content_type("application/json");
+    assert_eq!(text(request.send(deep)).0, 400);
+}
+
+#[test]
+fn who_has_no_key_learns_nothing_but_that_the_server_is_well() {
+    let server = Server::start(greedy().api_keys(vec!["first".into(), "second".into()]));
+    assert_eq!(server.get("/health").0, 200);
+    assert_eq!(server.get("/props").0, 401);
+    assert_eq!(server.post("/v1/chat/completions", &ask("hi")).0, 401);
+    let with = |name: &str, value: &str| {
+        text(agent().get(server.url("/props")).header(name, value).call()).0
+    };
+    assert_eq!(with("authorization", "Bearer second"), 200);
+    assert_eq!(with("x-api-key", "first"), 200);
+    assert_eq!(with("authorization", "Bearer third"), 401);
+    assert_eq!(with("authorization", "Bearer "), 401);
+}
