@@ -9,7 +9,7 @@ pub(super) const NAME: &str = "sharpi-compile";
 
 /// Commands by what they are for.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run a model", &["run", "bench", "profile"]),
+    ("Run a model", &["run", "serve", "bench", "profile"]),
     ("Look into a file", &["inspect", "tokenize", "detokenize"]),
     (
         "Know before running",
@@ -76,6 +76,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "run -m model.gguf -p '<|im_start|>user\\nHello<|im_end|>\\n<|im_start|>assistant\\n'",
             "run -m model.gguf -p Once --temp 0.8 --top-k 20 -s 42",
             "run -m model.gguf -p Once --spec-type auto --json",
+        ],
+    ),
+    (
+        "serve",
+        &[
+            "serve -m model.gguf -np 8 -c 8192 --spec-type auto",
+            "serve --port 8081 --api-key KEY --metrics",
         ],
     ),
     (

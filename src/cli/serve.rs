@@ -101,6 +101,9 @@ impl ServeArgs {
         let template = self.template(&model)?;
         let context = self.context.of(&model)?;
         let draft = self.spec.options(&hparams)?;
+        if self.spec.traced() {
+            notice::warn("rounds of drafting are not traced here; /metrics counts them");
+        }
         self.exec.check()?;
         let drafts = draft.map_or(0, |d| d.n_max);
         let parallel = usize::from(self.parallel);
