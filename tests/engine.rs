@@ -14,7 +14,8 @@ use sharpi_compile::generate::{
     DraftOptions, GenerateOptions, Generator, Sampler, SamplerOptions, StopReason, Token,
 };
 use sharpi_compile::ir::DType;
-use sharpi_compile::{Executable, Model, SessionOptions};
+use sharpi_compile::lower::LowerOptions;
+use sharpi_compile::{CompileOptions, Executable, Model, SessionOptions};
 use support::{compile, model, session};
 
 const CONTEXT: usize = 512;
@@ -424,6 +425,33 @@ fn text_comes_in_whole_characters_and_ends_before_a_stop_string() {
     let (text, reason) = request(&["nowhere", word]);
     assert_eq!(reason, StopReason::StopString(1));
     assert_eq!(text, whole[..whole.find(word).unwrap()]);
+}
+
+#[test]
+fn an_executable_that_takes_few_tokens_at_once_serves_many_all_the_same() {
+    let model = model("micro-dense-f32");
+    let lower = LowerOptions::default().max_tokens(4).max_rows(16);
+    let executable = model.compile(&CompileOptions::default().lower(lower));
+    let executable = Arc::new(executable.expect("compiled"));
+    let options = EngineOptions::default().parallel(8).drafts(3);
+    let engine = engine(&executable, options);
+    let draft = Some(DraftOptions::default().n_max(3));
+    let ask = |i: u32| engine.submit(ask(counted(i, 9), 12).draft(draft)).unwrap();
+    let answers: Vec<Answer> = (0..8).map(ask).collect();
+    for (i, answer) in (0..8).zip(answers) {
+        let alone = solo(&executable, &counted(i, 9), SamplerOptions::default(), 12);
+        assert!(collect(answer).0 == alone, "{i}");
+    }
+}
+
+#[test]
+fn a_session_that_was_used_cannot_be_brought_behind_a_prompt() {
+    let (_, executable) = dense();
+    let mut used = session(&executable, 1);
+    support::feed(&mut used, &[1, 2]);
+    let sampler = Sampler::new(SamplerOptions::default());
+    let resumed = Generator::resume(used, sampler, &[1, 2, 3], (options(1), None), None);
+    assert!(matches!(resumed.map(drop), Err(GenerateError::UsedSession)));
 }
 
 #[test]

@@ -25,7 +25,8 @@ sharpi_passes::option_struct! {
         pub threads: usize = ExecutorOptions::default().threads,
         /// Whether worker threads stay on one processor each.
         pub pin: bool = false,
-        /// Most requests that run at a time; no more than the executable gives rows of logits.
+        /// Most requests that run at a time; no more than the executable takes tokens in a run and
+        /// gives rows of logits.
         pub parallel: usize = 4,
         /// Most positions of a request, prompt and answer together.
         pub context: usize = 4096,
@@ -125,7 +126,8 @@ impl Engine {
         if !keeps_state(&executable) {
             return Err(GenerateError::NoState.into());
         }
-        let parallel = options.parallel.clamp(1, executable.max_rows().max(1));
+        let most = executable.max_rows().min(executable.max_tokens());
+        let parallel = options.parallel.clamp(1, most.max(1));
         let options = options.parallel(parallel);
         let limits = Limits {
             bytes: options.prompt_memory,
@@ -286,7 +288,7 @@ impl Shared {
             });
             if catch_unwind(work).is_err() {
                 tracing::error!("a step panicked; the requests that ran have been ended");
-                scheduler.clear();
+                scheduler.fail_all();
             }
             *lock(&self.stats) = scheduler.stats();
         }

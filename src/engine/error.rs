@@ -43,6 +43,9 @@ pub enum GenerateError {
     /// The drafter would lack the hidden states of tokens before it.
     #[error("drafting starts with a session that has seen no token; reset it or open a new one")]
     LateDrafter,
+    /// The session holds tokens that are no part of the prompt.
+    #[error("the session has seen tokens already; reset it or open a new one")]
+    UsedSession,
     /// What chooses tokens panicked: a mask, as a rule.
     #[error("choosing a token failed: {0}")]
     Panicked(String),

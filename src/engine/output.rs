@@ -29,7 +29,7 @@ impl Output {
         let stream = tokenizer.map(|t| TextStream::new(t).with_special(special));
         Output {
             stream,
-            stops: stops.into_iter().filter(|stop| !stop.is_empty()).collect(),
+            stops,
             held: String::new(),
         }
     }
@@ -51,6 +51,7 @@ impl Output {
 
     fn show(&mut self) -> Shown {
         let stops = self.stops.iter().enumerate();
+        let stops = stops.filter(|(_, stop)| !stop.is_empty());
         let found = stops.filter_map(|(i, stop)| Some((self.held.find(stop)?, i)));
         if let Some((at, i)) = found.min() {
             self.held.truncate(at);
@@ -113,8 +114,8 @@ mod tests {
         let text = "one END two STOP";
         for cut in 0..=text.len() {
             let (a, b) = text.split_at(cut);
-            let (found, stop) = shown(&[a, b], &["STOP", "END", ""]);
-            assert_eq!((found.concat().as_str(), stop), ("one ", Some(1)), "{cut}");
+            let (found, stop) = shown(&[a, b], &["", "STOP", "END"]);
+            assert_eq!((found.concat().as_str(), stop), ("one ", Some(2)), "{cut}");
         }
     }
 

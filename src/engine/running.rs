@@ -201,8 +201,9 @@ impl Running {
         if self.closing {
             return;
         }
-        if let Some(Work::Prompt(_)) = work {
-            self.hear_prompt(prompts);
+        let reads = matches!(work, Some(Work::Prompt(_)));
+        if reads {
+            self.hear_prompt();
         }
         let mut ending = None;
         while let Some(token) = self.sequence.ready.pop_front() {
@@ -211,21 +212,26 @@ impl Running {
                 break;
             }
         }
+        // Its client has the first token before the prompt is saved.
+        if let Some(prompts) = prompts.filter(|_| reads) {
+            self.keep_mark(prompts);
+        }
         let ending = ending.or(self.sequence.ending).or_else(|| self.over());
         if let Some(reason) = ending {
             self.end(reason);
         }
     }
 
-    fn hear_prompt(&mut self, prompts: Option<&mut Prompts>) {
-        let done = self.sequence.seen();
-        if let Some(prompts) = prompts
-            && self.marks.last() == Some(&done)
-            && self.sequence.error.is_none()
-        {
+    /// Remembers the prompt if it has been read up to a place for that.
+    fn keep_mark(&mut self, prompts: &mut Prompts) {
+        if self.marks.last() == Some(&self.sequence.seen()) && self.sequence.error.is_none() {
             self.marks.pop();
             self.keep(prompts);
         }
+    }
+
+    fn hear_prompt(&mut self) {
+        let done = self.sequence.seen();
         if self.sequence.prompt_left() == 0 {
             self.prompt_done.get_or_insert_with(Instant::now);
         }

@@ -10,7 +10,7 @@ use super::prompts::{PromptStats, Prompts};
 use super::running::{Running, Waiting};
 use super::sequence::Work;
 use super::step::{Item, step};
-use super::{EngineOptions, StopReason};
+use super::{EngineOptions, GenerateError, StopReason};
 use crate::exec::Executor;
 use crate::tokenizer::Tokenizer;
 
@@ -108,6 +108,7 @@ impl Scheduler {
     pub(super) fn end_all(&mut self, reason: StopReason) {
         let running = self.running.iter_mut().filter(|r| !r.closing);
         running.for_each(|r| r.end(reason));
+        self.stats.ended += self.running.len() as u64;
         self.running.clear();
     }
 
@@ -178,17 +179,20 @@ impl Scheduler {
         }
         let executable = self.executor.executable();
         let most = executable.max_tokens();
-        let rows = executable.max_rows() - prompts.len() - rounds.len();
+        let rows = (executable.max_rows()).saturating_sub(prompts.len() + rounds.len());
+        // Each prompt gets one token at least.
+        let free = most.saturating_sub(tokens + rounds.len() + prompts.len());
         let sequences: Vec<_> = rounds.iter().map(|i| &self.running[*i].sequence).collect();
         let mut depths = self.pace.depths(&sequences, tokens);
-        trim(&mut depths, rows.min(most - tokens - rounds.len()));
+        trim(&mut depths, rows.min(free));
         for (i, depth) in rounds.iter().zip(depths) {
             works[*i] = Some(Work::Round(depth));
             tokens += 1 + depth;
         }
+        let left = most.saturating_sub(tokens);
         let room = match rounds.is_empty() {
-            true => most - tokens,
-            false => self.room(tokens, most - tokens),
+            true => left,
+            false => self.room(tokens, left),
         };
         self.share(&mut works, &prompts, room);
         works
@@ -233,10 +237,13 @@ impl Scheduler {
         }
     }
 
-    /// Drops what a panic may have left half done.
-    pub(super) fn clear(&mut self) {
-        self.stats.ended += self.running.len() as u64;
-        self.running.clear();
+    /// Ends what a panic may have left half done.
+    pub(super) fn fail_all(&mut self) {
+        let error = || GenerateError::Panicked("a step of the engine panicked".into());
+        for running in &mut self.running {
+            running.sequence.fail(error());
+        }
+        self.end_all(StopReason::Failed);
     }
 }
 

@@ -120,7 +120,7 @@ impl Sequence {
                 base,
                 generated: 0,
                 keep: false,
-                kept: Vec::new(),
+                kept: None,
             },
             drafting: None,
             drafts: Vec::new(),
@@ -188,7 +188,7 @@ impl Sequence {
 
     /// Chooses from logits that are known without a run.
     fn choose_from(&mut self, logits: &mut [f32]) {
-        self.text.kept = logits.to_vec();
+        self.text.kept = Some((self.text.end(), logits.to_vec()));
         if self.limit().is_some() {
             return;
         }
@@ -208,11 +208,9 @@ impl Sequence {
 
     /// The logits kept, if the session stands where they were given.
     pub(crate) fn take_kept_logits(&mut self) -> Vec<f32> {
-        let kept = std::mem::take(&mut self.text.kept);
-        match self.text.generated <= 1 && self.text.base == 0 {
-            true => kept,
-            false => Vec::new(),
-        }
+        let here = self.session.position(TRUNK);
+        let kept = self.text.kept.take().filter(|(at, _)| *at == here);
+        kept.map_or(Vec::new(), |(_, logits)| logits)
     }
 
     /// Whether the states have taken in all that they have seen, the head's too.

@@ -17,7 +17,8 @@ pub(crate) struct Text {
     pub(crate) generated: usize,
     /// Whether to keep the next logits as they come.
     pub(crate) keep: bool,
-    pub(crate) kept: Vec<f32>,
+    /// Those, and how many tokens stand before them.
+    pub(crate) kept: Option<(usize, Vec<f32>)>,
 }
 
 /// What was chosen behind the last known token.
@@ -56,7 +57,7 @@ impl Text {
         let width = logits.len() / (1 + drafts.len());
         for (i, logits) in logits.chunks_exact_mut(width.max(1)).enumerate() {
             if std::mem::take(&mut self.keep) {
-                self.kept = logits.to_vec();
+                self.kept = Some((self.end(), logits.to_vec()));
             }
             if self.options.ignore_eos {
                 exclude(logits, &self.options.end_of_text);

@@ -8,6 +8,7 @@ use super::{
 use crate::Session;
 use crate::engine::{Item, Pace, RememberedPrompt, Sequence, Work, step};
 use crate::exec::Executor;
+use crate::lower::TRUNK;
 
 /// Yields tokens until there is a reason to stop.
 pub struct Generator {
@@ -30,15 +31,21 @@ impl Generator {
         prompt: &[u32],
         options: GenerateOptions,
     ) -> Result<Generator, GenerateError> {
-        let executor = session.executor().clone();
+        let batch = options.batch;
+        let sequence = Sequence::new(session, sampler, prompt, options)?;
+        Ok(Generator::of(sequence, batch))
+    }
+
+    fn of(sequence: Sequence, batch: usize) -> Generator {
+        let executor = sequence.session().executor().clone();
         let widest = executor.executable().max_tokens();
-        Ok(Generator {
+        Generator {
             executor,
-            batch: options.batch.min(widest).max(1),
-            sequence: Sequence::new(session, sampler, prompt, options)?,
+            batch: batch.min(widest).max(1),
+            sequence,
             pace: Pace::default(),
             stopped: None,
-        })
+        }
     }
 
     /// [`Generator::new`], of a session without tokens, with drafting. The text is the same.
@@ -63,8 +70,8 @@ impl Generator {
     /// drafting with the model's head, if that is wanted. Tells too how many tokens need not be read.
     ///
     /// # Errors
-    /// As [`Generator::new`]; besides, what is remembered of another model, or of more tokens than the
-    /// context holds.
+    /// As [`Generator::new`]; besides, a session that holds tokens already, what is remembered of
+    /// another model, or of more tokens than the context holds.
     pub fn resume(
         mut session: Session,
         sampler: Sampler,
@@ -72,26 +79,20 @@ impl Generator {
         (options, draft): (GenerateOptions, Option<DraftOptions>),
         remembered: Option<&RememberedPrompt>,
     ) -> Result<(Generator, usize), GenerateError> {
+        if session.position(TRUNK) > 0 {
+            return Err(GenerateError::UsedSession);
+        }
         let resumed = match remembered {
             Some(remembered) => remembered.resume(&mut session, prompt, draft.is_some())?,
             None => None,
         };
         let resumed = resumed.unwrap_or_default();
         let tokens = resumed.tokens;
-        let executor = session.executor().clone();
-        let widest = executor.executable().max_tokens();
-        let batch = options.batch.min(widest).max(1);
+        let batch = options.batch;
         let options = (options, draft);
         let mut sequence = Sequence::resumed(session, sampler, prompt, options, None, resumed)?;
         sequence.keep_logits(tokens < prompt.len());
-        let generator = Generator {
-            executor,
-            sequence,
-            pace: Pace::default(),
-            batch,
-            stopped: None,
-        };
-        Ok((generator, tokens))
+        Ok((Generator::of(sequence, batch), tokens))
     }
 
     /// What the session has seen so far, to go on from in another one; one more token of the text is

@@ -215,7 +215,7 @@ pub(super) async fn native(
     let mut all = Vec::new();
     for (index, mut answer) in answers.into_iter().enumerate() {
         let Whole { text, tokens, end } = whole(&app, &mut answer).await?;
-        let mut body = native_end(&app, &end, index);
+        let mut body = native_end(&app, &params, &end, index);
         body["content"] = text.into();
         body["tokens"] = tokens.iter().map(|t| t.id).collect::<Vec<_>>().into();
         if let Some(top) = params.top() {
@@ -253,7 +253,7 @@ async fn write_native(
                 }
                 Step::End(end) => {
                     let end = settle(&app, end).map_err(Err)?;
-                    let mut last = native_end(&app, &end, 0);
+                    let mut last = native_end(&app, &params, &end, 0);
                     last["content"] = end.text.into();
                     sink.send(&last).await?;
                     return Ok::<(), Result<Gone, ApiError>>(());
@@ -265,7 +265,7 @@ async fn write_native(
 }
 
 /// llama-server's account of a finished text.
-fn native_end(app: &App, end: &End, index: usize) -> Value {
+fn native_end(app: &App, params: &Params, end: &End, index: usize) -> Value {
     let stats = &end.stats;
     let kind = match end.reason {
         StopReason::EndOfText(_) => "eos",
@@ -280,10 +280,9 @@ fn native_end(app: &App, end: &End, index: usize) -> Value {
         "tokens_predicted": stats.generated_tokens,
         "tokens_evaluated": stats.prompt_tokens,
         "tokens_cached": stats.prompt_tokens + stats.generated_tokens,
-        "has_new_line": false,
         "truncated": false,
         "stop_type": kind,
-        "stopping_word": "",
+        "stopping_word": params.stopped_by(end.reason),
         "timings": timings(stats),
     })
 }

@@ -70,7 +70,7 @@ async fn answer(app: App, body: Body) -> Result<Response, ApiError> {
     });
     if params.stream {
         return Ok(stream(|sink| async move {
-            let written = write(app, sink, head, parser, answer).await;
+            let written = write(app, sink, (head, params), parser, answer).await;
             or_gone(written).map_err(ApiError::for_anthropic)
         }));
     }
@@ -79,6 +79,7 @@ async fn answer(app: App, body: Body) -> Result<Response, ApiError> {
     let mut body = head;
     body["content"] = blocks.all.iter().map(Block::whole).collect();
     body["stop_reason"] = blocks.stop_reason(&end).into();
+    body["stop_sequence"] = params.stopped_by(end.reason).into();
     body["usage"] = usage(&end);
     Ok(Json(body).into_response())
 }
@@ -223,7 +224,7 @@ impl Blocks {
 async fn write(
     app: App,
     sink: Sink,
-    head: Value,
+    (head, params): (Value, Params),
     mut parser: AnswerParser,
     mut answer: Answer,
 ) -> Result<(), Result<Gone, ApiError>> {
@@ -241,7 +242,10 @@ async fn write(
                 stop_block(&sink, blocks.all.len()).await?;
                 let delta = json!({
                     "type": "message_delta",
-                    "delta": {"stop_reason": blocks.stop_reason(&end), "stop_sequence": null},
+                    "delta": {
+                        "stop_reason": blocks.stop_reason(&end),
+                        "stop_sequence": params.stopped_by(end.reason),
+                    },
                     "usage": usage(&end),
                 });
                 sink.named("message_delta", &delta).await?;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::app::App;
 use super::error::ApiError;
 use crate::drafting::DraftOptions;
-use crate::engine::{GenerateOptions, Request};
+use crate::engine::{GenerateOptions, Request, StopReason};
 
 /// Most best tokens that come with each.
 const MOST_TOP: usize = 100;
@@ -99,6 +99,15 @@ impl Params {
             None => self.n_probs.filter(|n| *n > 0),
         };
         wanted.map(|n| n.min(MOST_TOP))
+    }
+
+    /// The string that has ended a text, if one has.
+    pub(super) fn stopped_by(&self, reason: StopReason) -> Option<String> {
+        let stops = self.stop.clone().map_or(Vec::new(), OneOrMore::into_vec);
+        match reason {
+            StopReason::StopString(i) => stops.into_iter().nth(i),
+            _ => None,
+        }
     }
 
     pub(super) fn choices(&self) -> Result<usize, ApiError> {
@@ -226,7 +235,9 @@ fn biases(app: &App, bias: &Value) -> Result<Vec<(u32, f32)>, ApiError> {
         value => value.as_f64().map(|x| x as f32),
     };
     let ids = |key: &Value| match key {
-        Value::Number(id) => id.as_u64().map(|id| vec![id as u32]),
+        Value::Number(id) => id
+            .as_u64()
+            .and_then(|id| Some(vec![u32::try_from(id).ok()?])),
         Value::String(text) => match text.parse() {
             Ok(id) => Some(vec![id]),
             Err(_) => Some(app.tokenizer.encode(text, true)),

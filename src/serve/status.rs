@@ -133,7 +133,7 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError
             stats.steps as f64,
         ),
         (
-            "n_busy_slots_per_decode",
+            "last_run_tokens",
             "gauge",
             "Tokens in the last run.",
             stats.last_width as f64,

@@ -61,6 +61,17 @@ fn the_same_prompt_again_reads_nothing_and_a_file_for_reading_stays_as_it_is() {
 }
 
 #[test]
+fn a_file_that_ends_behind_one_drafted_token_gives_the_token_that_follows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, _) = run(
+        &folder,
+        "--ids 870,25,11 -n 1 --ignore-eos --prompt-cache-all --spec-type draft-mtp",
+    );
+    let next = format!("--ids 870,25,11,{} -n 3 --ignore-eos", first["ids"][0]);
+    assert_eq!(run(&folder, &next).0["ids"], alone(&next));
+}
+
+#[test]
 fn a_damaged_file_is_written_anew_and_one_of_something_else_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let (first, _) = run(&folder, FIRST);

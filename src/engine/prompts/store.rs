@@ -339,6 +339,10 @@ impl Prompts {
             };
             self.forget(node);
         }
+        // Counted here, where they change, for they are asked for after every step.
+        self.stats.checkpoints = self.tree.checkpoints();
+        self.stats.bytes = self.tree.bytes();
+        self.stats.disk_bytes = self.disk.as_ref().map_or(0, Disk::bytes);
     }
 
     fn forget(&mut self, node: NodeId) {
@@ -368,12 +372,7 @@ impl Prompts {
     }
 
     pub(crate) fn stats(&self) -> PromptStats {
-        PromptStats {
-            checkpoints: self.tree.checkpoints(),
-            bytes: self.tree.bytes(),
-            disk_bytes: self.disk.as_ref().map_or(0, Disk::bytes),
-            ..self.stats
-        }
+        self.stats
     }
 }
 
