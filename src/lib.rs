@@ -25,6 +25,7 @@ pub mod parity;
 #[cfg(feature = "tools")]
 pub mod perplexity;
 pub mod quantize;
+pub mod receipt;
 pub mod regular_file;
 mod sampling;
 #[cfg(feature = "serve")]

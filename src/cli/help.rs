@@ -15,7 +15,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Know before running",
         &["memory", "cost", "hwbench", "synth"],
     ),
-    ("Trust the result", &["parity", "perplexity"]),
+    ("Trust the result", &["replay", "parity", "perplexity"]),
     ("See the compiler", &["dump-graph", "passes", "reduce"]),
 ];
 
@@ -115,6 +115,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "parity -m model.gguf --golden captures.json",
             "parity capture --prompt ROMEO: -n 64 -o captures.json",
+        ],
+    ),
+    (
+        "replay",
+        &[
+            "run -p ROMEO: -n 20 --temp 0.8 --receipt receipt.json",
+            "replay receipt.json",
+            "replay receipt.json -m model.gguf -t 1 --spec-type auto",
         ],
     ),
     (

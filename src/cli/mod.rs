@@ -38,6 +38,7 @@ mod prompt_cache;
 mod range;
 mod record;
 mod reduce;
+mod replay;
 mod run;
 mod sampling;
 mod screen;
@@ -90,6 +91,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Compare the model with captures of the reference
     Parity(parity::Parity),
+    /// Make an answer again from its receipt, and say whether every bit is the same
+    Replay(replay::ReplayArgs),
     /// Measure how well the model predicts a text, and how far it is from llama.cpp on it
     Perplexity(perplexity::PerplexityArgs),
     /// Show the token ids of a text, special tokens recognised
@@ -173,6 +176,7 @@ impl Command {
             Command::DumpGraph(args) => args.run(out),
             Command::Inspect(args) => args.run(out),
             Command::Parity(args) => args.run(out),
+            Command::Replay(args) => args.run(out),
             Command::Perplexity(args) => args.run(out),
             Command::Tokenize(args) => args.run(out),
             Command::Detokenize(args) => args.run(out),

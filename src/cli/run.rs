@@ -1,6 +1,7 @@
 //! `run`: continues a text.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,8 +9,10 @@ use sharpi_compile::exec::Footprint;
 use sharpi_compile::generate::{
     DraftOptions, GenerateOptions, Generator, Sampler, StopReason, check_prompt,
 };
+use sharpi_compile::receipt::Recorder;
 use sharpi_compile::tokenizer::Tokenizer;
 use sharpi_compile::{Model, Session};
+use sharpi_ir::plain::PlainPath;
 
 use super::context_arg::ContextArg;
 use super::described::Described;
@@ -65,6 +68,9 @@ pub(super) struct RunArgs {
     /// With --json, the K best logits of each step
     #[arg(long, value_name = "K", requires = "json")]
     logits_top: Option<usize>,
+    /// Write a file with which `replay` proves the text afterwards, bit for bit
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
     #[command(flatten)]
     lower: LowerArgs,
     #[command(flatten)]
@@ -113,11 +119,13 @@ impl RunArgs {
         if notice::is_verbose() {
             tell_more(&session, &prompt);
         }
-        let sampler = Sampler::new(sampling);
-        let options = (
-            self.generate_options(&tokenizer, Arc::clone(&cancel)),
-            draft,
-        );
+        let options = self.generate_options(&tokenizer, Arc::clone(&cancel));
+        let mut recorder = self.receipt.is_some().then(|| {
+            let _progress = Progress::spinner("hashing the weights");
+            let ends = (&*options.end_of_text, options.ignore_eos);
+            Recorder::new(session.executable(), &prompt.ids, &sampling, ends)
+        });
+        let (sampler, options) = (Sampler::new(sampling), (options, draft));
         let known = remembered.as_ref();
         let (mut generator, resumed) =
             Generator::resume(session, sampler, &prompt.ids, options, known)?;
@@ -144,8 +152,14 @@ impl RunArgs {
         }
         let mut answer = Answer::default();
         timed(&mut timings.generate_seconds, || {
-            self.generate(&mut generator, &tokenizer, &mut answer, out)
+            self.generate(
+                &mut generator,
+                &tokenizer,
+                (&mut answer, &mut recorder),
+                out,
+            )
         })?;
+        self.write_receipt(recorder, &generator)?;
         if self.prompt_cache.keeps_text() {
             self.prompt_cache.write(&mut generator)?;
         }
@@ -208,6 +222,7 @@ impl RunArgs {
             .end_of_text(tokenizer.end_of_text_ids().to_vec())
             .ignore_eos(self.ignore_eos)
             .logits_top(self.logits_top.unwrap_or(0))
+            .hash_logits(self.receipt.is_some())
             .cancel(cancel)
             // The graphs are compiled for the batch asked for.
             .batch(usize::MAX)
@@ -218,7 +233,7 @@ impl RunArgs {
         &self,
         generator: &mut Generator,
         tokenizer: &Tokenizer,
-        answer: &mut Answer,
+        (answer, recorder): (&mut Answer, &mut Option<Recorder>),
         out: &mut impl Write,
     ) -> Result<(), Failure> {
         let mut stream = tokenizer.stream();
@@ -238,12 +253,34 @@ impl RunArgs {
             }
             told = generator.rounds().len();
             let token = token?;
+            if let Some(recorder) = recorder {
+                recorder.push(&token);
+            }
             answer.ids.push(token.id);
             answer.top.push(token.top);
             show(answer, &stream.push(token.id))?;
         }
         show(answer, &stream.finish())?;
         Ok(())
+    }
+
+    fn write_receipt(
+        &self,
+        recorder: Option<Recorder>,
+        generator: &Generator,
+    ) -> Result<(), Failure> {
+        let (Some(path), Some(recorder)) = (&self.receipt, recorder) else {
+            return Ok(());
+        };
+        let receipt = recorder.finish(generator.stop_reason(), generator.end_hash());
+        let written = serde_json::to_vec(&receipt).map_err(std::io::Error::from);
+        let written = written.and_then(|bytes| std::fs::write(path, bytes));
+        written.map_err(|error| {
+            Failure::plain(
+                format!("{}: {error}", PlainPath(path)),
+                "name a file that can be written with --receipt",
+            )
+        })
     }
 
     /// Prints what is left to be said once the text is complete.

@@ -7,9 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::keeper::{Keeper, Returned};
 use super::prompts::{Limits, Prompts, StoreError};
 use super::request::{Answer, Request};
-use super::running::Waiting;
+use super::running::{Start, Waiting};
 use super::scheduler::{EngineStats, Scheduler};
 use super::sequence::{check_prompt, keeps_state, vocabulary};
 use super::{GenerateError, StopReason};
@@ -100,6 +101,8 @@ struct Shared {
 
 struct Inbox {
     waiting: VecDeque<Waiting>,
+    /// What the keeper has given back.
+    returned: Vec<Returned>,
     state: State,
 }
 
@@ -144,12 +147,24 @@ impl Engine {
         let shared = Arc::new(Shared {
             inbox: Mutex::new(Inbox {
                 waiting: VecDeque::new(),
+                returned: Vec::new(),
                 state: State::Open,
             }),
             wake: Condvar::new(),
             stats: Mutex::default(),
         });
-        let scheduler = Scheduler::new(executor.clone(), tokenizer, options.clone(), prompts);
+        let start = Start {
+            executor: executor.clone(),
+            tokenizer,
+            options: options.clone(),
+        };
+        let keeper = prompts.map(|prompts| {
+            let shared = shared.clone();
+            let back = move |returned| shared.take_back(returned);
+            Keeper::new(start.clone(), prompts, Box::new(back))
+        });
+        let keeper = keeper.transpose().map_err(StartError::Thread)?;
+        let scheduler = Scheduler::new(start, keeper);
         let (mine, budget) = (shared.clone(), budget(&options));
         let thread = thread::Builder::new().name("sharpi-engine".into());
         let thread = thread.spawn(move || mine.serve(scheduler, budget));
@@ -278,8 +293,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     /// The engine's thread.
     fn serve(&self, mut scheduler: Scheduler, budget: u128) {
-        while self.wait(&scheduler) {
+        while self.wait(&scheduler, budget) {
             let work = AssertUnwindSafe(|| {
+                let returned = std::mem::take(&mut lock(&self.inbox).returned);
+                returned.into_iter().for_each(|r| scheduler.take_back(r));
                 // One at a time, so that each is counted before the next is looked at.
                 while let Some(waiting) = self.next(&scheduler, budget) {
                     scheduler.admit(waiting);
@@ -292,23 +309,37 @@ impl Shared {
             }
             *lock(&self.stats) = scheduler.stats();
         }
+        scheduler.shut_down();
+        let returned = std::mem::take(&mut lock(&self.inbox).returned);
+        returned.into_iter().for_each(|r| scheduler.take_back(r));
         scheduler.end_all(StopReason::Cancelled);
+        *lock(&self.stats) = scheduler.stats();
         let left = std::mem::take(&mut lock(&self.inbox).waiting);
         for waiting in left {
             waiting.refuse(StopReason::Cancelled, None);
         }
     }
 
+    /// Called by the keeper.
+    fn take_back(&self, returned: Returned) {
+        lock(&self.inbox).returned.push(returned);
+        self.wake.notify_one();
+    }
+
     /// Waits until there is anything to do; `false` at the end.
-    fn wait(&self, scheduler: &Scheduler) -> bool {
+    fn wait(&self, scheduler: &Scheduler, budget: u128) -> bool {
         let mut inbox = lock(&self.inbox);
         loop {
             inbox.drop_ended();
+            let fits = |w: &Waiting| scheduler.has_room(w, budget);
+            let busy = scheduler.can_step()
+                || !inbox.returned.is_empty()
+                || inbox.waiting.front().is_some_and(fits);
             match inbox.state {
                 State::Stopped => return false,
-                _ if !inbox.waiting.is_empty() || !scheduler.is_idle() => return true,
-                State::Draining => return false,
-                State::Open => {
+                _ if busy => return true,
+                State::Draining if scheduler.is_idle() => return false,
+                State::Draining | State::Open => {
                     inbox = self.wake.wait(inbox).unwrap_or_else(|e| e.into_inner());
                 }
             }
@@ -318,7 +349,7 @@ impl Shared {
     /// The next request, if there is room for it.
     fn next(&self, scheduler: &Scheduler, budget: u128) -> Option<Waiting> {
         let mut inbox = lock(&self.inbox);
-        let fits = |w: &mut Waiting| scheduler.has_room(w.bytes, budget);
+        let fits = |w: &mut Waiting| scheduler.has_room(w, budget);
         inbox.waiting.pop_front_if(fits)
     }
 }

@@ -8,6 +8,7 @@ mod costs;
 #[expect(clippy::module_inception, reason = "the engine itself")]
 mod engine;
 mod error;
+mod keeper;
 mod options;
 mod output;
 mod pace;
@@ -21,11 +22,11 @@ mod text;
 
 pub use engine::{Engine, EngineOptions, StartError};
 pub use error::GenerateError;
-pub use options::{GenerateOptions, Mask, StopReason, Token};
+pub use options::{GenerateOptions, LogitsHash, Mask, StopReason, Token};
 pub(crate) use pace::Pace;
 pub use prompts::{PromptStats, RememberedPrompt, StoreError};
 pub use request::{Answer, End, Event, Request, RequestStats};
 pub use scheduler::EngineStats;
 pub use sequence::check_prompt;
-pub(crate) use sequence::{Sequence, Work};
+pub(crate) use sequence::{Sequence, Work, vocabulary};
 pub(crate) use step::{Item, step};

@@ -17,6 +17,8 @@ sharpi_passes::option_struct! {
         pub ignore_eos: bool = false,
         /// How many of the best logits come with each token.
         pub logits_top: usize = 0,
+        /// Whether each token comes with the hash of the logits that it was chosen from.
+        pub hash_logits: bool = false,
         /// Stops the generator when set, from another thread too.
         pub cancel: Arc<AtomicBool> = Arc::default(),
     }
@@ -35,7 +37,13 @@ pub struct Token {
     pub logprob: f32,
     /// What the logits of [`Token::top`] exceed logarithms of probabilities by.
     pub log_sum: f32,
+    /// The hash of the logits that it was chosen from, if that was asked for.
+    pub logits_hash: Option<LogitsHash>,
 }
+
+/// The BLAKE3 hash of a row of logits as the trunk gave it: 32-bit floats in the order of ids,
+/// little-endian.
+pub type LogitsHash = [u8; 32];
 
 /// Why there are no more tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_channel::Receiver;
 
-use super::{GenerateError, GenerateOptions, Mask, StopReason, Token};
+use super::{GenerateError, GenerateOptions, LogitsHash, Mask, StopReason, Token};
 use crate::drafting::{DraftOptions, Round};
 use crate::sampling::SamplerOptions;
 
@@ -70,6 +70,9 @@ pub struct End {
     pub error: Option<GenerateError>,
     /// Text that was held back until now.
     pub text: String,
+    /// The hash of the logits from which the end of the text was chosen, if it was and hashes were
+    /// asked for.
+    pub logits_hash: Option<LogitsHash>,
     /// What it took.
     pub stats: RequestStats,
 }

@@ -35,12 +35,31 @@ pub(super) struct Running {
     /// Tokens behind which nothing is remembered yet, from the last place on.
     remembered: usize,
     remember: bool,
+    /// Fewer new tokens than this are not worth remembering.
+    least: usize,
     taken_up: Instant,
     prompt_done: Option<Instant>,
     deadline: Option<Instant>,
     pub(super) bytes: u128,
-    /// Its client has heard the end; what is left is to remember it.
-    pub(super) closing: bool,
+    /// When its client heard the end; what is left then is to remember it.
+    closed: Option<Instant>,
+}
+
+/// With what requests begin.
+#[derive(Clone)]
+pub(super) struct Start {
+    pub(super) executor: Arc<Executor>,
+    pub(super) tokenizer: Option<Arc<Tokenizer>>,
+    pub(super) options: EngineOptions,
+}
+
+/// What an ended request takes before it can be let go.
+pub(super) enum Closing {
+    Nothing,
+    /// One more step.
+    Step,
+    /// To be remembered.
+    Keeping,
 }
 
 impl Waiting {
@@ -55,6 +74,7 @@ impl Waiting {
             reason,
             error,
             text: String::new(),
+            logits_hash: None,
             stats,
         };
         // Nobody may be listening any more.
@@ -70,28 +90,19 @@ impl Waiting {
         }
     }
 
-    /// Gives it a sequence, behind as much of the prompt as is remembered.
-    pub(super) fn begin(
-        self,
-        executor: &Arc<Executor>,
-        tokenizer: Option<&Arc<Tokenizer>>,
-        prompts: Option<&mut Prompts>,
-        options: &EngineOptions,
-    ) -> Option<Running> {
-        let (prompt, events) = (self.request.prompt.len(), self.events.clone());
-        let (since, bytes) = (self.since, self.bytes);
-        let begun = self.try_begin(executor, tokenizer, prompts, options);
-        match begun {
+    /// What is left of it to tell an end to.
+    pub(super) fn stub(&self) -> Waiting {
+        stub(&self.events, self.request.prompt.len(), self.since)
+    }
+
+    /// Gives it a sequence, behind as much of the prompt as is remembered. Tells the client if that
+    /// fails.
+    pub(super) fn begin(self, start: &Start, prompts: Option<&mut Prompts>) -> Option<Running> {
+        let stub = self.stub();
+        match self.try_begin(start, prompts) {
             Ok(running) => Some(running),
             Err(error) => {
-                let waiting = Waiting {
-                    request: Request::default().prompt(vec![0; prompt]),
-                    events,
-                    since,
-                    bytes,
-                    context: 0,
-                };
-                waiting.refuse(StopReason::Failed, Some(error));
+                stub.refuse(StopReason::Failed, Some(error));
                 None
             }
         }
@@ -99,11 +110,10 @@ impl Waiting {
 
     fn try_begin(
         self,
-        executor: &Arc<Executor>,
-        tokenizer: Option<&Arc<Tokenizer>>,
+        start: &Start,
         mut prompts: Option<&mut Prompts>,
-        engine: &EngineOptions,
     ) -> Result<Running, GenerateError> {
+        let engine = &start.options;
         let Request {
             prompt,
             options,
@@ -118,7 +128,7 @@ impl Waiting {
         } = self.request;
         let draft = draft.filter(|draft| draft.n_max > 0);
         let head = draft.is_some();
-        let mut session = executor.session(self.context, engine.rollback())?;
+        let mut session = start.executor.session(self.context, engine.rollback())?;
         let remember = remember && prompts.is_some();
         let (mut resumed, mut common) = (None, 0);
         if let Some(prompts) = prompts.as_mut().filter(|_| remember) {
@@ -145,17 +155,29 @@ impl Waiting {
         Ok(Running {
             sequence,
             events: self.events,
-            output: Output::new(tokenizer.cloned(), stop, special),
+            output: Output::new(start.tokenizer.clone(), stop, special),
             stats,
             marks,
             remembered: tokens,
             remember,
+            least: engine.checkpoint_min.max(1),
             taken_up: Instant::now(),
             prompt_done: None,
             deadline: deadline.map(|most| self.since + most),
             bytes: self.bytes,
-            closing: false,
+            closed: None,
         })
+    }
+}
+
+/// A request of which nothing is left but who listens.
+fn stub(events: &Sender<Event>, prompt: usize, since: Instant) -> Waiting {
+    Waiting {
+        request: Request::default().prompt(vec![0; prompt]),
+        events: events.clone(),
+        since,
+        bytes: 0,
+        context: 0,
     }
 }
 
@@ -196,13 +218,27 @@ impl Running {
         }
     }
 
+    /// What is left of it to tell an end to.
+    pub(super) fn stub(&self) -> Waiting {
+        stub(&self.events, self.stats.prompt_tokens, self.taken_up)
+    }
+
+    /// Whether its client has heard the end.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Whether it had ended when this request came, which may go on from what it has seen.
+    pub(super) fn ended_before(&self, waiting: &Waiting) -> bool {
+        self.closed.is_some_and(|closed| closed <= waiting.since)
+    }
+
     /// Takes note of what a step has made of the sequence, and tells the client.
-    pub(super) fn hear(&mut self, work: Option<Work>, prompts: Option<&mut Prompts>) {
-        if self.closing {
+    pub(super) fn hear(&mut self, work: Option<Work>) {
+        if self.is_closing() {
             return;
         }
-        let reads = matches!(work, Some(Work::Prompt(_)));
-        if reads {
+        if matches!(work, Some(Work::Prompt(_))) {
             self.hear_prompt();
         }
         let mut ending = None;
@@ -212,22 +248,15 @@ impl Running {
                 break;
             }
         }
-        // Its client has the first token before the prompt is saved.
-        if let Some(prompts) = prompts.filter(|_| reads) {
-            self.keep_mark(prompts);
-        }
         let ending = ending.or(self.sequence.ending).or_else(|| self.over());
         if let Some(reason) = ending {
             self.end(reason);
         }
     }
 
-    /// Remembers the prompt if it has been read up to a place for that.
-    fn keep_mark(&mut self, prompts: &mut Prompts) {
-        if self.marks.last() == Some(&self.sequence.seen()) && self.sequence.error.is_none() {
-            self.marks.pop();
-            self.keep(prompts);
-        }
+    /// Whether the prompt has been read up to a place at which to remember it.
+    pub(super) fn is_at_mark(&self) -> bool {
+        self.marks.last() == Some(&self.sequence.seen()) && self.sequence.error.is_none()
     }
 
     fn hear_prompt(&mut self) {
@@ -278,34 +307,43 @@ impl Running {
             reason,
             error,
             text: self.output.finish(),
+            // A stop string or a limit may have cut the text before the end that was chosen.
+            logits_hash: match reason {
+                StopReason::EndOfText(_) => self.sequence.end_hash,
+                _ => None,
+            },
             stats,
         };
         self.send(Event::End(Box::new(end)));
-        self.closing = true;
+        self.closed = Some(now);
     }
 
-    /// Remembers what an ended sequence has seen. `true` if that takes another step.
-    pub(super) fn close(&mut self, prompts: Option<&mut Prompts>, least: usize) -> bool {
-        let Some(prompts) = prompts.filter(|_| self.remember) else {
-            return false;
-        };
+    /// What an ended sequence takes so that all is remembered that it has seen.
+    pub(super) fn closing(&mut self) -> Closing {
         let new = self.sequence.text_end().saturating_sub(self.remembered);
-        if new < least.max(1) || self.sequence.prompt_left() > 0 {
-            return false;
+        if !self.remember || new < self.least || self.sequence.prompt_left() > 0 {
+            Closing::Nothing
+        } else if self.sequence.is_settled() {
+            Closing::Keeping
+        } else if self.sequence.unsettle() {
+            Closing::Step
+        } else {
+            Closing::Nothing
         }
-        if self.sequence.is_settled() {
-            self.keep(prompts);
-            return false;
-        }
-        self.sequence.unsettle()
     }
 
-    fn keep(&mut self, prompts: &mut Prompts) {
+    /// Remembers what it has seen, where there is still a memory.
+    pub(super) fn keep(&mut self, prompts: Option<&mut Prompts>) {
+        if self.is_at_mark() {
+            self.marks.pop();
+        }
         let kept = self.sequence.take_kept_logits();
         let Some((text, session, head, hidden)) = self.sequence.to_remember() else {
             return;
         };
-        prompts.remember(text, session, (head, hidden, &kept));
+        if let Some(prompts) = prompts {
+            prompts.remember(text, session, (head, hidden, &kept));
+        }
         self.remembered = text.len();
     }
 

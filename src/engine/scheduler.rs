@@ -1,18 +1,16 @@
 //! What runs in the next step: those who wait for text first, pieces of prompts beside them.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::keeper::{Keeper, Returned};
 use super::pace::{Pace, default_limit};
-use super::prompts::{PromptStats, Prompts};
-use super::running::{Running, Waiting};
+use super::prompts::PromptStats;
+use super::running::{Closing, Running, Start, Waiting};
 use super::sequence::Work;
 use super::step::{Item, step};
-use super::{EngineOptions, GenerateError, StopReason};
-use crate::exec::Executor;
-use crate::tokenizer::Tokenizer;
+use super::{GenerateError, StopReason};
 
 /// Tokens of prompts that a step takes at least: who waits for a prompt must not wait for ever.
 const LEAST_PROMPT: usize = 8;
@@ -52,71 +50,114 @@ pub struct EngineStats {
 }
 
 pub(super) struct Scheduler {
-    executor: Arc<Executor>,
-    tokenizer: Option<Arc<Tokenizer>>,
-    options: EngineOptions,
-    prompts: Option<Prompts>,
+    start: Start,
+    keeper: Option<Keeper>,
     pace: Pace,
     running: Vec<Running>,
+    /// Those that the keeper has.
+    away: Away,
     stats: EngineStats,
 }
 
+#[derive(Default)]
+struct Away {
+    count: usize,
+    bytes: u128,
+}
+
 impl Scheduler {
-    pub(super) fn new(
-        executor: Arc<Executor>,
-        tokenizer: Option<Arc<Tokenizer>>,
-        options: EngineOptions,
-        prompts: Option<Prompts>,
-    ) -> Scheduler {
+    /// With a keeper requests go on from what is remembered.
+    pub(super) fn new(start: Start, keeper: Option<Keeper>) -> Scheduler {
         Scheduler {
-            executor,
-            tokenizer,
-            options,
-            prompts,
+            start,
+            keeper,
             pace: Pace::default(),
             running: Vec::new(),
+            away: Away::default(),
             stats: EngineStats::default(),
         }
     }
 
+    /// Whether there is nothing to do, and nothing to wait for.
     pub(super) fn is_idle(&self) -> bool {
-        self.running.is_empty()
+        self.running.is_empty() && self.away.count == 0
     }
 
-    /// Whether a request that takes so many bytes can be taken up now.
-    pub(super) fn has_room(&self, bytes: u128, budget: u128) -> bool {
-        let taken: u128 = self.running.iter().map(|r| r.bytes).sum();
-        self.running.len() < self.options.parallel && taken + bytes <= budget
+    /// Whether a step would do anything.
+    pub(super) fn can_step(&self) -> bool {
+        !self.running.is_empty()
+    }
+
+    /// Whether a request can be taken up now. One that came after an answer's end waits until that
+    /// is remembered: it may be the next turn.
+    pub(super) fn has_room(&self, waiting: &Waiting, budget: u128) -> bool {
+        let running = self.running.len() + self.away.count;
+        let taken = self.promised() + waiting.bytes;
+        let kept = !self.running.iter().any(|r| r.ended_before(waiting));
+        running < self.start.options.parallel && taken <= budget && kept
+    }
+
+    /// Bytes of all that have been taken up.
+    fn promised(&self) -> u128 {
+        self.running.iter().map(|r| r.bytes).sum::<u128>() + self.away.bytes
     }
 
     /// Takes a request up.
     pub(super) fn admit(&mut self, waiting: Waiting) {
-        let (tokenizer, prompts) = (self.tokenizer.as_ref(), self.prompts.as_mut());
-        let begun = waiting.begin(&self.executor, tokenizer, prompts, &self.options);
-        match begun {
-            Some(mut running) => {
-                // It may have its first token, or its end, already.
-                running.hear(None, None);
-                self.running.push(running);
-                self.sweep();
+        match &self.keeper {
+            Some(keeper) if waiting.request.remember => {
+                self.away.leave(waiting.bytes);
+                keeper.begin(waiting);
             }
-            None => self.stats.ended += 1,
+            _ => match waiting.begin(&self.start, None) {
+                Some(running) => self.begin(running),
+                None => self.stats.ended += 1,
+            },
+        }
+    }
+
+    fn begin(&mut self, mut running: Running) {
+        // It may have its first token, or its end, already.
+        running.hear(None);
+        self.running.push(running);
+        self.sweep();
+    }
+
+    /// Takes in what the keeper gives back.
+    pub(super) fn take_back(&mut self, returned: Returned) {
+        match returned {
+            Returned::Ready(running) => {
+                self.away.come(running.bytes);
+                self.begin(*running);
+            }
+            Returned::Gone(bytes) => {
+                self.away.come(bytes);
+                self.stats.ended += 1;
+            }
         }
     }
 
     /// Ends all that run.
     pub(super) fn end_all(&mut self, reason: StopReason) {
-        let running = self.running.iter_mut().filter(|r| !r.closing);
+        let running = self.running.iter_mut().filter(|r| !r.is_closing());
         running.for_each(|r| r.end(reason));
         self.stats.ended += self.running.len() as u64;
         self.running.clear();
+    }
+
+    /// Ends all that run, and waits for the keeper.
+    pub(super) fn shut_down(&mut self) {
+        self.end_all(StopReason::Cancelled);
+        if let Some(keeper) = self.keeper.take() {
+            keeper.hurry();
+        }
     }
 
     /// Takes everybody one step on.
     pub(super) fn step(&mut self) {
         let clock = Instant::now();
         for running in &mut self.running {
-            if let Some(reason) = running.over().filter(|_| !running.closing) {
+            if let Some(reason) = running.over().filter(|_| !running.is_closing()) {
                 running.end(reason);
             }
         }
@@ -130,7 +171,7 @@ impl Scheduler {
         if items.is_empty() {
             return;
         }
-        let measured = step(&self.executor, &mut items);
+        let measured = step(&self.start.executor, &mut items);
         drop(items);
         self.pace.learn(&measured);
         self.stats.steps += 1;
@@ -146,7 +187,7 @@ impl Scheduler {
                 self.stats.accepted_tokens += round.accepted as u64;
             }
             self.stats.generated_tokens += running.sequence.ready.len() as u64;
-            running.hear(*work, self.prompts.as_mut());
+            running.hear(*work);
         }
         self.sweep();
         let whole = clock.elapsed();
@@ -154,13 +195,29 @@ impl Scheduler {
         self.stats.own_seconds += (whole.saturating_sub(measured.busy())).as_secs_f64();
     }
 
-    /// Lets go of those that have ended, once they are remembered.
+    /// Lets go of those that have ended, and has those remembered that stand where it pays.
     fn sweep(&mut self) {
-        let (prompts, least) = (&mut self.prompts, self.options.checkpoint_min);
-        let before = self.running.len();
-        self.running
-            .retain_mut(|r| !r.closing || r.close(prompts.as_mut(), least));
-        self.stats.ended += (before - self.running.len()) as u64;
+        let mut i = 0;
+        while i < self.running.len() {
+            let running = &mut self.running[i];
+            let closing = match running.is_closing() {
+                true => running.closing(),
+                false if running.is_at_mark() => Closing::Keeping,
+                false => Closing::Step,
+            };
+            match (closing, &self.keeper) {
+                (Closing::Step, _) => i += 1,
+                (Closing::Keeping, Some(keeper)) => {
+                    let running = self.running.remove(i);
+                    self.away.leave(running.bytes);
+                    keeper.keep(running);
+                }
+                _ => {
+                    self.running.remove(i);
+                    self.stats.ended += 1;
+                }
+            }
+        }
     }
 
     /// What each of those that run does in the next step.
@@ -168,7 +225,7 @@ impl Scheduler {
         let mut works: Vec<Option<Work>> = vec![None; self.running.len()];
         let (mut rounds, mut prompts, mut tokens) = (Vec::new(), Vec::new(), 0);
         for (i, running) in self.running.iter().enumerate() {
-            if running.closing {
+            if running.is_closing() {
                 works[i] = Some(Work::Close);
                 tokens += 1;
             } else if running.sequence.prompt_left() > 0 {
@@ -177,7 +234,7 @@ impl Scheduler {
                 rounds.push(i);
             }
         }
-        let executable = self.executor.executable();
+        let executable = self.start.executor.executable();
         let most = executable.max_tokens();
         let rows = (executable.max_rows()).saturating_sub(prompts.len() + rounds.len());
         // Each prompt gets one token at least.
@@ -204,7 +261,7 @@ impl Scheduler {
         if trunk.is_empty() {
             return FIRST_PROMPT.min(most);
         }
-        let limit = self.options.max_step;
+        let limit = self.start.options.max_step;
         let limit = limit.unwrap_or_else(|| default_limit(trunk, tokens));
         let room = trunk.room(tokens, limit.as_secs_f64(), most);
         room.max(LEAST_PROMPT).min(most)
@@ -224,15 +281,10 @@ impl Scheduler {
     }
 
     pub(super) fn stats(&self) -> EngineStats {
-        let bytes: u128 = self.running.iter().map(|r| r.bytes).sum();
         EngineStats {
-            running: self.running.iter().filter(|r| !r.closing).count(),
-            sequence_bytes: bytes as u64,
-            prompts: self
-                .prompts
-                .as_ref()
-                .map(Prompts::stats)
-                .unwrap_or_default(),
+            running: self.running.iter().filter(|r| !r.is_closing()).count() + self.away.count,
+            sequence_bytes: self.promised() as u64,
+            prompts: self.keeper.as_ref().map(Keeper::stats).unwrap_or_default(),
             ..self.stats
         }
     }
@@ -244,6 +296,18 @@ impl Scheduler {
             running.sequence.fail(error());
         }
         self.end_all(StopReason::Failed);
+    }
+}
+
+impl Away {
+    fn leave(&mut self, bytes: u128) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
+
+    fn come(&mut self, bytes: u128) {
+        self.count -= 1;
+        self.bytes -= bytes;
     }
 }
 

@@ -7,7 +7,7 @@ use sharpi_ir::Dim;
 
 use super::prompts::Resumed;
 use super::text::{Choice, Text};
-use super::{GenerateError, GenerateOptions, Mask, StopReason, Token};
+use super::{GenerateError, GenerateOptions, LogitsHash, Mask, StopReason, Token};
 use crate::drafting::{DraftOptions, Drafting, MtpDrafter, Round};
 use crate::exec::{Batch, RunError};
 use crate::lower::TRUNK;
@@ -32,6 +32,8 @@ pub(crate) struct Sequence {
     pub(crate) rounds: Vec<Round>,
     /// Why there will be no round after the tokens that are ready.
     pub(crate) ending: Option<StopReason>,
+    /// The hash of the logits from which the end of the text was chosen.
+    pub(crate) end_hash: Option<LogitsHash>,
     pub(crate) error: Option<GenerateError>,
 }
 
@@ -129,6 +131,7 @@ impl Sequence {
             ready: VecDeque::new(),
             rounds: Vec::new(),
             ending: None,
+            end_hash: None,
             error: None,
         })
     }
@@ -195,7 +198,7 @@ impl Sequence {
         match self.text.choose(logits, &[]) {
             Ok(choice) => {
                 self.ready.extend(choice.tokens);
-                self.ending = choice.ending;
+                (self.ending, self.end_hash) = (choice.ending, choice.end_hash);
             }
             Err(error) => self.fail(error),
         }
@@ -336,7 +339,7 @@ impl Sequence {
             });
         }
         self.ready.extend(choice.tokens);
-        self.ending = choice.ending;
+        (self.ending, self.end_hash) = (choice.ending, choice.end_hash);
         Ok(())
     }
 
@@ -383,7 +386,7 @@ pub(super) fn keeps_state(executable: &Executable) -> bool {
 }
 
 /// Rows of the logits: the ids that the trunk can take and give.
-pub(super) fn vocabulary(executable: &Executable) -> Option<usize> {
+pub(crate) fn vocabulary(executable: &Executable) -> Option<usize> {
     let graph = executable.module().graphs.get(TRUNK)?;
     match graph.ty(*graph.outputs().get("logits")?).last() {
         Dim::Fixed(n) => Some(n),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{GenerateError, GenerateOptions, Mask, StopReason, Token};
+use super::{GenerateError, GenerateOptions, LogitsHash, Mask, StopReason, Token};
 use crate::sampling::{Proposal, Sampler, log_sum, top};
 
 /// Tokens known so far, and what chooses more.
@@ -28,6 +28,8 @@ pub(crate) struct Choice {
     /// Drafts among them.
     pub(crate) accepted: usize,
     pub(crate) ending: Option<StopReason>,
+    /// The hash of the logits from which the end of the text was chosen.
+    pub(crate) end_hash: Option<LogitsHash>,
 }
 
 impl Text {
@@ -59,6 +61,7 @@ impl Text {
             if std::mem::take(&mut self.keep) {
                 self.kept = Some((self.end(), logits.to_vec()));
             }
+            let logits_hash = self.options.hash_logits.then(|| hash(logits));
             if self.options.ignore_eos {
                 exclude(logits, &self.options.end_of_text);
             }
@@ -80,6 +83,7 @@ impl Text {
             let id = id.ok_or(GenerateError::NoChoice { position })?;
             if !self.options.ignore_eos && self.options.end_of_text.contains(&id) {
                 choice.ending = Some(StopReason::EndOfText(id));
+                choice.end_hash = logits_hash;
                 break;
             }
             self.sampler.accept(id);
@@ -91,6 +95,7 @@ impl Text {
                 top: best,
                 logprob,
                 log_sum,
+                logits_hash,
             });
             match drafts.get(i) {
                 Some(draft) if draft.id == id => choice.accepted += 1,
@@ -99,6 +104,17 @@ impl Text {
         }
         Ok(choice)
     }
+}
+
+fn hash(logits: &[f32]) -> LogitsHash {
+    let mut hasher = blake3::Hasher::new();
+    let mut bytes = Vec::with_capacity(4 << 10);
+    for some in logits.chunks(1 << 10) {
+        bytes.clear();
+        bytes.extend(some.iter().flat_map(|logit| logit.to_le_bytes()));
+        hasher.update(&bytes);
+    }
+    *hasher.finalize().as_bytes()
 }
 
 /// Excludes tokens, as the reference does: before anything is ranked.

@@ -6,13 +6,13 @@ use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
 use sharpi_ir::{
-    DType, Dim, Graph, Index, Module, NodeId, NodeKind, Op, Operand, RowSet, StateId, Symbol,
-    TensorType, Value, WeightId,
+    DType, Dim, Graph, Index, Module, NodeId, NodeKind, Op, Operand, RowSet, StateId, StateType,
+    Symbol, TensorType, Value, WeightId,
 };
 use sharpi_passes::{Compiled, Plan, Report};
 
 use super::check_states::check_states;
-use super::fingerprint::{Fingerprint, fingerprint};
+use super::fingerprint::{Fingerprint, fingerprint, proof};
 use super::footprint::StateBytes;
 use super::load::{LoadOptions, LoadReport, PrepareError, Progress, load, packed_bytes};
 use crate::exec::ops::{Axis, BindError, Bound, Kernel, Slot, State, Weight, bind};
@@ -27,6 +27,8 @@ pub struct Executable {
     /// Whole weights with the names of their tensors.
     weights: Vec<(String, Arc<Weight>)>,
     fingerprint: OnceLock<Fingerprint>,
+    gguf: Arc<Gguf>,
+    proof: OnceLock<[[u8; 32]; 2]>,
 }
 
 /// An input of a graph.
@@ -104,12 +106,32 @@ impl Executable {
             packed_bytes: packed_bytes(&matrices),
             weights: whole,
             fingerprint: OnceLock::new(),
+            gguf: gguf.clone(),
+            proof: OnceLock::new(),
         })
     }
 
     /// What tells this model and its cache types from others, as far as saved sessions go.
     pub fn identity(&self) -> [u8; 32] {
         self.fingerprint()
+    }
+
+    /// Types of the cached keys and values, f32 where nothing is cached.
+    pub fn cache_types(&self) -> [DType; 2] {
+        let mut states = self.module().symbols.states();
+        let cache = states.find_map(|(_, _, ty)| match ty {
+            StateType::Kv { k, v, .. } => Some([*k, *v]),
+            StateType::Recurrent(_) => None,
+        });
+        cache.unwrap_or([DType::F32; 2])
+    }
+
+    /// Two BLAKE3 hashes of what decides the logits: of the trunk's states and the constants of its
+    /// ops, and of names, types, shapes and all bytes of the tensors that it computes with. The first
+    /// time it reads all of them.
+    pub fn proof(&self) -> [[u8; 32]; 2] {
+        let find = || proof(self.module(), &self.gguf);
+        *self.proof.get_or_init(find)
     }
 
     /// What tells this model from others.

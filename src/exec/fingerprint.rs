@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use sharpi_ir::{Attr, Module};
+use sharpi_ir::{Attr, Graph, Module, Operand};
 
 use super::ops::Weight;
+use crate::gguf::Gguf;
+use crate::lower::TRUNK;
 
 /// Of a model: its states, the constants of its ops, names, types and shapes of its weights, and
 /// samples of their bytes. How it was compiled is of no account.
@@ -16,15 +18,14 @@ const SAMPLE_BYTES: usize = 256;
 
 pub(super) fn fingerprint(module: &Module, weights: &[(String, Arc<Weight>)]) -> Fingerprint {
     let mut hasher = blake3::Hasher::new();
-    let mut text = |text: &str| {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    };
+    let mut text = |text: &str| put(&mut hasher, text.as_bytes());
     for (_, name, ty) in module.symbols.states() {
         text(name);
         text(&ty.to_string());
     }
-    constants(module).iter().for_each(|c| text(c));
+    constants(module.graphs.values())
+        .iter()
+        .for_each(|c| text(c));
     for (name, weight) in weights {
         text(name);
         text(&format!("{} {:?}", weight.ty.name(), weight.dims));
@@ -39,9 +40,59 @@ pub(super) fn fingerprint(module: &Module, weights: &[(String, Arc<Weight>)]) ->
     *hasher.finalize().as_bytes()
 }
 
+/// What decides the logits: of the trunk alone, so that it does not depend on whether there are drafts.
+/// First its states and the constants of its ops, then names, types, shapes and all bytes of the
+/// tensors that it computes with, in the order of their names.
+pub(super) fn proof(module: &Module, gguf: &Gguf) -> [[u8; 32]; 2] {
+    let trunk = module.graphs.get(TRUNK);
+    let mut arithmetic = blake3::Hasher::new();
+    let mut text = |text: &str| put(&mut arithmetic, text.as_bytes());
+    let mut states: Vec<String> = Vec::new();
+    let mut tensors: Vec<&str> = Vec::new();
+    for node in trunk.into_iter().flat_map(Graph::nodes) {
+        for operand in trunk.into_iter().flat_map(|trunk| trunk.operands(node)) {
+            match operand {
+                Operand::Weight(id) => {
+                    let weight = module.symbols.weight_of(id);
+                    tensors.extend(weight.map(|(_, weight)| &*weight.source));
+                }
+                Operand::State(id) => {
+                    let state = module.symbols.state_of(id);
+                    states.extend(state.map(|(name, ty)| format!("{name} {ty}")));
+                }
+                Operand::Value(_) => {}
+            }
+        }
+    }
+    for list in [states, constants(trunk.into_iter())] {
+        sorted(list).iter().for_each(|line| text(line));
+    }
+    let mut weights = blake3::Hasher::new();
+    for name in sorted(tensors) {
+        if let Some(tensor) = gguf.tensor(name) {
+            let head = format!("{name} {} {:?}", tensor.ty.name(), tensor.dims);
+            put(&mut weights, head.as_bytes());
+            put(&mut weights, gguf.data(tensor));
+        }
+    }
+    [arithmetic, weights].map(|hasher| *hasher.finalize().as_bytes())
+}
+
+/// Bytes with their length before them.
+fn put(hasher: &mut blake3::Hasher, bytes: &[u8]) {
+    hasher.update(&(bytes.len() as u64).to_le_bytes());
+    hasher.update_rayon(bytes);
+}
+
+fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
 /// The numbers that ops compute with, each once: fused ops have those of their parts.
-fn constants(module: &Module) -> Vec<String> {
-    let ops = module.graphs.values().flat_map(|graph| {
+fn constants<'g>(graphs: impl Iterator<Item = &'g Graph>) -> Vec<String> {
+    let ops = graphs.flat_map(|graph| {
         let nodes = graph.nodes();
         nodes
             .filter_map(|node| graph.op(node))
@@ -49,9 +100,7 @@ fn constants(module: &Module) -> Vec<String> {
     });
     let mut constants = Vec::new();
     ops.for_each(|(name, attr)| push_constants(name, &attr, &mut constants));
-    constants.sort_unstable();
-    constants.dedup();
-    constants
+    sorted(constants)
 }
 
 fn push_constants(name: &str, attr: &Attr, constants: &mut Vec<String>) {

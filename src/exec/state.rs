@@ -253,10 +253,14 @@ impl State {
             } => {
                 *side = last.side;
                 for (to, from) in [values, log].into_iter().zip(&last.bytes) {
+                    to.prepare(0, from.len());
                     copy(from, to.slice_mut(0, from.len()));
                 }
             }
             Memory::Kv { k, v, row } => {
+                for (arena, row) in [&*k, &*v].into_iter().zip(&*row) {
+                    arena.prepare(0, last.consumed * row);
+                }
                 for piece in pieces {
                     for ((to, row), from) in
                         [&mut *k, &mut *v].into_iter().zip(&*row).zip(&piece.bytes)

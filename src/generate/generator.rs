@@ -6,7 +6,7 @@ use super::{
     DraftOptions, Drafting, GenerateError, GenerateOptions, Round, Sampler, StopReason, Token,
 };
 use crate::Session;
-use crate::engine::{Item, Pace, RememberedPrompt, Sequence, Work, step};
+use crate::engine::{Item, LogitsHash, Pace, RememberedPrompt, Sequence, Work, step};
 use crate::exec::Executor;
 use crate::lower::TRUNK;
 
@@ -168,6 +168,13 @@ impl Generator {
     /// Why there are no more tokens; `None` while there may be more.
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.stopped
+    }
+
+    /// The hash of the logits from which the end of the text was chosen, if it was and hashes were
+    /// asked for.
+    pub fn end_hash(&self) -> Option<LogitsHash> {
+        let ended = matches!(self.stopped, Some(StopReason::EndOfText(_)));
+        self.sequence.end_hash.filter(|_| ended)
     }
 
     /// The rounds so far, those of tokens not yet yielded included; none without drafting.

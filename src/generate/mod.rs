@@ -7,6 +7,8 @@
 mod generator;
 
 pub use crate::drafting::{DraftOptions, Drafter, Drafting, MtpDrafter, Round};
-pub use crate::engine::{GenerateError, GenerateOptions, StopReason, Token, check_prompt};
+pub use crate::engine::{
+    GenerateError, GenerateOptions, LogitsHash, StopReason, Token, check_prompt,
+};
 pub use crate::sampling::{Proposal, Sampler, SamplerOptions};
 pub use generator::Generator;

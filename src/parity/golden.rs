@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
-use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sharpi_ir::DType;
 use sharpi_ir::plain::{PlainPath, Quoted, line, shorten_middle};
 
@@ -21,7 +21,7 @@ pub struct Capture {
     /// Its ids.
     pub prompt_ids: Vec<u32>,
     /// Type of the cached keys and values: f16, bf16 or f32.
-    #[serde(serialize_with = "write_type", deserialize_with = "read_cache_type")]
+    #[serde(with = "crate::receipt::cache_type")]
     pub cache_type: DType,
     /// Most tokens drafted in a round; 0 without drafting.
     pub n_draft_max: usize,
@@ -76,7 +76,7 @@ pub struct Dump {
     /// Rounds of drafting; the passes show the first.
     pub rounds: Vec<Round>,
     /// Type of the cached keys and values: f16, bf16 or f32.
-    #[serde(serialize_with = "write_type", deserialize_with = "read_cache_type")]
+    #[serde(with = "crate::receipt::cache_type")]
     pub cache_type: DType,
     /// Runs of a graph, in the order they were made.
     pub passes: Vec<Pass>,
@@ -331,15 +331,4 @@ fn malformed(path: &Path, place: impl Into<String>, message: impl Into<String>) 
 
 fn is_false(flag: &bool) -> bool {
     !flag
-}
-
-fn write_type<S: Serializer>(ty: &DType, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(ty.name())
-}
-
-fn read_cache_type<'de, D: Deserializer<'de>>(from: D) -> Result<DType, D::Error> {
-    let name = String::deserialize(from)?;
-    let known = [DType::F16, DType::BF16, DType::F32];
-    let found = known.into_iter().find(|ty| ty.name() == name);
-    found.ok_or_else(|| D::Error::unknown_variant(&name, &["f16", "bf16", "f32"]))
 }

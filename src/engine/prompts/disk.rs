@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
 
 use super::note::Key;
 use crate::SavedSession;
@@ -68,11 +69,22 @@ pub(crate) fn read_saved(path: &Path) -> io::Result<SavedSession> {
     SavedSession::read_from(&mut file, size).map_err(io::Error::other)
 }
 
+/// How large a file is, and when it was written.
+#[derive(Clone, Copy)]
+pub(super) struct Size {
+    pub(super) bytes: u64,
+    pub(super) written: SystemTime,
+}
+
 /// Its note only, which may not be sound, and the size of the file.
-pub(super) fn read_note(path: &Path) -> io::Result<(Vec<u8>, u64)> {
+pub(super) fn read_note(path: &Path) -> io::Result<(Vec<u8>, Size)> {
     let mut file = crate::regular_file::open(path)?;
-    let size = file.metadata()?.len();
-    let note = SavedSession::read_note(&mut file, size).map_err(io::Error::other)?;
+    let metadata = file.metadata()?;
+    let size = Size {
+        bytes: metadata.len(),
+        written: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+    };
+    let note = SavedSession::read_note(&mut file, size.bytes).map_err(io::Error::other)?;
     Ok((note, size))
 }
 
@@ -101,6 +113,8 @@ type Done = (Key, io::Result<u64>);
 enum Job {
     Write(Key, Arc<SavedSession>),
     Remove(Key),
+    /// All before is done.
+    Tell(Sender<()>),
 }
 
 impl Disk {
@@ -120,6 +134,7 @@ impl Disk {
                         // One that was never written need not be removed.
                         writing.remove(&key.file_name()).ok();
                     }
+                    Job::Tell(waits) => drop(waits),
                 }
             }
         };
@@ -202,6 +217,19 @@ impl Disk {
         }
     }
 
+    /// Waits until all files are written.
+    pub(super) fn settle(&self) {
+        let (told, done) = channel();
+        self.send(Job::Tell(told));
+        // Nothing is sent: the other end is dropped.
+        done.recv().ok();
+    }
+
+    /// Whether there is such a file, or will be.
+    pub(super) fn has(&self, key: Key) -> bool {
+        self.entries.contains_key(&key)
+    }
+
     /// Files that could not be written since the last call, with the reason.
     pub(super) fn failed(&mut self) -> Vec<(Key, io::Error)> {
         let done = std::mem::take(&mut *self.done.lock().unwrap_or_else(|e| e.into_inner()));
@@ -217,6 +245,11 @@ impl Disk {
             }
         }
         failed
+    }
+
+    /// Bytes of a file.
+    pub(super) fn size(&self, key: Key) -> u64 {
+        self.entries.get(&key).map_or(0, |entry| entry.bytes)
     }
 
     /// Bytes of all files.

@@ -4,15 +4,16 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use sharpi_ir::plain::PlainPath;
 use tracing::warn;
 
 #[cfg(test)]
 use super::disk::Files;
-use super::disk::{Disk, Folder, read_note};
+use super::disk::{Disk, Folder, Size, read_note};
 use super::note::{Key, Note};
-use super::tree::{Data, Known, NodeId, Place, PromptStats, Tree, Unsplit};
+use super::tree::{Known, Node, NodeId, Place, PromptStats, Source, Tree};
 use crate::exec::Session;
 use crate::{Executable, SavedSession};
 
@@ -51,6 +52,8 @@ pub(crate) struct Prompts {
     tree: Tree,
     limits: Limits,
     disk: Option<Disk>,
+    /// Files that are to go once nothing needs them.
+    released: Vec<Key>,
     /// Held as long as the store is used.
     _lock: Option<File>,
     stats: PromptStats,
@@ -72,6 +75,7 @@ impl Prompts {
             tree: Tree::new(),
             limits,
             disk: None,
+            released: Vec::new(),
             _lock: None,
             stats: PromptStats::default(),
         }
@@ -120,7 +124,7 @@ impl Prompts {
     /// Finds out which files are there. What they hold is read when it is wanted; what is no file of
     /// this store's is left alone, and what cannot be used is removed.
     fn index(&mut self, folder: &Path) -> io::Result<()> {
-        let mut found: Vec<(usize, Key, Note, u64)> = Vec::new();
+        let mut found: Vec<(usize, Key, Note, Size)> = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             let extension = path.extension().and_then(|e| e.to_str());
@@ -134,8 +138,8 @@ impl Prompts {
                 _ => continue,
             }
             match peek(&path) {
-                Some((key, note, bytes)) => {
-                    found.push((note.first + note.tokens.len(), key, note, bytes));
+                Some((key, note, size)) => {
+                    found.push((note.first + note.tokens.len(), key, note, size));
                 }
                 None => self.drop_file(&path, "it is damaged or of another version"),
             }
@@ -143,7 +147,8 @@ impl Prompts {
         // Parents come before what goes on from them.
         found.sort_by_key(|(end, key, ..)| (*end, *key));
         let mut nodes: Vec<(Key, NodeId, usize)> = Vec::new();
-        for (end, key, note, bytes) in found {
+        let mut ends: Vec<(SystemTime, NodeId, bool)> = Vec::new();
+        for (end, key, note, size) in found {
             let parent = note.parent.map(|parent| {
                 let known = nodes
                     .iter()
@@ -159,14 +164,49 @@ impl Prompts {
                     continue;
                 }
             };
-            let file = (key, note.tokens, !note.logits.is_empty());
-            let node = self.tree.add_file(parent, note.head, file);
+            let node = self.tree.add_file(parent, note.head, (key, note.tokens));
             nodes.push((key, node, end));
+            ends.push((size.written, node, !note.logits.is_empty()));
             if let Some(disk) = &mut self.disk {
-                disk.add(key, note.parent, bytes);
+                disk.add(key, note.parent, size.bytes);
             }
         }
+        // What was written last was used last, as far as is known.
+        ends.sort();
+        for (_, node, logits) in ends {
+            self.tree.mark(node, logits);
+        }
         Ok(())
+    }
+
+    /// Reads what was used last and is in files only into memory, one place to go on from at a time.
+    /// `false` if there is nothing left to read, or no room for it.
+    pub(crate) fn preload(&mut self) -> bool {
+        let Some(disk) = &self.disk else {
+            return false;
+        };
+        let Some(node) = self.tree.newest(Node::is_on_disk) else {
+            return false;
+        };
+        let path = self.tree.path(node).into_iter();
+        let pieces = path.flat_map(|id| &self.tree.node(id).pieces);
+        let missing = pieces.filter(|piece| piece.data.is_none());
+        let missing = missing.filter_map(|piece| piece.source);
+        let missing = missing.map(|source| disk.size(source.key));
+        if self.tree.bytes() + missing.sum::<u64>() > self.limits.bytes {
+            return false;
+        }
+        if let Err(why) = self.load(node) {
+            self.drop_place(node, &why);
+        }
+        self.count();
+        true
+    }
+
+    fn drop_place(&mut self, node: NodeId, why: &str) {
+        warn!("a remembered prompt dropped: {why}");
+        self.stats.failures += 1;
+        self.prune(node);
     }
 
     fn drop_file(&mut self, path: &Path, why: &str) {
@@ -211,11 +251,7 @@ impl Prompts {
                         },
                     });
                 }
-                Err(why) => {
-                    warn!("a remembered prompt of {tokens} tokens dropped: {why}");
-                    self.stats.failures += 1;
-                    self.prune(node);
-                }
+                Err(why) => self.drop_place(node, &why),
             }
         }
         self.stats.misses += 1;
@@ -226,10 +262,7 @@ impl Prompts {
     fn pieces(&self, node: NodeId) -> Vec<&SavedSession> {
         let path = self.tree.path(node).into_iter();
         let pieces = path.flat_map(|id| &self.tree.node(id).pieces);
-        let loaded = pieces.filter_map(|piece| match &piece.data {
-            Data::Loaded(saved) => Some(&**saved),
-            Data::OnDisk(_) => None,
-        });
+        let loaded = pieces.filter_map(|piece| piece.data.as_deref());
         loaded.collect()
     }
 
@@ -238,22 +271,41 @@ impl Prompts {
         let Some(disk) = &self.disk else {
             return Ok(());
         };
+        // Of a file the rest behind the piece that was taken last.
+        let mut open: Option<(Source, SavedSession)> = None;
+        let mut end = 0;
         for id in self.tree.path(node) {
             let node = self.tree.node_mut(id);
             let (count, marked) = (node.pieces.len(), node.checkpoint.is_some());
             for (i, piece) in node.pieces.iter_mut().enumerate() {
-                let Data::OnDisk(key) = piece.data else {
+                let first = end;
+                end += piece.tokens;
+                if piece.data.is_some() {
                     continue;
+                }
+                let source = piece.source.ok_or("its file is gone")?;
+                let mut rest = match open.take() {
+                    Some((at, rest)) if at == source => rest,
+                    _ => read_behind(disk, source, first)?,
                 };
-                let mut saved = disk.read(key).map_err(|e| e.to_string())?;
-                let note = Note::from_bytes(&saved.note).ok_or("its note is damaged")?;
-                if note.tokens.len() != piece.tokens {
-                    return Err("it has other tokens than it had".into());
-                }
-                if i + 1 < count || !marked {
-                    saved.drop_recurrent();
-                }
-                piece.data = Data::Loaded(Arc::new(saved));
+                let saved = match end < rest.tokens() {
+                    true => {
+                        let front = rest.split_front(end);
+                        let skip = source.skip + piece.tokens;
+                        open = Some((Source { skip, ..source }, rest));
+                        front
+                    }
+                    false if end > rest.tokens() => {
+                        return Err("it has fewer tokens than it had".into());
+                    }
+                    false => {
+                        if i + 1 < count || !marked {
+                            rest.drop_recurrent();
+                        }
+                        rest
+                    }
+                };
+                piece.data = Some(Arc::new(saved));
             }
         }
         Ok(())
@@ -281,57 +333,59 @@ impl Prompts {
             saved
         };
         let mut at = None;
-        let (node, new) = loop {
-            let inserted = self.tree.insert(head, text, |place| {
-                let saved = save(&place);
-                at = Some(place);
-                saved
-            });
-            match inserted {
-                Ok(inserted) => break inserted,
-                Err(Unsplit(node)) => {
-                    if let Err(why) = self.load(node) {
-                        warn!("a remembered prompt dropped: {why}");
-                        self.stats.failures += 1;
-                        self.prune(node);
-                    }
-                }
-            }
-        };
+        let (node, new) = self.tree.insert(head, text, |place| {
+            let saved = save(&place);
+            at = Some(place);
+            saved
+        });
         if !new {
             return self.tree.touch(node);
         }
         self.tree.mark(node, !logits.is_empty());
         if let (Some(disk), Some(place)) = (&mut self.disk, at) {
             let key = Key::new(head, text);
-            // Its rows must go on where another file ends.
-            let whole = place.file.is_some() || place.first == 0;
-            let (parent, saved) = match (whole, self.tree.node(node).pieces.last()) {
-                (true, Some(piece)) => match &piece.data {
-                    Data::Loaded(saved) => (place.file, saved.clone()),
-                    Data::OnDisk(_) => return,
-                },
+            let node = self.tree.node_mut(node);
+            let Some(piece) = node.pieces.last_mut() else {
+                return;
+            };
+            // The rows of a file must go on where another one ends.
+            let (start, saved) = match &piece.data {
+                Some(saved) if place.file.is_some() || place.first == 0 => (place, saved.clone()),
                 _ => {
                     let start = Place {
                         first: 0,
                         file: None,
                     };
-                    (None, Arc::new(save(&start)))
+                    let saved = Arc::new(save(&start));
+                    (start, saved)
                 }
             };
-            disk.write(key, parent, saved);
-            self.tree.node_mut(node).file = Some(key);
+            let skip = text.len() - piece.tokens - start.first;
+            piece.source = Some(Source { key, skip });
+            node.file = Some(key);
+            // It is wanted again.
+            self.released.retain(|released| *released != key);
+            disk.write(key, start.file, saved);
         }
         self.evict();
     }
 
-    /// Forgets what was used longest ago until all is within bounds.
+    /// Forgets what was used longest ago until all is within bounds. What files have too only leaves
+    /// memory.
     fn evict(&mut self) {
         while self.tree.bytes() > self.limits.bytes {
-            let Some(node) = self.tree.oldest(|node| node.bytes() > 0) else {
+            if let Some(node) = self.tree.oldest(Node::is_loaded) {
+                if !self.unload(node) {
+                    self.forget(node);
+                }
+            } else if let Some(node) = self.tree.loaded_between()
+                && self.unload(node)
+            {
+            } else if let Some(node) = self.tree.oldest(|_| true) {
+                self.forget(node);
+            } else {
                 break;
-            };
-            self.forget(node);
+            }
         }
         while self.disk.as_ref().map_or(0, Disk::bytes) > self.limits.disk_bytes {
             let Some(node) = self.tree.oldest(|node| node.file.is_some()) else {
@@ -339,10 +393,30 @@ impl Prompts {
             };
             self.forget(node);
         }
-        // Counted here, where they change, for they are asked for after every step.
+        self.count();
+    }
+
+    /// Counted where they change, for they are asked for again and again.
+    fn count(&mut self) {
         self.stats.checkpoints = self.tree.checkpoints();
         self.stats.bytes = self.tree.bytes();
         self.stats.disk_bytes = self.disk.as_ref().map_or(0, Disk::bytes);
+    }
+
+    /// Leaves to files what they have of a node. `false` if memory has as much as before.
+    fn unload(&mut self, node: NodeId) -> bool {
+        match &self.disk {
+            Some(disk) => disk.settle(),
+            None => return false,
+        }
+        self.take_failures();
+        let Some(disk) = &self.disk else {
+            return false;
+        };
+        let pieces = self.tree.node_mut(node).pieces.iter_mut();
+        let loaded = pieces.filter(|piece| piece.data.is_some());
+        let filed = loaded.filter(|piece| piece.source.is_some_and(|source| disk.has(source.key)));
+        filed.map(|piece| piece.data = None).count() > 0
     }
 
     fn forget(&mut self, node: NodeId) {
@@ -356,8 +430,14 @@ impl Prompts {
     }
 
     fn release(&mut self, files: Vec<Key>) {
-        if let Some(disk) = &mut self.disk {
-            files.into_iter().for_each(|key| disk.release(key));
+        let Some(disk) = &mut self.disk else {
+            return;
+        };
+        self.released.extend(files);
+        // A file stays as long as another text has a part of it nowhere else.
+        let tree = &self.tree;
+        for key in self.released.extract_if(.., |key| !tree.needs(*key)) {
+            disk.release(key);
         }
     }
 
@@ -376,8 +456,21 @@ impl Prompts {
     }
 }
 
+/// What a file has from position `first` on.
+fn read_behind(disk: &Disk, source: Source, first: usize) -> Result<SavedSession, String> {
+    let mut saved = disk.read(source.key).map_err(|e| e.to_string())?;
+    let note = Note::from_bytes(&saved.note).ok_or("its note is damaged")?;
+    if note.first + source.skip != first || note.tokens.len() < source.skip {
+        return Err("it has other tokens than it had".into());
+    }
+    if source.skip > 0 {
+        saved.split_front(first);
+    }
+    Ok(saved)
+}
+
 /// Key, note and size of a file, as far as its beginning tells.
-fn peek(path: &Path) -> Option<(Key, Note, u64)> {
+fn peek(path: &Path) -> Option<(Key, Note, Size)> {
     let (note, size) = read_note(path).ok()?;
     let key = Key::from_file_name(path.file_name()?.to_str()?)?;
     Some((key, Note::from_bytes(&note)?, size))

@@ -285,6 +285,105 @@ fn a_store_that_was_cut_anywhere_is_read_or_dropped_and_never_served_wrong() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_in_use_costs_what_needs_it_and_nothing_else() {
+    let executable = executable();
+    let (a, b) = (text(3, 60), text(5, 60));
+    for lost in 0..3 {
+        for late in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let open = || Prompts::open(LIMITS, folder.path(), &executable).expect("a store");
+            let mut prompts = open();
+            read(&mut prompts, &executable, &a, &[20, 40]);
+            read(&mut prompts, &executable, &b, &[50]);
+            drop(prompts);
+            let mut prompts = open();
+            if late {
+                while prompts.preload() {}
+            }
+            let path = &files(folder.path())[lost];
+            std::fs::remove_file(path).unwrap();
+            std::fs::create_dir(path).unwrap();
+            let found = [&a, &b].map(|text| known(&mut prompts, &executable, text));
+            assert_eq!(found == [40, 50], late, "{found:?}");
+            assert_eq!(prompts.stats().failures > 0, !late);
+            // What was lost is read and remembered anew.
+            read(&mut prompts, &executable, &a, &[20, 40]);
+            read(&mut prompts, &executable, &b, &[50]);
+            let found = [&a, &b].map(|text| known(&mut prompts, &executable, text));
+            assert_eq!(found, [40, 50]);
+        }
+    }
+}
+
+#[test]
+fn what_was_used_last_is_read_ahead_first_and_within_the_bound() {
+    let executable = executable();
+    let folder = tempfile::tempdir().unwrap();
+    let open = |bytes| {
+        let limits = Limits { bytes, ..LIMITS };
+        Prompts::open(limits, folder.path(), &executable).expect("a store")
+    };
+    let mut prompts = open(LIMITS.bytes);
+    for own in 1..5 {
+        read(&mut prompts, &executable, &text(2 * own + 1, 60), &[50]);
+    }
+    drop(prompts);
+    let largest = files(folder.path())
+        .iter()
+        .map(|p| p.metadata().unwrap().len())
+        .max();
+    let largest = largest.expect("files");
+    for most in 0..4 {
+        let limit = most * largest + 8192;
+        let mut prompts = open(limit);
+        let before = prompts.stats().bytes;
+        while prompts.preload() {}
+        let stats = prompts.stats();
+        assert!(stats.bytes <= limit, "{stats:?}");
+        assert_eq!((stats.bytes > before, stats.failures), (most > 0, 0));
+        // All are to be had, one after the other.
+        for own in (1..5).rev() {
+            assert_eq!(known(&mut prompts, &executable, &text(2 * own + 1, 60)), 50);
+            assert!(
+                prompts.stats().bytes <= limit,
+                "{most}: {:?}",
+                prompts.stats()
+            );
+        }
+    }
+}
+
+#[test]
+fn what_leaves_memory_is_still_in_files_and_comes_back_in_parts() {
+    let executable = executable();
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        bytes: 600 << 10,
+        ..LIMITS
+    };
+    let open = || Prompts::open(limits, folder.path(), &executable).expect("a store");
+    let mut prompts = open();
+    let texts: Vec<Vec<u32>> = (1..9).map(|own| text(own * 2 + 1, 70)).collect();
+    for text in &texts {
+        read(&mut prompts, &executable, text, &[12, 20, 45, 66]);
+        assert!(prompts.stats().bytes <= limits.bytes);
+    }
+    let check = |prompts: &mut Prompts| {
+        for text in &texts {
+            assert_eq!(known(prompts, &executable, text), 66);
+            assert_eq!(known(prompts, &executable, &text[..50]), 45);
+            assert_eq!(known(prompts, &executable, &text[..18]), 12);
+            assert!(prompts.stats().bytes <= limits.bytes);
+        }
+    };
+    check(&mut prompts);
+    drop(prompts);
+    let mut prompts = open();
+    check(&mut prompts);
+    assert_eq!(prompts.stats().failures, 0);
+}
+
+#[test]
 fn two_processes_do_not_share_a_folder() {
     let executable = executable();
     let folder = tempfile::tempdir().unwrap();

@@ -36,13 +36,17 @@ pub struct PromptStats {
 /// Rows of consecutive tokens.
 pub(super) struct Piece {
     pub(super) tokens: usize,
-    pub(super) data: Data,
+    /// What it holds, unless that is in a file only.
+    pub(super) data: Option<Arc<SavedSession>>,
+    /// Where a file has it.
+    pub(super) source: Option<Source>,
 }
 
-pub(super) enum Data {
-    Loaded(Arc<SavedSession>),
-    /// In this file.
-    OnDisk(Key),
+/// A piece in a file: behind its first `skip` tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Source {
+    pub(super) key: Key,
+    pub(super) skip: usize,
 }
 
 /// The end of a node as a place to go on from.
@@ -159,11 +163,11 @@ impl Tree {
         head: bool,
         text: &[u32],
         save: impl FnOnce(Place) -> SavedSession,
-    ) -> Result<(NodeId, bool), Unsplit> {
+    ) -> (NodeId, bool) {
         let (mut at, mut depth) = (self.roots[usize::from(head)], 0);
         while let Some((child, common)) = self.child(at, text, depth) {
             at = match common < self.nodes[child].tokens.len() {
-                true => self.split(child, common)?,
+                true => self.split(child, common),
                 false => child,
             };
             depth += common;
@@ -189,23 +193,26 @@ impl Tree {
         if new {
             self.nodes[at].pieces.push(Piece {
                 tokens: text.len() - depth,
-                data: Data::Loaded(Arc::new(save(place))),
+                data: Some(Arc::new(save(place))),
+                source: None,
             });
         }
-        Ok((at, new))
+        (at, new)
     }
 
-    /// Adds a node that a file holds, behind another or, without one, as a beginning.
+    /// Adds a node that a file holds, behind another or, without one, as a beginning. It is yet to be
+    /// [marked](Tree::mark).
     pub(super) fn add_file(
         &mut self,
         parent: Option<NodeId>,
         head: bool,
-        (key, tokens, logits): (Key, Vec<u32>, bool),
+        (key, tokens): (Key, Vec<u32>),
     ) -> NodeId {
         let parent = parent.unwrap_or(self.roots[usize::from(head)]);
         let piece = Piece {
             tokens: tokens.len(),
-            data: Data::OnDisk(key),
+            data: None,
+            source: Some(Source { key, skip: 0 }),
         };
         let new = self.nodes.insert(Node {
             parent: Some(parent),
@@ -216,32 +223,21 @@ impl Tree {
             file: Some(key),
         });
         self.nodes[parent].children.push(new);
-        self.mark(new, logits);
         new
     }
 
     /// Cuts a node in two; the new one has its first `tokens`.
-    fn split(&mut self, id: NodeId, tokens: usize) -> Result<NodeId, Unsplit> {
-        let mut front = Vec::new();
+    fn split(&mut self, id: NodeId, tokens: usize) -> NodeId {
         let (mut left, mut cut) = (tokens, 0);
         let node = &mut self.nodes[id];
         while left >= node.pieces[cut].tokens && left > 0 {
             left -= node.pieces[cut].tokens;
             cut += 1;
         }
-        if left > 0 {
-            let mut piece = match &node.pieces[cut].data {
-                Data::OnDisk(_) => return Err(Unsplit(id)),
-                Data::Loaded(saved) => SavedSession::clone(saved),
-            };
-            let end = piece.tokens() - (node.pieces[cut].tokens - left);
-            front.push(Piece {
-                tokens: left,
-                data: Data::Loaded(Arc::new(piece.split_front(end))),
-            });
-            node.pieces[cut].tokens -= left;
-            node.pieces[cut].data = Data::Loaded(Arc::new(piece));
-        }
+        let front = match left {
+            0 => None,
+            _ => Some(node.pieces[cut].split_front(left)),
+        };
         let whole: Vec<Piece> = node.pieces.drain(..cut).collect();
         let pieces = whole.into_iter().chain(front).collect();
         let rest = node.tokens.split_off(tokens);
@@ -260,7 +256,7 @@ impl Tree {
             let children = self.nodes[parent].children.iter_mut();
             children.filter(|c| **c == id).for_each(|c| *c = new);
         }
-        Ok(new)
+        new
     }
 
     /// Nodes from the first tokens to a node.
@@ -289,12 +285,20 @@ impl Tree {
 
     /// The checkpoint that was used longest ago, among nodes that `which` admits.
     pub(super) fn oldest(&self, which: impl Fn(&Node) -> bool) -> Option<NodeId> {
-        let marked = self.nodes.iter();
-        let marked = marked.filter_map(|(id, node)| {
+        self.used(which).min().map(|(_, id)| id)
+    }
+
+    /// The checkpoint that was used last.
+    pub(super) fn newest(&self, which: impl Fn(&Node) -> bool) -> Option<NodeId> {
+        self.used(which).max().map(|(_, id)| id)
+    }
+
+    /// Checkpoints, with when they were used.
+    fn used(&self, which: impl Fn(&Node) -> bool) -> impl Iterator<Item = (u64, NodeId)> {
+        self.nodes.iter().filter_map(move |(id, node)| {
             let used = node.checkpoint.as_ref()?.used;
             which(node).then_some((used, id))
-        });
-        marked.min().map(|(_, id)| id)
+        })
     }
 
     /// Forgets a checkpoint, and what only it needed. Returns the files that its nodes had.
@@ -303,11 +307,7 @@ impl Tree {
         node.checkpoint = None;
         let mut files: Vec<Key> = node.file.take().into_iter().collect();
         let last = node.pieces.last_mut();
-        if let Some(Piece {
-            data: Data::Loaded(saved),
-            ..
-        }) = last
-        {
+        if let Some(saved) = last.and_then(|piece| piece.data.as_mut()) {
             Arc::make_mut(saved).drop_recurrent();
         }
         match node.children[..] {
@@ -363,10 +363,26 @@ impl Tree {
 
     /// Takes note that a file is not there.
     pub(super) fn forget_file(&mut self, key: Key) {
-        let nodes = self.nodes.iter_mut().map(|(_, node)| node);
-        nodes
-            .filter(|node| node.file == Some(key))
-            .for_each(|node| node.file = None);
+        for (_, node) in &mut self.nodes {
+            node.file.take_if(|file| *file == key);
+            for piece in &mut node.pieces {
+                piece.source.take_if(|source| source.key == key);
+            }
+        }
+    }
+
+    /// Whether a piece is in this file only.
+    pub(super) fn needs(&self, key: Key) -> bool {
+        let pieces = self.nodes.iter().flat_map(|(_, node)| &node.pieces);
+        let mut away = pieces.filter(|piece| piece.data.is_none());
+        away.any(|piece| piece.source.is_some_and(|source| source.key == key))
+    }
+
+    /// A node that is no checkpoint and of which memory has something.
+    pub(super) fn loaded_between(&self) -> Option<NodeId> {
+        let mut nodes = self.nodes.iter();
+        let found = nodes.find(|(_, node)| node.checkpoint.is_none() && node.is_loaded());
+        found.map(|(id, _)| id)
     }
 
     /// Bytes of memory that the pieces and checkpoints take.
@@ -381,16 +397,40 @@ impl Tree {
     }
 }
 
-/// A node that has to be loaded before it can be cut in two.
-#[derive(Debug)]
-pub(super) struct Unsplit(pub(super) NodeId);
+impl Piece {
+    /// Cuts off its first `tokens`.
+    fn split_front(&mut self, tokens: usize) -> Piece {
+        let data = self.data.as_mut().map(|saved| {
+            let saved = Arc::make_mut(saved);
+            let end = saved.tokens() - (self.tokens - tokens);
+            Arc::new(saved.split_front(end))
+        });
+        let front = Piece {
+            tokens,
+            data,
+            source: self.source,
+        };
+        self.tokens -= tokens;
+        if let Some(source) = &mut self.source {
+            source.skip += tokens;
+        }
+        front
+    }
+}
 
 impl Node {
+    /// Whether the end of it is in a file only.
+    pub(super) fn is_on_disk(&self) -> bool {
+        self.pieces.last().is_some_and(|piece| piece.data.is_none())
+    }
+
+    /// Whether memory has any of it.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.pieces.iter().any(|piece| piece.data.is_some())
+    }
+
     pub(super) fn bytes(&self) -> u64 {
-        let loaded = self.pieces.iter().filter_map(|piece| match &piece.data {
-            Data::Loaded(saved) => Some(saved.bytes() as u64),
-            Data::OnDisk(_) => None,
-        });
-        loaded.sum::<u64>() + 4 * self.tokens.len() as u64
+        let loaded = self.pieces.iter().filter_map(|piece| piece.data.as_ref());
+        loaded.map(|saved| saved.bytes() as u64).sum::<u64>() + 4 * self.tokens.len() as u64
     }
 }
