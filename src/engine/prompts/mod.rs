@@ -3,6 +3,7 @@
 mod disk;
 mod file;
 mod note;
+mod reading;
 mod store;
 mod tree;
 

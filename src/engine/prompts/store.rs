@@ -13,6 +13,7 @@ use tracing::warn;
 use super::disk::Files;
 use super::disk::{Disk, Folder, Size, read_note};
 use super::note::{Key, Note};
+use super::reading;
 use super::tree::{Known, Node, NodeId, Place, PromptStats, Source, Tree};
 use crate::exec::Session;
 use crate::{Executable, SavedSession};
@@ -164,7 +165,7 @@ impl Prompts {
                     continue;
                 }
             };
-            let node = self.tree.add_file(parent, note.head, (key, note.tokens));
+            let node = self.tree.add_file(parent, note.head, (key, &note.tokens));
             nodes.push((key, node, end));
             ends.push((size.written, node, !note.logits.is_empty()));
             if let Some(disk) = &mut self.disk {
@@ -188,12 +189,9 @@ impl Prompts {
         let Some(node) = self.tree.newest(Node::is_on_disk) else {
             return false;
         };
-        let path = self.tree.path(node).into_iter();
-        let pieces = path.flat_map(|id| &self.tree.node(id).pieces);
-        let missing = pieces.filter(|piece| piece.data.is_none());
-        let missing = missing.filter_map(|piece| piece.source);
-        let missing = missing.map(|source| disk.size(source.key));
-        if self.tree.bytes() + missing.sum::<u64>() > self.limits.bytes {
+        let wanted = reading::files(&self.tree, node).into_iter();
+        let wanted: u64 = wanted.map(|key| disk.size(key)).sum();
+        if self.tree.bytes() + wanted > self.limits.bytes {
             return false;
         }
         if let Err(why) = self.load(node) {
@@ -268,47 +266,10 @@ impl Prompts {
 
     /// Reads what the way to a node needs.
     fn load(&mut self, node: NodeId) -> Result<(), String> {
-        let Some(disk) = &self.disk else {
-            return Ok(());
-        };
-        // Of a file the rest behind the piece that was taken last.
-        let mut open: Option<(Source, SavedSession)> = None;
-        let mut end = 0;
-        for id in self.tree.path(node) {
-            let node = self.tree.node_mut(id);
-            let (count, marked) = (node.pieces.len(), node.checkpoint.is_some());
-            for (i, piece) in node.pieces.iter_mut().enumerate() {
-                let first = end;
-                end += piece.tokens;
-                if piece.data.is_some() {
-                    continue;
-                }
-                let source = piece.source.ok_or("its file is gone")?;
-                let mut rest = match open.take() {
-                    Some((at, rest)) if at == source => rest,
-                    _ => read_behind(disk, source, first)?,
-                };
-                let saved = match end < rest.tokens() {
-                    true => {
-                        let front = rest.split_front(end);
-                        let skip = source.skip + piece.tokens;
-                        open = Some((Source { skip, ..source }, rest));
-                        front
-                    }
-                    false if end > rest.tokens() => {
-                        return Err("it has fewer tokens than it had".into());
-                    }
-                    false => {
-                        if i + 1 < count || !marked {
-                            rest.drop_recurrent();
-                        }
-                        rest
-                    }
-                };
-                piece.data = Some(Arc::new(saved));
-            }
+        match &self.disk {
+            Some(disk) => reading::load(&mut self.tree, disk, node),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Remembers what a session holds that has seen all of a text and nothing else.
@@ -454,19 +415,6 @@ impl Prompts {
     pub(crate) fn stats(&self) -> PromptStats {
         self.stats
     }
-}
-
-/// What a file has from position `first` on.
-fn read_behind(disk: &Disk, source: Source, first: usize) -> Result<SavedSession, String> {
-    let mut saved = disk.read(source.key).map_err(|e| e.to_string())?;
-    let note = Note::from_bytes(&saved.note).ok_or("its note is damaged")?;
-    if note.first + source.skip != first || note.tokens.len() < source.skip {
-        return Err("it has other tokens than it had".into());
-    }
-    if source.skip > 0 {
-        saved.split_front(first);
-    }
-    Ok(saved)
 }
 
 /// Key, note and size of a file, as far as its beginning tells.

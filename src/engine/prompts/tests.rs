@@ -384,6 +384,37 @@ fn what_leaves_memory_is_still_in_files_and_comes_back_in_parts() {
 }
 
 #[test]
+fn texts_that_parted_are_found_again_after_a_restart_wherever_they_parted() {
+    let executable = executable();
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Prompts::open(LIMITS, folder.path(), &executable).expect("a store");
+    let mut prompts = open();
+    let one = text(3, 40);
+    read(&mut prompts, &executable, &one, &[40]);
+    // They go on together for some tokens behind the first one's end, and part.
+    let next = |own: u32| -> Vec<u32> {
+        let ends = (0..20).map(|i| if i < 6 { 7 } else { i * own % 500 });
+        one.iter().copied().chain(ends).collect()
+    };
+    for own in [3, 5, 7] {
+        read(&mut prompts, &executable, &next(own), &[60]);
+    }
+    drop(prompts);
+    for _ in 0..2 {
+        let mut prompts = open();
+        assert_eq!(known(&mut prompts, &executable, &next(11)), 40);
+        for own in [3, 5, 7] {
+            let mut longer = next(own);
+            longer.push(9);
+            assert_eq!(known(&mut prompts, &executable, &longer), 60);
+            // What was read for it leaves the others as they were.
+            assert_eq!(known(&mut prompts, &executable, &next(11)), 40);
+        }
+        assert_eq!(prompts.stats().failures, 0);
+    }
+}
+
+#[test]
 fn two_processes_do_not_share_a_folder() {
     let executable = executable();
     let folder = tempfile::tempdir().unwrap();

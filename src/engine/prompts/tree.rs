@@ -143,17 +143,14 @@ impl Tree {
         }
     }
 
-    /// The child that goes on longest as the text does behind its first `depth` tokens, and how far.
+    /// The child that goes on as the text does behind its first `depth` tokens, and how far.
     fn child(&self, at: NodeId, text: &[u32], depth: usize) -> Option<(NodeId, usize)> {
         let common = |id: &NodeId| {
             let same = self.nodes[*id].tokens.iter().zip(&text[depth..]);
             (*id, same.take_while(|(a, b)| a == b).count())
         };
-        // A file that begins anew may stand beside another one with the same first tokens.
-        let children = self.nodes[at].children.iter().map(common);
-        children
-            .max_by_key(|(_, common)| *common)
-            .filter(|(_, common)| *common > 0)
+        let mut children = self.nodes[at].children.iter().map(common);
+        children.find(|(_, common)| *common > 0)
     }
 
     /// The node that ends where a text does, and whether it is no checkpoint yet: `save` then gives
@@ -164,31 +161,12 @@ impl Tree {
         text: &[u32],
         save: impl FnOnce(Place) -> SavedSession,
     ) -> (NodeId, bool) {
-        let (mut at, mut depth) = (self.roots[usize::from(head)], 0);
-        while let Some((child, common)) = self.child(at, text, depth) {
-            at = match common < self.nodes[child].tokens.len() {
-                true => self.split(child, common),
-                false => child,
-            };
-            depth += common;
-        }
+        let (at, depth) = self.reach(self.roots[usize::from(head)], text);
         let place = Place {
             first: depth,
             file: self.nodes[at].file,
         };
-        if depth < text.len() {
-            let node = Node {
-                parent: Some(at),
-                children: Vec::new(),
-                tokens: text[depth..].to_vec(),
-                pieces: Vec::new(),
-                checkpoint: None,
-                file: None,
-            };
-            let new = self.nodes.insert(node);
-            self.nodes[at].children.push(new);
-            at = new;
-        }
+        let at = self.grow(at, &text[depth..]);
         let new = self.nodes[at].checkpoint.is_none();
         if new {
             self.nodes[at].pieces.push(Piece {
@@ -200,29 +178,54 @@ impl Tree {
         (at, new)
     }
 
-    /// Adds a node that a file holds, behind another or, without one, as a beginning. It is yet to be
-    /// [marked](Tree::mark).
+    /// Adds what a file holds, behind the node that ends where its tokens begin or, without one, as a
+    /// beginning. The node that ends with them is yet to be [marked](Tree::mark).
     pub(super) fn add_file(
         &mut self,
         parent: Option<NodeId>,
         head: bool,
-        (key, tokens): (Key, Vec<u32>),
+        (key, tokens): (Key, &[u32]),
     ) -> NodeId {
-        let parent = parent.unwrap_or(self.roots[usize::from(head)]);
-        let piece = Piece {
-            tokens: tokens.len(),
+        let (at, skip) = self.reach(parent.unwrap_or(self.roots[usize::from(head)]), tokens);
+        let at = self.grow(at, &tokens[skip..]);
+        let node = &mut self.nodes[at];
+        node.pieces.push(Piece {
+            tokens: tokens.len() - skip,
             data: None,
-            source: Some(Source { key, skip: 0 }),
-        };
-        let new = self.nodes.insert(Node {
-            parent: Some(parent),
-            children: Vec::new(),
-            tokens,
-            pieces: vec![piece],
-            checkpoint: None,
-            file: Some(key),
+            source: Some(Source { key, skip }),
         });
-        self.nodes[parent].children.push(new);
+        node.file = Some(key);
+        at
+    }
+
+    /// Goes from a node as far as the tree has a text, cutting the last node where the text leaves it:
+    /// where that is, and how many tokens there are up to it.
+    fn reach(&mut self, from: NodeId, text: &[u32]) -> (NodeId, usize) {
+        let (mut at, mut depth) = (from, 0);
+        while let Some((child, common)) = self.child(at, text, depth) {
+            at = match common < self.nodes[child].tokens.len() {
+                true => self.split(child, common),
+                false => child,
+            };
+            depth += common;
+        }
+        (at, depth)
+    }
+
+    /// A child with these tokens; the node itself if there are none.
+    fn grow(&mut self, at: NodeId, tokens: &[u32]) -> NodeId {
+        if tokens.is_empty() {
+            return at;
+        }
+        let new = self.nodes.insert(Node {
+            parent: Some(at),
+            children: Vec::new(),
+            tokens: tokens.to_vec(),
+            pieces: Vec::new(),
+            checkpoint: None,
+            file: None,
+        });
+        self.nodes[at].children.push(new);
         new
     }
 
@@ -398,6 +401,19 @@ impl Tree {
 }
 
 impl Piece {
+    /// What a file has behind its tokens: the states.
+    pub(super) fn rest(&self) -> Piece {
+        let behind = |source: Source| Source {
+            skip: source.skip + self.tokens,
+            ..source
+        };
+        Piece {
+            tokens: 0,
+            data: None,
+            source: self.source.map(behind),
+        }
+    }
+
     /// Cuts off its first `tokens`.
     fn split_front(&mut self, tokens: usize) -> Piece {
         let data = self.data.as_mut().map(|saved| {
