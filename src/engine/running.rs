@@ -256,7 +256,8 @@ impl Running {
 
     /// Whether the prompt has been read up to a place at which to remember it.
     pub(super) fn is_at_mark(&self) -> bool {
-        self.marks.last() == Some(&self.sequence.seen()) && self.sequence.error.is_none()
+        let is_here = |mark: &usize| *mark == self.sequence.seen();
+        self.marks.last().is_some_and(is_here) && self.sequence.error.is_none()
     }
 
     fn hear_prompt(&mut self) {

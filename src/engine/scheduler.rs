@@ -213,7 +213,9 @@ impl Scheduler {
                     keeper.keep(running);
                 }
                 _ => {
-                    self.running.remove(i);
+                    let ended = self.running.remove(i);
+                    // Giving memory back takes the system a while, and nobody need wait for it.
+                    rayon::spawn(move || drop(ended));
                     self.stats.ended += 1;
                 }
             }

@@ -6,9 +6,6 @@ use memmap2::MmapMut;
 
 /// Everything in an arena starts at a multiple of this many bytes: a cache line.
 const LINE: usize = 64;
-/// Bytes of a huge page.
-#[cfg(all(target_os = "linux", not(miri)))]
-const HUGE: usize = 2 << 20;
 
 /// What an [`Arena`] of so many bytes takes.
 pub(crate) fn whole_lines(bytes: u128) -> u128 {
@@ -69,16 +66,12 @@ impl Arena {
         unsafe { std::slice::from_raw_parts_mut(first.add(start).cast(), count) }
     }
 
-    /// Readies bytes that will all be written: in huge pages, where they are many enough and the
-    /// system allows it, so that they are provided 2 MB at a time.
-    pub fn prepare(&self, offset: usize, count: usize) {
-        // A hint: a system that knows none runs on as well, and so does Miri.
+    /// Has the system provide all pages now, for bytes that are read before they are written: each of
+    /// them would be provided twice.
+    pub fn populate(&self) {
+        // A hint: a system that does not know it runs on as well, and so does Miri.
         #[cfg(all(target_os = "linux", not(miri)))]
-        if count >= HUGE {
-            let start = offset.next_multiple_of(HUGE);
-            let len = (offset + count).saturating_sub(start);
-            let _ = self.map.advise_range(memmap2::Advice::HugePage, start, len);
-        }
+        let _ = self.map.advise(memmap2::Advice::PopulateWrite);
     }
 
     /// A view for the workers of one run.

@@ -51,12 +51,16 @@ impl State {
     /// back.
     pub(super) fn new(bytes: &StateBytes, capacity: usize) -> Result<State, RunError> {
         let memory = match *bytes {
-            StateBytes::Recurrent { values, log } => Memory::Recurrent {
-                values: allocate(values)?,
-                log: allocate(log)?,
-                capacity,
-                side: 0,
-            },
+            StateBytes::Recurrent { values, log } => {
+                let values = allocate(values)?;
+                values.populate();
+                Memory::Recurrent {
+                    values,
+                    log: allocate(log)?,
+                    capacity,
+                    side: 0,
+                }
+            }
             StateBytes::Kv { k, v, row } => Memory::Kv {
                 k: allocate(k)?,
                 v: allocate(v)?,
@@ -253,14 +257,10 @@ impl State {
             } => {
                 *side = last.side;
                 for (to, from) in [values, log].into_iter().zip(&last.bytes) {
-                    to.prepare(0, from.len());
                     copy(from, to.slice_mut(0, from.len()));
                 }
             }
             Memory::Kv { k, v, row } => {
-                for (arena, row) in [&*k, &*v].into_iter().zip(&*row) {
-                    arena.prepare(0, last.consumed * row);
-                }
                 for piece in pieces {
                     for ((to, row), from) in
                         [&mut *k, &mut *v].into_iter().zip(&*row).zip(&piece.bytes)
