@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::prompts::{Limits, Prompts, StoreError};
 use super::request::{Answer, Request};
+use super::run_times::{RunTimes, SharedTimes};
 use super::running::Waiting;
 use super::scheduler::{EngineStats, Scheduler};
 use super::sequence::{check_prompt, keeps_state, vocabulary};
@@ -49,6 +50,9 @@ sharpi_passes::option_struct! {
         pub checkpoint_step: usize = 8192,
         /// What is shorter than this is not worth remembering, in tokens.
         pub checkpoint_min: usize = 64,
+        /// Records the runs of a step each time that so much time has passed since the one recorded
+        /// last ([`Engine::run_times`]); `None` for never. The answers do not depend on it.
+        pub time_runs: Option<Duration> = None,
     }
 }
 
@@ -96,6 +100,7 @@ struct Shared {
     inbox: Mutex<Inbox>,
     wake: Condvar,
     stats: Mutex<EngineStats>,
+    times: SharedTimes,
 }
 
 struct Inbox {
@@ -148,8 +153,9 @@ impl Engine {
             }),
             wake: Condvar::new(),
             stats: Mutex::default(),
+            times: SharedTimes::default(),
         });
-        let scheduler = Scheduler::new(executor.clone(), tokenizer, options.clone(), prompts);
+        let scheduler = Scheduler::new(executor.clone(), tokenizer, options.clone(), prompts, shared.times.clone());
         let (mine, budget) = (shared.clone(), budget(&options));
         let thread = thread::Builder::new().name("sharpi-engine".into());
         let thread = thread.spawn(move || mine.serve(scheduler, budget));
@@ -221,8 +227,13 @@ impl Engine {
         let waiting = lock(&self.shared.inbox).waiting.len();
         EngineStats {
             waiting,
-            ..*lock(&self.shared.stats)
+            ..lock(&self.shared.stats).clone()
         }
+    }
+
+    /// What the runs took that were recorded ([`EngineOptions::time_runs`]).
+    pub fn run_times(&self) -> Vec<RunTimes> {
+        lock(&self.shared.times).clone()
     }
 
     /// What it runs on.

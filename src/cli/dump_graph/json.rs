@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use sharpi_ir::rollback_bytes;
 use sharpi_ir::{Attr, Dim, NodeId, NodeKind, Operand, RowSet, StateType, TensorType, Value};
 
-use super::blocks::symbol_name;
+use sharpi_compile::parts::symbol_name;
 use super::fold::Piece;
 use super::picture::{Picture, Row, Shown};
 
