@@ -7,11 +7,7 @@ use sharpi_ir::{Graph, NodeId, Operand, Symbols};
 /// The block of each op of `order`: that of its weights and states, else that of its results'
 /// names, else that of the latest of its operands. An op with weights of no block, such as the
 /// head, belongs to none, and neither does an op that reads inputs alone.
-pub fn blocks(
-    graph: &Graph,
-    symbols: &Symbols,
-    order: &[NodeId],
-) -> HashMap<NodeId, usize> {
+pub fn blocks(graph: &Graph, symbols: &Symbols, order: &[NodeId]) -> HashMap<NodeId, usize> {
     let mut blocks = HashMap::new();
     for &node in order {
         let of_symbols = of_symbols(graph, symbols, node);

@@ -155,7 +155,13 @@ impl Engine {
             stats: Mutex::default(),
             times: SharedTimes::default(),
         });
-        let scheduler = Scheduler::new(executor.clone(), tokenizer, options.clone(), prompts, shared.times.clone());
+        let scheduler = Scheduler::new(
+            executor.clone(),
+            tokenizer,
+            options.clone(),
+            prompts,
+            shared.times.clone(),
+        );
         let (mine, budget) = (shared.clone(), budget(&options));
         let thread = thread::Builder::new().name("sharpi-engine".into());
         let thread = thread.spawn(move || mine.serve(scheduler, budget));

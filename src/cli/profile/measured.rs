@@ -164,7 +164,10 @@ fn add_run(recorded: &Recorded, run: &RecordedRun, sums: &mut IndexMap<NodeId, S
     for step in 0..steps {
         let ops = (0..).map_while(|k| Some((k, executable.op(&run.graph, step, k)?)));
         let time = times.get(step);
-        let took = |kernel: usize| time.and_then(|t| t.kernels.get(kernel).copied()).unwrap_or(0);
+        let took = |kernel: usize| {
+            time.and_then(|t| t.kernels.get(kernel).copied())
+                .unwrap_or(0)
+        };
         let longest = ops.clone().map(|(k, _)| k).max_by_key(|k| took(*k));
         for (kernel, node) in ops {
             let wait = match Some(kernel) == longest {

@@ -6,7 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 export function el(tag, props = {}, ...children) {
   const node = document.createElement(tag);
   set(node, props);
-  node.append(...children.flat().filter((child) => child != null && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
   return node;
 }
 

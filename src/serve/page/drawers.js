@@ -18,10 +18,7 @@ export function start(change) {
     side.narrow.addEventListener("change", () => settle(side));
     settle(side);
   }
-  byId("close-panel").addEventListener("click", () => {
-    set(SIDES[1], false, true);
-    byId("open-panel").focus();
-  });
+  for (const id of ["close-panel", "close-sidebar"]) byId(id).addEventListener("click", closeDrawers);
   byId("shade").addEventListener("click", closeDrawers);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && closeDrawers()) event.preventDefault();

@@ -104,13 +104,14 @@ export class AnswerView {
     else if (message.finish === "length") {
       parts.push(note("It ends here because it reached its most tokens, or the end of the context."));
     } else if (message.finish === "stopped") parts.push(note("Stopped."));
+    else if (!message.finish) parts.push(note("The page was left before this answer was complete."));
     const tools = el(
       "div",
       { class: "tools" },
       iconButton("copy", "Copy this answer", () => copyText(message.content ?? "")),
       iconButton("again", "Answer again", () => act.again(message)),
     );
-    parts.push(el("div", { class: "foot-line" }, tools, drawStats(message.timings)));
+    parts.push(el("div", { class: "foot-line" }, drawStats(message.timings), tools));
     this.foot.replaceChildren(...parts);
   }
 }
