@@ -24,8 +24,8 @@ use super::text_file;
 
 /// As llama-server has it where neither the command nor the file says.
 const TEMPERATURE: f32 = 0.8;
-/// How often the runs of a step are recorded, for /v1/engine/steps: it takes a few microseconds a step
-/// of the graph, far below a thousandth of the time.
+/// How often the runs of a step are recorded, for /v1/engine/steps. A recorded run looks at the clock a
+/// few times a step of its graph, which takes well below a microsecond each.
 const TIME_RUNS: Duration = Duration::from_millis(100);
 /// The template of a model whose file has none.
 const FALLBACK: &str = "chatml";

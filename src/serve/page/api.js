@@ -47,6 +47,8 @@ async function refusal(response) {
   } catch {
     // It was not the server's own answer; the status says enough.
   }
+  // That speaks of headers, to those who write programs.
+  if (response.status === 401) message = "This server asks for a key.";
   return new Failure(sentence(message), advice(response.status, kind), { status: response.status });
 }
 

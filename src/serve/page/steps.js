@@ -11,7 +11,8 @@ let root = null;
 let shown = "";
 let last = 0;
 let view = "ops";
-let part = null;
+/** What the runs are called that somebody chose to see. */
+let chosen = null;
 let report = null;
 /** Names of the rows that are unfolded. */
 const unfolded = new Set();
@@ -36,7 +37,7 @@ function draw() {
   const { graphs } = report;
   if (graphs.length === 0) return;
   const labels = graphs.map(label);
-  if (!labels.includes(part)) part = labels.find((l) => l === "Model, writing") ?? labels[0];
+  const part = [chosen, "Model, writing"].find((name) => labels.includes(name)) ?? labels[0];
   const graph = graphs[labels.indexOf(part)];
   const rows = sums(graph);
   const total = graph.seconds;
@@ -45,7 +46,7 @@ function draw() {
   // Nothing is taken from under the hand of who is at it.
   const focused = document.activeElement?.closest?.("#steps [data-key]")?.dataset.key;
   shown = key;
-  const head = el("div", { class: "choices" }, select("Graph", labels, part, (v) => (part = v)), select("Sum up by", ["op", "block"], view === "ops" ? "op" : "block", (v) => (view = v === "op" ? "ops" : "blocks")));
+  const head = el("div", { class: "choices" }, select("Graph", labels, part, (v) => (chosen = v)), select("Sum up by", ["op", "block"], view === "ops" ? "op" : "block", (v) => (view = v === "op" ? "ops" : "blocks")));
   root.replaceChildren(head, ...rows.map((row) => drawRow(row, total)), summary(graph));
   if (focused) root.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
