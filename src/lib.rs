@@ -22,6 +22,7 @@ pub mod lower;
 mod model;
 #[cfg(feature = "tools")]
 pub mod parity;
+pub mod parts;
 #[cfg(feature = "tools")]
 pub mod perplexity;
 pub mod quantize;

@@ -5,6 +5,7 @@ mod support;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sharpi_chat::Template;
@@ -32,6 +33,7 @@ impl Server {
             .context(512)
             .prompt_memory(64 << 20)
             .checkpoint_min(8)
+            .time_runs(Some(Duration::ZERO))
             .drafts(1);
         let executable = Arc::new(executable.expect("compiled"));
         let engine = Engine::start(executable, Some(tokenizer.clone()), engine).expect("an engine");
@@ -384,4 +386,156 @@ fn who_has_no_key_learns_nothing_but_that_the_server_is_well() {
     assert_eq!(with("x-api-key", "first"), 200);
     assert_eq!(with("authorization", "Bearer third"), 401);
     assert_eq!(with("authorization", "Bearer "), 401);
+}
+
+#[test]
+fn the_engine_tells_of_its_drafts_and_of_the_time_of_its_steps() {
+    let server = Server::start(greedy());
+    let engine = |server: &Server| -> Value {
+        let (status, text) = server.get("/v1/engine");
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    assert_eq!(
+        server.get("/v1/engine/steps"),
+        (200, r#"{"graphs":[]}"#.into())
+    );
+    assert_eq!(engine(&server)["stats"]["draft_places"], json!([]));
+    let mut body = ask("Speak of love and war.");
+    body["speculative.n_max"] = 1.into();
+    let answer = server.ok("/v1/chat/completions", &body);
+    // The engine tells what was so after a step, the answer may be here before.
+    let told = loop {
+        let told = engine(&server);
+        if told["stats"]["running"] == 0 {
+            break told;
+        }
+    };
+    let (stats, timings) = (&told["stats"], &answer["timings"]);
+    let count = |value: &Value| value.as_u64().expect("a count");
+    assert_eq!((&told["drafts"], &told["parallel"]), (&json!(1), &json!(8)));
+    let place = &stats["draft_places"][0];
+    assert_eq!(place["drafted"], timings["draft_n"]);
+    assert_eq!(place["tried"], timings["draft_n"]);
+    assert_eq!(place["accepted"], timings["draft_n_accepted"]);
+    // Each run took what it was given, and each draft is one of its tokens.
+    assert!(
+        count(&stats["run_tokens"]) > count(&stats["prompt_tokens"]) + count(&timings["draft_n"])
+    );
+    let (_, text) = server.get("/v1/engine/steps");
+    let steps: Value = serde_json::from_str(&text).expect("JSON");
+    let graphs = steps["graphs"].as_array().expect("graphs");
+    let kinds = graphs
+        .iter()
+        .map(|g| (g["graph"].as_str().unwrap(), g["with_prompt"] == true));
+    let mut kinds: Vec<_> = kinds.collect();
+    kinds.sort_unstable();
+    let all = [
+        ("mtp", false),
+        ("mtp", true),
+        ("trunk", false),
+        ("trunk", true),
+    ];
+    assert_eq!(kinds, all);
+    let tokens = graphs
+        .iter()
+        .filter(|g| g["graph"] == "trunk")
+        .map(|g| count(&g["tokens"]));
+    assert_eq!(tokens.sum::<u64>(), count(&stats["run_tokens"]));
+    for graph in graphs {
+        let steps = graph["steps"].as_array().expect("steps");
+        let ops = || {
+            steps
+                .iter()
+                .flat_map(|step| step["ops"].as_array().unwrap())
+        };
+        let seconds = |value: &Value| value.as_f64().expect("seconds");
+        let busy: f64 = ops().map(|op| seconds(&op["seconds"])).sum();
+        let waits: f64 = steps
+            .iter()
+            .map(|step| seconds(&step["wait_seconds"]))
+            .sum();
+        let whole = seconds(&graph["seconds"]);
+        assert!(
+            busy > 0.0 && busy + waits <= whole * 1.001,
+            "{busy} {waits} {whole}"
+        );
+        assert!(ops().any(|op| op["block"].is_u64() && op["uses"] != json!([])));
+        // While a prompt is read nobody asks for logits, and the head's ops have nothing to do.
+        let all = ops().all(|op| seconds(&op["seconds"]) > 0.0);
+        assert!(graph["with_prompt"] == true || all, "{graph}");
+    }
+}
+
+#[test]
+fn the_page_asks_nobody_else_and_is_sent_once() {
+    let server = Server::start(greedy().api_keys(vec!["key".into()]));
+    let get = |path: &str, known: &str| {
+        let request = agent().get(server.url(path)).header("if-none-match", known);
+        request.call().expect("an answer")
+    };
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/page/page.css", "text/css; charset=utf-8"),
+        ("/page/main.js", "text/javascript; charset=utf-8"),
+        ("/page/icon.svg", "image/svg+xml"),
+    ] {
+        let mut whole = get(path, "\"other\"");
+        let header = |name: &str| whole.headers()[name].to_str().expect("text").to_string();
+        assert_eq!(
+            (whole.status().as_u16(), header("content-type")),
+            (200, kind.into())
+        );
+        let policy = header("content-security-policy");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        let tag = header("etag");
+        let text = whole.body_mut().read_to_string().expect("text");
+        for word in [
+            "innerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "onclick=\"",
+            "style=\"",
+        ] {
+            assert!(!text.contains(word), "{path} has {word}");
+        }
+        let again = get(path, &format!("\"a\", {tag}"));
+        assert_eq!(again.status().as_u16(), 304);
+        assert_eq!(again.headers()["etag"].to_str().unwrap(), tag);
+    }
+    assert_eq!(server.get("/v1/engine").0, 401);
+    assert_eq!(server.get("/page/nothing.js").0, 404);
+    let without = Server::start(greedy().webui(false));
+    assert_eq!(without.get("/").0, 404);
+    assert_eq!(without.get("/page/main.js").0, 404);
+    assert_eq!(without.get("/v1/engine").0, 200);
+}
+
+#[test]
+fn every_file_that_the_page_names_is_there() {
+    let server = Server::start(greedy());
+    let mut seen = vec!["/".to_string()];
+    let mut at = 0;
+    while let Some(path) = seen.get(at).cloned() {
+        at += 1;
+        let (status, text) = server.get(&path);
+        assert_eq!(status, 200, "{path}");
+        let quoted = text.split('"').filter(|part| {
+            let file = part.ends_with(".js") || part.ends_with(".css") || part.ends_with(".svg");
+            file && !part.contains(' ')
+        });
+        let named = quoted.map(|part| match part.strip_prefix("./") {
+            Some(file) => format!("/page/{file}"),
+            None => part.to_string(),
+        });
+        let new: Vec<String> = named.filter(|path| !seen.contains(path)).collect();
+        seen.extend(new);
+    }
+    assert!(seen.len() > 10, "{seen:?}");
 }

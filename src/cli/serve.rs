@@ -24,6 +24,9 @@ use super::text_file;
 
 /// As llama-server has it where neither the command nor the file says.
 const TEMPERATURE: f32 = 0.8;
+/// How often the runs of a step are recorded, for /v1/engine/steps. A recorded run looks at the clock a
+/// few times a step of its graph, which takes well below a microsecond each.
+const TIME_RUNS: Duration = Duration::from_millis(100);
 /// The template of a model whose file has none.
 const FALLBACK: &str = "chatml";
 
@@ -63,6 +66,9 @@ pub(super) struct ServeArgs {
     /// Do not answer /slots
     #[arg(long)]
     no_slots: bool,
+    /// Do not answer / with a page to chat on
+    #[arg(long)]
+    no_webui: bool,
     /// Template of conversations: a name (chatml, qwen3, …), or its text [default: the file's own]
     #[arg(long, value_name = "TEXT", conflicts_with = "chat_template_file")]
     chat_template: Option<String>,
@@ -125,13 +131,15 @@ impl ServeArgs {
             .drafts(drafts)
             .max_step(self.max_step_ms.map(Duration::from_millis))
             .prompt_memory(self.cache_ram << 20)
-            .prompt_folder(self.slot_save_path.clone());
+            .prompt_folder(self.slot_save_path.clone())
+            .time_runs(Some(TIME_RUNS));
         let engine = Engine::start(Arc::new(executable), Some(tokenizer.clone()), options)?;
         let options = ServeOptions::default()
             .api_keys(self.api_key.clone())
             .alias(self.alias())
             .metrics(self.metrics)
             .slots(!self.no_slots)
+            .webui(!self.no_webui)
             .sampler(SamplerOptions::default().temp(self.temperature(&model)))
             .draft(draft)
             .max_tokens(usize::try_from(self.n_predict).ok());

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::keeper::{Keeper, Returned};
 use super::prompts::{Limits, Prompts, StoreError};
 use super::request::{Answer, Request};
+use super::run_times::{RunTimes, SharedTimes};
 use super::running::{Start, Waiting};
 use super::scheduler::{EngineStats, Scheduler};
 use super::sequence::{check_prompt, keeps_state, vocabulary};
@@ -50,6 +51,9 @@ sharpi_passes::option_struct! {
         pub checkpoint_step: usize = 8192,
         /// What is shorter than this is not worth remembering, in tokens.
         pub checkpoint_min: usize = 64,
+        /// Records the runs of a step each time that so much time has passed since the one recorded
+        /// last ([`Engine::run_times`]); `None` for never. The answers do not depend on it.
+        pub time_runs: Option<Duration> = None,
     }
 }
 
@@ -97,6 +101,7 @@ struct Shared {
     inbox: Mutex<Inbox>,
     wake: Condvar,
     stats: Mutex<EngineStats>,
+    times: SharedTimes,
 }
 
 struct Inbox {
@@ -152,6 +157,7 @@ impl Engine {
             }),
             wake: Condvar::new(),
             stats: Mutex::default(),
+            times: SharedTimes::default(),
         });
         let start = Start {
             executor: executor.clone(),
@@ -164,7 +170,7 @@ impl Engine {
             Keeper::new(start.clone(), prompts, Box::new(back))
         });
         let keeper = keeper.transpose().map_err(StartError::Thread)?;
-        let scheduler = Scheduler::new(start, keeper);
+        let scheduler = Scheduler::new(start, keeper, shared.times.clone());
         let (mine, budget) = (shared.clone(), budget(&options));
         let thread = thread::Builder::new().name("sharpi-engine".into());
         let thread = thread.spawn(move || mine.serve(scheduler, budget));
@@ -236,8 +242,13 @@ impl Engine {
         let waiting = lock(&self.shared.inbox).waiting.len();
         EngineStats {
             waiting,
-            ..*lock(&self.shared.stats)
+            ..lock(&self.shared.stats).clone()
         }
+    }
+
+    /// What the runs took that were recorded ([`EngineOptions::time_runs`]).
+    pub fn run_times(&self) -> Vec<RunTimes> {
+        lock(&self.shared.times).clone()
     }
 
     /// What it runs on.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::keeper::{Keeper, Returned};
 use super::pace::{Pace, default_limit};
 use super::prompts::PromptStats;
+use super::run_times::{RunTimer, SharedTimes};
 use super::running::{Closing, Running, Start, Waiting};
 use super::sequence::Work;
 use super::step::{Item, step};
@@ -18,7 +19,7 @@ const LEAST_PROMPT: usize = 8;
 const FIRST_PROMPT: usize = 32;
 
 /// What an engine has done so far, and does.
-#[derive(Clone, Copy, Default, PartialEq, Debug, Serialize)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct EngineStats {
     /// Requests that run.
@@ -39,20 +40,36 @@ pub struct EngineStats {
     pub drafted_tokens: u64,
     /// Drafts that held.
     pub accepted_tokens: u64,
+    /// The same for each place of a draft, the first one first.
+    pub draft_places: Vec<DraftPlace>,
     /// Seconds of all steps.
     pub step_seconds: f64,
     /// Those of them that were neither runs nor choosing.
     pub own_seconds: f64,
+    /// Tokens of all runs of the trunk.
+    pub run_tokens: u64,
     /// Tokens of the trunk's last run.
     pub last_width: usize,
     /// What remembering prompts has brought.
     pub prompts: PromptStats,
 }
 
+/// What became of the drafts of one place: first tokens of drafts, second ones, and so on.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize)]
+pub struct DraftPlace {
+    /// Drafts that were long enough to have this place.
+    pub drafted: u64,
+    /// Those of them of which all places before held, so that this one was decided on.
+    pub tried: u64,
+    /// Those of them of which it held.
+    pub accepted: u64,
+}
+
 pub(super) struct Scheduler {
     start: Start,
     keeper: Option<Keeper>,
     pace: Pace,
+    timer: RunTimer,
     running: Vec<Running>,
     /// Those that the keeper has.
     away: Away,
@@ -67,8 +84,9 @@ struct Away {
 
 impl Scheduler {
     /// With a keeper requests go on from what is remembered.
-    pub(super) fn new(start: Start, keeper: Option<Keeper>) -> Scheduler {
+    pub(super) fn new(start: Start, keeper: Option<Keeper>, times: SharedTimes) -> Scheduler {
         Scheduler {
+            timer: RunTimer::new(start.options.time_runs, times),
             start,
             keeper,
             pace: Pace::default(),
@@ -171,11 +189,14 @@ impl Scheduler {
         if items.is_empty() {
             return;
         }
-        let measured = step(&self.start.executor, &mut items);
+        let executor = &self.start.executor;
+        let run = || step(executor, &mut items);
+        let measured = self.timer.time(executor, &works, run);
         drop(items);
         self.pace.learn(&measured);
         self.stats.steps += 1;
         self.stats.last_width = measured.trunk.map_or(0, |(tokens, _)| tokens);
+        self.stats.run_tokens += self.stats.last_width as u64;
         for (running, work) in self.running.iter_mut().zip(&works) {
             if let Some(Work::Prompt(tokens)) = work {
                 self.stats.prompt_tokens += *tokens as u64;
@@ -183,8 +204,7 @@ impl Scheduler {
             if let Some(Work::Round(_)) = work
                 && let Some(round) = running.sequence.rounds.last()
             {
-                self.stats.drafted_tokens += round.draft.len() as u64;
-                self.stats.accepted_tokens += round.accepted as u64;
+                self.stats.count_drafts(round.draft.len(), round.accepted);
             }
             self.stats.generated_tokens += running.sequence.ready.len() as u64;
             running.hear(*work);
@@ -287,7 +307,7 @@ impl Scheduler {
             running: self.running.iter().filter(|r| !r.is_closing()).count() + self.away.count,
             sequence_bytes: self.promised() as u64,
             prompts: self.keeper.as_ref().map(Keeper::stats).unwrap_or_default(),
-            ..self.stats
+            ..self.stats.clone()
         }
     }
 
@@ -318,6 +338,21 @@ fn trim(depths: &mut [usize], most: usize) {
     while depths.iter().sum::<usize>() > most {
         if let Some(longest) = depths.iter_mut().max() {
             *longest -= 1;
+        }
+    }
+}
+
+impl EngineStats {
+    /// Counts a draft of so many tokens, of which the first ones held.
+    fn count_drafts(&mut self, drafted: usize, accepted: usize) {
+        self.drafted_tokens += drafted as u64;
+        self.accepted_tokens += accepted as u64;
+        let places = self.draft_places.len().max(drafted);
+        self.draft_places.resize(places, DraftPlace::default());
+        for (i, place) in self.draft_places[..drafted].iter_mut().enumerate() {
+            place.drafted += 1;
+            place.tried += u64::from(i <= accepted);
+            place.accepted += u64::from(i < accepted);
         }
     }
 }

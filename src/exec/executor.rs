@@ -43,6 +43,8 @@ pub struct Executor {
 struct Hooks {
     watcher: Hook<Watcher>,
     recording: Hook<Recording>,
+    /// The engine's own look at a run, unless somebody records.
+    sample: Hook<Recording>,
     /// Whether dead bytes are overwritten after each step.
     poisoned: bool,
 }
@@ -151,6 +153,18 @@ impl Executor {
         recording.map_or(Vec::new(), Recording::runs)
     }
 
+    /// [`Executor::record`] for the engine, in the way of nobody who records as well: then it gets
+    /// nothing.
+    pub(crate) fn sample(&self) {
+        self.hooks().sample = Hook::Set(Some(Recording::default()));
+    }
+
+    /// Ends what [`Executor::sample`] began.
+    pub(crate) fn sampled(&self) -> Vec<RecordedRun> {
+        let sample = std::mem::take(&mut self.hooks().sample).take();
+        sample.map_or(Vec::new(), Recording::runs)
+    }
+
     fn hooks(&self) -> MutexGuard<'_, Hooks> {
         lock(&self.hooks)
     }
@@ -195,9 +209,10 @@ impl Drop for Turn<'_> {
 impl Turn<'_> {
     /// Runs what the arena holds the inputs of.
     pub(super) fn execute(&mut self, job: &mut Job<'_, '_>) {
-        let (mut watcher, mut recording, poisoned) = {
+        let (mut watcher, mut recording, mut sample, poisoned) = {
             let mut hooks = self.executor.hooks();
-            (hooks.watcher.take(), hooks.recording.take(), hooks.poisoned)
+            let (watcher, recording) = (hooks.watcher.take(), hooks.recording.take());
+            (watcher, recording, hooks.sample.take(), hooks.poisoned)
         };
         if watcher.is_some() || poisoned {
             self.execute_watched(job, &mut watcher, poisoned);
@@ -205,7 +220,7 @@ impl Turn<'_> {
             let workers = &self.executor.workers;
             let info = job.info;
             let run = job.view(&mut self.arena, workers.threads());
-            match &mut recording {
+            match recording.as_mut().or(sample.as_mut()) {
                 None => workers.run(&info.graph.steps, &run),
                 Some(recording) => recording.run(workers, &info, &run),
             }
@@ -213,6 +228,7 @@ impl Turn<'_> {
         let mut hooks = self.executor.hooks();
         hooks.watcher.put_back(watcher);
         hooks.recording.put_back(recording);
+        hooks.sample.put_back(sample);
     }
 
     /// A region for each step, so that values can be seen before they are overwritten.

@@ -35,6 +35,6 @@ pub use footprint::Footprint;
 pub use load::{LoadError, LoadOptions, LoadReport, PrepareError, Progress};
 pub use ops::BindError;
 pub use outputs::{Outputs, Views};
-pub use recording::{RecordedRun, Span, Work};
+pub use recording::{RecordedRun, Span, StepTime, Work};
 pub use saved::{SavedError, SavedSession};
 pub use session::{Session, SessionOptions};

@@ -28,6 +28,49 @@ pub struct RecordedRun {
     pub workers: Vec<Vec<Span>>,
 }
 
+/// What a step of the plan took, in nanoseconds of all workers together.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct StepTime {
+    /// Of each kernel of the step; those at the end that no worker came to may be missing.
+    pub kernels: Vec<u64>,
+    /// Of the waits at the barrier behind it.
+    pub wait: u64,
+}
+
+impl RecordedRun {
+    /// What each step took; steps at the end that no worker came to may be missing.
+    pub fn step_times(&self) -> Vec<StepTime> {
+        let mut steps: Vec<StepTime> = Vec::new();
+        for span in self.workers.iter().flatten() {
+            let step = at(&mut steps, span.step);
+            let time = match span.work {
+                Work::Chunks { kernel, .. } => at(&mut step.kernels, kernel),
+                Work::Barrier => &mut step.wait,
+            };
+            *time += span.end - span.start;
+        }
+        steps
+    }
+}
+
+impl StepTime {
+    /// Adds what the same step took in another run.
+    pub fn add(&mut self, other: &StepTime) {
+        for (kernel, time) in other.kernels.iter().enumerate() {
+            *at(&mut self.kernels, kernel) += time;
+        }
+        self.wait += other.wait;
+    }
+}
+
+/// An element of a list that is as long as it has to be.
+fn at<T: Default>(list: &mut Vec<T>, index: usize) -> &mut T {
+    if index >= list.len() {
+        list.resize_with(index + 1, T::default);
+    }
+    &mut list[index]
+}
+
 /// What a worker did for a while.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Span {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sharpi_chat::Template;
 use sharpi_chat::answer::{AnswerFormat, ToolForm};
@@ -28,6 +28,8 @@ sharpi_passes::option_struct! {
         pub metrics: bool = false,
         /// Whether `/slots` answers.
         pub slots: bool = true,
+        /// Whether `/` answers with a page to chat on.
+        pub webui: bool = true,
         /// How tokens are chosen where a request does not say.
         pub sampler: SamplerOptions = SamplerOptions::default(),
         /// How far to draft where a request does not say; `None` for not at all.
@@ -46,6 +48,7 @@ pub struct App {
     pub(super) template: Arc<ChatTemplate>,
     pub(super) options: Arc<ServeOptions>,
     pub(super) counts: Arc<Counts>,
+    pub(super) started: Instant,
 }
 
 /// A template with what it says of answers.
@@ -96,6 +99,7 @@ impl App {
             }),
             options: Arc::new(options),
             counts: Arc::default(),
+            started: Instant::now(),
         }
     }
 }

@@ -7,9 +7,11 @@ mod access;
 mod app;
 mod chat;
 mod completions;
+mod engine;
 mod error;
 mod generation;
 mod messages;
+mod page;
 mod params;
 mod status;
 mod tokens;
@@ -53,6 +55,11 @@ pub fn router(app: App) -> Router {
         .route("/v1/health", get(status::health))
         .route("/v1/models", get(status::models))
         .route("/models", get(status::models));
+    // It knows nothing but itself: what it shows it asks for, with a key.
+    let open = match app.options.webui {
+        true => open.merge(page::router()),
+        false => open,
+    };
     let closed = Router::new()
         .route("/v1/chat/completions", post(chat::completions))
         .route("/chat/completions", post(chat::completions))
@@ -64,6 +71,8 @@ pub fn router(app: App) -> Router {
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .route("/apply-template", post(tokens::apply_template))
+        .route("/v1/engine", get(engine::engine))
+        .route("/v1/engine/steps", get(engine::steps))
         .route("/props", get(status::props))
         .route("/slots", get(status::slots))
         .route("/metrics", get(status::metrics))

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use sharpi_compile::cost::{Cost, RunShape, of, of_graph};
-use sharpi_ir::{Graph, Module, NodeId, Operand, Symbols};
-
-use crate::cli::dump_graph::blocks::{blocks, in_symbol};
+use sharpi_compile::parts::{blocks, used};
+use sharpi_ir::Module;
 
 /// A graph in a run of one shape.
 pub(super) struct Costed<'a> {
@@ -131,31 +130,5 @@ impl Section {
 
     pub(super) fn spent(&self) -> impl Iterator<Item = &Spent> {
         self.ops.iter().map(|op| &op.spent)
-    }
-}
-
-/// Names of the matrices that an op uses, without their block; of its other weights, or its state,
-/// where it has none.
-pub(in crate::cli) fn used(graph: &Graph, symbols: &Symbols, node: NodeId) -> Vec<String> {
-    let operands = graph.operands(node);
-    let named = |matrices: bool| {
-        let names = operands.iter().filter_map(|o| match *o {
-            Operand::Weight(w) => {
-                let (name, weight) = symbols.weight_of(w)?;
-                (weight.ty.rank() > 1 || !matrices).then_some(name)
-            }
-            Operand::State(s) => symbols
-                .state_of(s)
-                .map(|(name, _)| name)
-                .filter(|_| !matrices),
-            Operand::Value(_) => None,
-        });
-        let names = names.map(|name| in_symbol(name).map_or(name, |(_, rest)| rest).to_string());
-        names.collect::<Vec<_>>()
-    };
-    let matrices = named(true);
-    match matrices.is_empty() {
-        true => named(false).into_iter().take(1).collect(),
-        false => matrices,
     }
 }

@@ -20,7 +20,6 @@ use super::model_arg::ModelArg;
 use super::pass_args::PassArgs;
 use super::write_json;
 use costed::Costed;
-pub(super) use costed::used;
 
 /// Runs of up to as many tokens may be drafts to verify, of which all logits are wanted; of wider
 /// ones, parts of a prompt, only the last.

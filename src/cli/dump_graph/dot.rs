@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 
+use sharpi_compile::parts::symbol_name;
 use sharpi_ir::{NodeId, NodeKind, Value};
 
-use super::blocks::symbol_name;
 use super::fold::{Piece, shown_instead};
 use super::picture::{Picture, Row, Section, Shown};
 

@@ -6,9 +6,9 @@ use serde_json::{Value as Json, json};
 use sharpi_ir::rollback_bytes;
 use sharpi_ir::{Attr, Dim, NodeId, NodeKind, Operand, RowSet, StateType, TensorType, Value};
 
-use super::blocks::symbol_name;
 use super::fold::Piece;
 use super::picture::{Picture, Row, Shown};
+use sharpi_compile::parts::symbol_name;
 
 /// All that is shown of a module. Values are named as in the textual form.
 #[derive(Serialize)]

@@ -1,6 +1,5 @@
 //! `dump-graph`: the graphs of a model, at any stage of the compiler.
 
-pub(super) mod blocks;
 mod diff;
 mod dot;
 mod fold;

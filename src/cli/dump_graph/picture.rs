@@ -8,8 +8,8 @@ use sharpi_ir::text::{Numbering, graph_lines_by};
 use sharpi_ir::{Graph, NodeId, NodeKind, Operand, Symbols, Value};
 use sharpi_passes::{Snapshot, print_snapshot};
 
-use super::blocks::{blocks, in_symbol, symbol_name, without_block};
 use super::fold::{Piece, fold, unfolded};
+use sharpi_compile::parts::{blocks, in_symbol, symbol_name, without_block};
 
 /// What of a module is shown, and how.
 #[derive(Clone, Copy)]

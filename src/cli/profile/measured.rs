@@ -3,17 +3,14 @@
 //! Seconds of workers are divided by the number of workers: what ops took, the waits at barriers
 //! and the rest (starting the workers, and the end of a run) then add up to the time of the runs.
 
-use std::collections::HashMap;
-
 use indexmap::IndexMap;
 use serde::Serialize;
 use sharpi_compile::cost::{RunShape, of, of_graph};
-use sharpi_compile::exec::{RecordedRun, Work};
+use sharpi_compile::exec::RecordedRun;
 use sharpi_compile::ir::NodeId;
+use sharpi_compile::parts::{blocks, used};
 
 use super::Recorded;
-use crate::cli::cost::used;
-use crate::cli::dump_graph::blocks::blocks;
 
 /// The runs of one graph while the prompt was read, or while the text was generated.
 #[derive(Serialize)]
@@ -161,25 +158,20 @@ fn add_run(recorded: &Recorded, run: &RecordedRun, sums: &mut IndexMap<NodeId, S
     };
     let resident = of_graph(graph, &module.symbols, &shape).resident_bytes();
     let best = |cost: &_| recorded.ceilings.seconds(cost, recorded.threads, resident);
-    // Nanoseconds of all workers: of each kernel, and of the waits behind each step.
-    let mut kernels: HashMap<(usize, usize), u64> = HashMap::new();
-    let mut waits: HashMap<usize, u64> = HashMap::new();
-    for span in run.workers.iter().flatten() {
-        let time = span.end - span.start;
-        match span.work {
-            Work::Chunks { kernel, .. } => *kernels.entry((span.step, kernel)).or_default() += time,
-            Work::Barrier => *waits.entry(span.step).or_default() += time,
-        }
-    }
+    let times = run.step_times();
     let seconds = |nanoseconds: u64| nanoseconds as f64 * 1e-9 / run.workers.len() as f64;
     let steps = executable.plan(&run.graph).map_or(0, |p| p.steps.len());
     for step in 0..steps {
         let ops = (0..).map_while(|k| Some((k, executable.op(&run.graph, step, k)?)));
-        let took = |kernel: usize| kernels.get(&(step, kernel)).copied().unwrap_or(0);
+        let time = times.get(step);
+        let took = |kernel: usize| {
+            time.and_then(|t| t.kernels.get(kernel).copied())
+                .unwrap_or(0)
+        };
         let longest = ops.clone().map(|(k, _)| k).max_by_key(|k| took(*k));
         for (kernel, node) in ops {
             let wait = match Some(kernel) == longest {
-                true => waits.get(&step).copied().unwrap_or(0),
+                true => time.map_or(0, |t| t.wait),
                 false => 0,
             };
             let cost = of(graph, node, &module.symbols, &shape);

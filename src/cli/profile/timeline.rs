@@ -8,10 +8,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sharpi_compile::exec::{RecordedRun, Span, Work};
 use sharpi_compile::ir::NodeId;
+use sharpi_compile::parts::{blocks, used};
 
 use super::Recorded;
-use crate::cli::cost::used;
-use crate::cli::dump_graph::blocks::blocks;
 
 /// An event with a beginning and a duration, in microseconds.
 #[derive(Serialize)]

@@ -1,11 +1,11 @@
 //! Options that llama-server has alone, or with another meaning than other programs.
 
-use super::Meaning::{As, Harmless, Told};
+use super::Meaning::{As, Flag, Harmless, Told};
 use super::Takes::{Nothing, Value};
 use super::{Entry, entry};
 
 const TOGETHER: &str = "requests always run together";
-const NO_PAGE: &str = "there is no page";
+const PAGE: &str = "the page is there unless --no-webui is given";
 
 #[rustfmt::skip]
 pub(super) const OPTIONS: &[Entry] = &[
@@ -16,7 +16,8 @@ pub(super) const OPTIONS: &[Entry] = &[
     entry(&["-nocb", "--no-cont-batching"], Nothing, Told(TOGETHER)),
     entry(&["--jinja"], Nothing, Harmless("templates are always Jinja programs")),
     entry(&["--slots"], Nothing, Harmless("/slots answers unless --no-slots is given")),
-    entry(&["--webui", "--no-webui"], Nothing, Harmless(NO_PAGE)),
+    entry(&["--webui", "--ui"], Nothing, Harmless(PAGE)),
+    entry(&["--no-ui"], Nothing, Flag("--no-webui")),
     entry(&["-to", "--timeout"], Value, Told("a client that reads nothing for a minute is dropped")),
     entry(&["--threads-http"], Value, Harmless("two threads read and write")),
 ];

@@ -1,4 +1,4 @@
-//! Which block of the model an op belongs to.
+//! Which part of the model an op belongs to: its block, and the weights or states that it uses.
 
 use std::collections::HashMap;
 
@@ -7,11 +7,7 @@ use sharpi_ir::{Graph, NodeId, Operand, Symbols};
 /// The block of each op of `order`: that of its weights and states, else that of its results'
 /// names, else that of the latest of its operands. An op with weights of no block, such as the
 /// head, belongs to none, and neither does an op that reads inputs alone.
-pub(in crate::cli) fn blocks(
-    graph: &Graph,
-    symbols: &Symbols,
-    order: &[NodeId],
-) -> HashMap<NodeId, usize> {
+pub fn blocks(graph: &Graph, symbols: &Symbols, order: &[NodeId]) -> HashMap<NodeId, usize> {
     let mut blocks = HashMap::new();
     for &node in order {
         let of_symbols = of_symbols(graph, symbols, node);
@@ -39,7 +35,7 @@ fn of_symbols(graph: &Graph, symbols: &Symbols, node: NodeId) -> Option<Option<u
 }
 
 /// Name of the weight or state in an operand slot.
-pub(in crate::cli) fn symbol_name(symbols: &Symbols, operand: Operand) -> Option<&str> {
+pub fn symbol_name(symbols: &Symbols, operand: Operand) -> Option<&str> {
     match operand {
         Operand::Value(_) => None,
         Operand::Weight(w) => symbols.weight_of(w).map(|(name, _)| name),
@@ -48,7 +44,7 @@ pub(in crate::cli) fn symbol_name(symbols: &Symbols, operand: Operand) -> Option
 }
 
 /// `blk.3.attn_q` is `attn_q` of block 3.
-pub(in crate::cli) fn in_symbol(name: &str) -> Option<(usize, &str)> {
+pub fn in_symbol(name: &str) -> Option<(usize, &str)> {
     let (block, rest) = name.strip_prefix("blk.")?.split_once('.')?;
     Some((block.parse().ok()?, rest))
 }
@@ -59,10 +55,36 @@ fn in_name(name: &str) -> Option<usize> {
 }
 
 /// The name without its block.
-pub(in crate::cli) fn without_block(name: &str) -> &str {
+pub fn without_block(name: &str) -> &str {
     match in_name(name) {
         Some(_) => name.rsplit_once('-').map_or(name, |(stem, _)| stem),
         None => name,
+    }
+}
+
+/// Names of the matrices that an op uses, without their block; of its other weights, or its state,
+/// where it has none.
+pub fn used(graph: &Graph, symbols: &Symbols, node: NodeId) -> Vec<String> {
+    let operands = graph.operands(node);
+    let named = |matrices: bool| {
+        let names = operands.iter().filter_map(|o| match *o {
+            Operand::Weight(w) => {
+                let (name, weight) = symbols.weight_of(w)?;
+                (weight.ty.rank() > 1 || !matrices).then_some(name)
+            }
+            Operand::State(s) => symbols
+                .state_of(s)
+                .map(|(name, _)| name)
+                .filter(|_| !matrices),
+            Operand::Value(_) => None,
+        });
+        let names = names.map(|name| in_symbol(name).map_or(name, |(_, rest)| rest).to_string());
+        names.collect::<Vec<_>>()
+    };
+    let matrices = named(true);
+    match matrices.is_empty() {
+        true => named(false).into_iter().take(1).collect(),
+        false => matrices,
     }
 }
 
