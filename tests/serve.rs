@@ -36,8 +36,8 @@ impl Server {
         let executable = Arc::new(executable.expect("compiled"));
         let engine = Engine::start(executable, Some(tokenizer.clone()), engine).expect("an engine");
         let source = sharpi_chat::template::named::source("chatml").expect("chatml");
-        let template = Template::parse(source).expect("a template");
-        let app = App::new(engine, tokenizer, (template, source.into()), options);
+        let template = ChatTemplate::parse(source).expect("a template");
+        let app = App::new(engine, tokenizer, template, options);
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
         let listener = listener.expect("a port");
