@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
-use sharpi_chat::Template;
+use sharpi_compile::conversation::ChatTemplate;
 use sharpi_compile::engine::{Engine, EngineOptions};
 use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::serve::{App, ServeOptions, serve};

@@ -31,7 +31,8 @@ const GRACE: Duration = Duration::from_millis(500);
 pub(super) struct Answerer {
     engine: Engine,
     draft: Option<DraftOptions>,
-    end_of_text: Vec<u32>,
+    /// When any answer ends.
+    options: GenerateOptions,
     /// What hears of each round of drafting.
     trace: Option<fn(&Round)>,
     runtime: Runtime,
@@ -39,7 +40,7 @@ pub(super) struct Answerer {
     pub(super) total: Figures,
     /// Tokens of the last prompt and its answer.
     pub(super) last_tokens: usize,
-    /// Seed of the last answer.
+    /// Seed of the last answer, if it was drawn.
     pub(super) last_seed: Option<u64>,
 }
 
@@ -66,7 +67,7 @@ impl Answerer {
     pub(super) fn new(
         engine: Engine,
         draft: Option<DraftOptions>,
-        end_of_text: Vec<u32>,
+        options: GenerateOptions,
         trace: Option<fn(&Round)>,
     ) -> Result<Answerer, Failure> {
         let runtime = Builder::new_current_thread().enable_time().build();
@@ -79,7 +80,7 @@ impl Answerer {
         Ok(Answerer {
             engine,
             draft,
-            end_of_text,
+            options,
             trace,
             runtime,
             total: Figures::default(),
@@ -110,8 +111,8 @@ impl Answerer {
         let cancel: Arc<AtomicBool> = Arc::default();
         let total = prompt.ids.len();
         let request = self.request(prompt, params, cancel.clone());
-        let seed = request.sampler.seed;
-        let mut answer = self.engine.submit(request)?;
+        let seed = (request.sampler.temp > 0.0).then_some(request.sampler.seed);
+        let mut answer = self.engine.submit(request).map_err(refused)?;
         let mut printer = AnswerPrinter::new(out, format);
         let (mut begun, mut bar) = (false, None);
         let end = loop {
@@ -158,10 +159,8 @@ impl Answerer {
     }
 
     fn request(&self, prompt: ChatPrompt, params: &Params, cancel: Arc<AtomicBool>) -> Request {
-        let options = GenerateOptions::default()
-            .max_tokens(params.max_tokens())
-            .end_of_text(self.end_of_text.clone())
-            .cancel(cancel);
+        let options = self.options.clone();
+        let options = options.max_tokens(params.max_tokens()).cancel(cancel);
         Request::default()
             .prompt(prompt.ids)
             .options(options)
@@ -173,7 +172,7 @@ impl Answerer {
     fn settle(
         &mut self,
         end: Option<Box<End>>,
-        seed: u64,
+        seed: Option<u64>,
     ) -> Result<(StopReason, Option<Figures>), Failure> {
         let Some(end) = end else {
             return Ok((StopReason::Cancelled, None));
@@ -187,8 +186,20 @@ impl Answerer {
         let figures = Figures::of(&end.stats);
         self.total.add(figures);
         self.last_tokens = figures.tokens();
-        self.last_seed = Some(seed);
+        self.last_seed = seed;
         Ok((end.reason, Some(figures)))
+    }
+}
+
+/// Why a prompt is not taken.
+fn refused(error: GenerateError) -> Failure {
+    match error {
+        GenerateError::PromptTooLong { .. } => Failure::plain(
+            error,
+            "/clear forgets what was said; a larger -c makes room, and /save and /load take the \
+             conversation there",
+        ),
+        error => error.into(),
     }
 }
 

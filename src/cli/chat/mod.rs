@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use sharpi_compile::Model;
 use sharpi_compile::engine::EngineOptions;
+use sharpi_compile::generate::GenerateOptions;
 use sharpi_compile::tokenizer::Tokenizer;
 
 use super::conversation_args::ConversationArgs;
@@ -61,6 +62,9 @@ pub(super) struct ChatArgs {
     /// Most tokens of an answer; -1 until it ends or the context is full
     #[arg(short, long, value_name = "N", default_value_t = -1, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
     n_predict: i64,
+    /// Never choose a token that ends the answer
+    #[arg(long)]
+    ignore_eos: bool,
     /// Neither read nor write the file with the lines that were typed before
     #[arg(long)]
     no_history: bool,
@@ -137,6 +141,9 @@ impl ChatArgs {
         );
         notice::tell(&started);
         let trace = self.engine.spec.traced().then_some(trace::round as fn(&_));
-        Answerer::new(engine, draft, tokenizer.end_of_text_ids().to_vec(), trace)
+        let options = GenerateOptions::default()
+            .end_of_text(tokenizer.end_of_text_ids().to_vec())
+            .ignore_eos(self.ignore_eos);
+        Answerer::new(engine, draft, options, trace)
     }
 }
