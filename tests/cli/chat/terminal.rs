@@ -100,6 +100,7 @@ fn lines_are_kept_in_the_state_folder_unless_told_otherwise() {
     // The key that goes back finds it.
     let mut chat = at_terminal(folder.path(), &["-n", "1"]);
     chat.send("\x1b[A").unwrap();
+    chat.flush().unwrap();
     chat.exp_string("but this").unwrap();
     chat.send_line("").unwrap();
     chat.exp_string("read anew").unwrap();
