@@ -14,13 +14,13 @@ use tokio::time::{sleep, timeout};
 
 use super::figures::Figures;
 use super::params::Params;
+use super::reading::Reading;
 use crate::cli::answer::{AnswerPrinter, Said};
 use crate::cli::failure::Failure;
 use crate::cli::interrupt::{Breaks, Busy};
-use crate::cli::progress::Progress;
 use crate::cli::screen::Stdout;
 
-/// A prompt that takes longer than this has a bar.
+/// Who waits longer than this for an answer to begin is shown that something goes on.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// How long to wait for the end of an answer that is not wanted any more: a step of a large model
@@ -109,42 +109,39 @@ impl Answerer {
     ) -> Result<Answered, Failure> {
         let busy = breaks.begin();
         let cancel: Arc<AtomicBool> = Arc::default();
-        let total = prompt.ids.len();
+        let tokens = prompt.ids.len();
         let request = self.request(prompt, params, cancel.clone());
         let seed = (request.sampler.temp > 0.0).then_some(request.sampler.seed);
         let mut answer = self.engine.submit(request).map_err(refused)?;
         let mut printer = AnswerPrinter::new(out, format);
-        let (mut begun, mut bar) = (false, None);
+        let mut reading = Some(Reading::new(tokens));
+        let mut begun = false;
         let end = loop {
-            let waiting = !begun && bar.is_none();
+            let waiting = reading.as_ref().is_some_and(Reading::is_hidden);
             match self.runtime.block_on(heard(&mut answer, &busy, waiting)) {
-                Heard::Silence => {
-                    let new = bar.insert(Progress::tokens("prompt", total));
-                    new.at(0);
-                }
+                Heard::Silence => reading.iter_mut().for_each(Reading::show),
                 Heard::Event(Some(Event::Prompt { done, .. })) => {
-                    if let Some(bar) = &bar {
-                        bar.at(done as u64);
-                    }
+                    reading.iter_mut().for_each(|reading| reading.at(done));
                 }
                 Heard::Event(Some(Event::Token { text, .. })) => {
-                    (begun, bar) = (true, None);
+                    (begun, reading) = (true, None);
                     printer.push(&text)?;
                 }
                 Heard::Event(Some(Event::End(end))) => {
-                    drop(bar.take());
+                    reading = None;
                     printer.push(&end.text)?;
                     break Some(end);
                 }
                 Heard::Event(Some(_)) => {}
                 Heard::Event(None) => return Err(GenerateError::Stopped.into()),
                 Heard::Stop => {
-                    drop(bar.take());
+                    reading = None;
                     cancel.store(true, Ordering::Relaxed);
                     break self.runtime.block_on(last(&mut answer));
                 }
             }
         };
+        drop(reading);
         let said = printer.finish()?;
         if begun || end.as_ref().is_some_and(|end| end.error.is_none()) {
             writeln!(out)?;

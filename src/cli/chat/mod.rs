@@ -8,6 +8,7 @@ mod input;
 mod multiline;
 mod params;
 mod prompt_view;
+mod reading;
 mod saved;
 mod talk;
 mod transcript;
