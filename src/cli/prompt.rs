@@ -51,15 +51,20 @@ impl EscapeArgs {
         !self.no_escape
     }
 
+    /// Warns if there is nothing to read so.
+    fn warn_of_idle(&self, prompt: Option<&str>) {
+        if (self.escape || self.no_escape) && prompt.is_none() {
+            notice::warn("--escape and --no-escape do nothing without -p");
+        }
+    }
+
     /// The text of -p, or else of -f.
     pub(super) fn text(
         &self,
         prompt: Option<&str>,
         file: Option<&Path>,
     ) -> Result<Option<String>, Failure> {
-        if (self.escape || self.no_escape) && prompt.is_none() {
-            notice::warn("--escape and --no-escape do nothing without -p");
-        }
+        self.warn_of_idle(prompt);
         let text = match (prompt, file) {
             (_, Some(path)) => text_file::read(path)?,
             (Some(text), _) if text == STDIN => text_file::stdin()?,
@@ -80,6 +85,7 @@ pub(super) struct Prompt {
 impl PromptArgs {
     pub(super) fn read(&self, tokenizer: &Tokenizer) -> Result<Prompt, Failure> {
         if let Some(Ids(ids)) = &self.source.ids {
+            self.escapes.warn_of_idle(None);
             let text = tokenizer.decode(ids, true);
             let ids = ids.clone();
             return Ok(Prompt { text, ids });

@@ -143,7 +143,8 @@ impl Answerer {
         };
         drop(reading);
         let said = printer.finish()?;
-        if begun || end.as_ref().is_some_and(|end| end.error.is_none()) {
+        let whole = |end: &End| end.error.is_none() && end.reason != StopReason::Cancelled;
+        if begun || end.as_deref().is_some_and(whole) {
             writeln!(out)?;
             out.flush()?;
         }

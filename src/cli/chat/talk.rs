@@ -131,19 +131,19 @@ impl Talk {
             return Ok(Flow::On);
         };
         let answered = answerer.answer(prompt, &self.params, &self.breaks, out)?;
-        let stopped = matches!(answered.reason, StopReason::Cancelled);
+        let stopped = answered.reason == StopReason::Cancelled;
+        if stopped && !answered.begun {
+            notice::aside("stopped before the answer began: the message is taken back");
+            return Ok(Flow::Stopped);
+        }
         match answered.figures {
             Some(figures) => notice::aside(format_args!("{figures}{}", why(answered.reason))),
-            None => notice::aside("stopped"),
+            None => notice::aside("stopped by Ctrl-C"),
         }
-        if stopped && !answered.begun {
-            notice::tell("the answer had not begun: the message is taken back");
-        } else {
-            self.transcript.turns.push(Turn {
-                user: text.into(),
-                answer: answered.said,
-            });
-        }
+        self.transcript.turns.push(Turn {
+            user: text.into(),
+            answer: answered.said,
+        });
         Ok(if stopped { Flow::Stopped } else { Flow::On })
     }
 
