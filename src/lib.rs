@@ -4,10 +4,12 @@
 //! [`Model::open`] → [`Model::compile`] → [`Session::new`] → [`Session::run`]: from a file to the
 //! logits and hidden states of its graphs.
 //!
-//! Cargo features: `embedded` is the small model of `Model::embedded`, `tools` what measures,
-//! compares and makes models, `cli` the program with both; all are on by default, and none is
-//! needed to compile and run graphs.
+//! Cargo features: `embedded` is the small model of `Model::embedded`, `chat` conversations through a
+//! model's template, `serve` answers over HTTP, `tools` what measures, compares and makes models, `cli`
+//! the program with all of them; all are on by default, and none is needed to compile and run graphs.
 
+#[cfg(feature = "chat")]
+pub mod conversation;
 #[cfg(feature = "tools")]
 pub mod cost;
 mod drafting;

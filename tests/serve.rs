@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sharpi_chat::Template;
+use sharpi_compile::conversation::ChatTemplate;
 use sharpi_compile::engine::{Engine, EngineOptions};
 use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::serve::{App, ServeOptions, serve};
@@ -38,8 +38,8 @@ impl Server {
         let executable = Arc::new(executable.expect("compiled"));
         let engine = Engine::start(executable, Some(tokenizer.clone()), engine).expect("an engine");
         let source = sharpi_chat::template::named::source("chatml").expect("chatml");
-        let template = Template::parse(source).expect("a template");
-        let app = App::new(engine, tokenizer, (template, source.into()), options);
+        let template = ChatTemplate::parse(source).expect("a template");
+        let app = App::new(engine, tokenizer, template, options);
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
         let listener = listener.expect("a port");

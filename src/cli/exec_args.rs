@@ -89,6 +89,11 @@ impl ExecArgs {
             .rollback(rollback)
     }
 
+    /// Whether threads stay on one processor each.
+    pub(super) fn pins(&self) -> bool {
+        self.pin
+    }
+
     pub(super) fn threads(&self) -> usize {
         self.threads.map_or_else(available_threads, usize::from)
     }

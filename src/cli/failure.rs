@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use miette::{Diagnostic, MietteHandlerOpts, Report};
+use sharpi_chat::TemplateError;
 use sharpi_compile::engine::StartError;
 use sharpi_compile::exec::{LoadError, PrepareError};
 use sharpi_compile::generate::GenerateError;
@@ -81,6 +82,18 @@ impl Failure {
     /// Something that Ctrl-C ended before it was done.
     pub(super) fn interrupted(message: impl Display, help: impl Display) -> Failure {
         Failure::told(message, help, interrupt::EXIT_CODE)
+    }
+
+    /// The same with a place in front.
+    pub(super) fn at(self, place: impl Display) -> Failure {
+        match self {
+            Failure::Told(problem) => Failure::told(
+                format_args!("{place}: {}", problem.message),
+                problem.help,
+                problem.code,
+            ),
+            other => other,
+        }
     }
 
     fn told(message: impl Display, help: impl Display, code: u8) -> Failure {
@@ -203,6 +216,19 @@ impl From<StartError> for Failure {
             StartError::Run(ref error) => run_help(error),
             StartError::Prompts(_) => "name a folder of your own that can be written to",
             _ => "ask for fewer threads with -t N",
+        };
+        Failure::plain(error, help)
+    }
+}
+
+impl From<TemplateError> for Failure {
+    fn from(error: TemplateError) -> Failure {
+        let help = match error {
+            TemplateError::Raised { .. } => {
+                "say it in the order that the template expects, or name another template with \
+                 --chat-template"
+            }
+            _ => "name another template with --chat-template",
         };
         Failure::plain(error, help)
     }

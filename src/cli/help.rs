@@ -9,7 +9,7 @@ pub(super) const NAME: &str = "sharpi-compile";
 
 /// Commands by what they are for.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run a model", &["run", "serve", "bench", "profile"]),
+    ("Run a model", &["run", "chat", "serve", "bench", "profile"]),
     ("Look into a file", &["inspect", "tokenize", "detokenize"]),
     (
         "Know before running",
@@ -20,8 +20,23 @@ const GROUPS: [(&str, &[&str]); 5] = [
 ];
 
 /// Options by what they are about, in all commands that have them; others stand under `Options`.
-const HEADINGS: [(&str, &[&str]); 6] = [
+const HEADINGS: [(&str, &[&str]); 7] = [
     ("Prompt", &["prompt", "file", "escape", "no-escape"]),
+    (
+        "Conversation",
+        &[
+            "chat",
+            "system",
+            "system-file",
+            "chat-template",
+            "chat-template-file",
+            "chat-template-kwargs",
+            "think",
+            "no-think",
+            "reasoning-format",
+            "show-prompt",
+        ],
+    ),
     (
         "Drafting",
         &[
@@ -73,9 +88,18 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "run -p 'KING RICHARD III:' -n 60",
             "run -m model.gguf -f prompt.txt -n -1 -c 8192",
-            "run -m model.gguf -p '<|im_start|>user\\nHello<|im_end|>\\n<|im_start|>assistant\\n'",
+            "run -m model.gguf --chat -p 'Who was Ada Lovelace?' -n -1",
             "run -m model.gguf -p Once --temp 0.8 --top-k 20 -s 42",
             "run -m model.gguf -p Once --spec-type auto --json",
+        ],
+    ),
+    (
+        "chat",
+        &[
+            "chat -m model.gguf --spec-type auto -c 8192",
+            "chat -m model.gguf -sys 'Answer in one sentence.' -p 'Why is the sky blue?'",
+            "chat -m model.gguf --no-think --temp 0.7 -s 42",
+            "chat -m model.gguf --show-prompt -p Hello",
         ],
     ),
     (

@@ -3,16 +3,20 @@
 //! Exit codes: 0 all went well, 1 it failed, 2 the command line is wrong, 3 a comparison failed,
 //! 4 the model is of a kind that is not supported, 130 Ctrl-C ended a run.
 
+mod answer;
 mod argv;
 mod bench;
 mod ceilings;
+mod chat;
 mod completions;
 mod context_arg;
+mod conversation_args;
 mod cost;
 mod described;
 mod detokenize;
 mod draft_vocab;
 mod dump_graph;
+mod engine_args;
 mod escapes;
 mod exec_args;
 mod failure;
@@ -38,6 +42,7 @@ mod prompt_cache;
 mod range;
 mod record;
 mod reduce;
+mod remember_args;
 mod replay;
 mod run;
 mod sampling;
@@ -48,6 +53,7 @@ mod spec;
 mod started;
 mod synth;
 mod table;
+mod template_arg;
 mod text_file;
 mod timings;
 mod tokenize;
@@ -64,6 +70,7 @@ use sharpi_ir::plain::{Plain, is_harmful};
 
 use failure::Failure;
 use notice::Loudness;
+use screen::Stdout;
 
 /// Compiles and runs Qwen3.5 and Qwen3.6 GGUF models on the CPU
 #[derive(Parser)]
@@ -79,6 +86,8 @@ struct Cli {
 enum Command {
     /// Continue a text
     Run(run::RunArgs),
+    /// Talk to a model in the terminal
+    Chat(chat::ChatArgs),
     /// Serve the model over HTTP, for clients of llama-server, OpenAI or Anthropic
     Serve(serve::ServeArgs),
     /// Measure the speed of models
@@ -137,6 +146,7 @@ pub(crate) fn main() -> ExitCode {
     notice::idle(&line.idle);
     let result = match &cli.command {
         Command::Run(args) => args.run(&mut screen::writing()),
+        Command::Chat(args) => args.run(&mut screen::writing()),
         Command::Detokenize(args) => args.run(&mut screen::writing()),
         command => command.run(&mut screen::findings()),
     };
@@ -167,9 +177,10 @@ fn print_usage(error: &clap::Error) {
 }
 
 impl Command {
-    fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
+    fn run(&self, out: &mut Stdout) -> Result<(), Failure> {
         match self {
             Command::Run(args) => args.run(out),
+            Command::Chat(args) => args.run(out),
             Command::Serve(args) => args.run(out),
             Command::Bench(args) => args.run(out),
             Command::Profile(args) => args.run(out),

@@ -40,6 +40,11 @@ impl ModelArg {
         name(self.model.as_ref())
     }
 
+    /// Whether it is the one that is part of the program.
+    pub(super) fn is_bundled(&self) -> bool {
+        self.model.is_none()
+    }
+
     pub(super) fn open(&self) -> Result<Model, Failure> {
         let model = match (&self.model, &self.model_draft) {
             (Some(model), Some(head)) => Model::open_with_head(model, head)?,

@@ -55,6 +55,18 @@ pub(super) fn tell(line: impl Display) {
     }
 }
 
+/// Something by the way, that can be left out with `--quiet`.
+pub(super) fn aside(line: impl Display) {
+    if LEVEL.load(Ordering::Relaxed) >= NORMAL {
+        let mut notes = screen::notes();
+        let told = notes.dim(true);
+        let told = told.and_then(|()| write!(notes, "{line}"));
+        let told = told.and_then(|()| notes.dim(false));
+        // It does not matter enough to fail for want of a stderr.
+        let _ = told.and_then(|()| writeln!(notes));
+    }
+}
+
 /// Something that is told with `--verbose`.
 pub(super) fn detail(line: impl Display) {
     if is_verbose() {

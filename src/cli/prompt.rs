@@ -1,6 +1,6 @@
 //! Where the prompt comes from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sharpi_compile::tokenizer::Tokenizer;
 
@@ -14,6 +14,13 @@ use super::text_file::{self, STDIN};
 pub(super) struct PromptArgs {
     #[command(flatten)]
     source: PromptSource,
+    #[command(flatten)]
+    pub(super) escapes: EscapeArgs,
+}
+
+/// Whether backslashes in -p mean something.
+#[derive(clap::Args)]
+pub(super) struct EscapeArgs {
     /// Read `\n`, `\t`, `\"`, `\\` and `\x41` in -p as what they stand for; this is the default
     #[arg(short, long, overrides_with = "no_escape")]
     escape: bool,
@@ -38,6 +45,37 @@ struct PromptSource {
     ids: Option<Ids>,
 }
 
+impl EscapeArgs {
+    /// Whether they do.
+    pub(super) fn read(&self) -> bool {
+        !self.no_escape
+    }
+
+    /// Warns if there is nothing to read so.
+    fn warn_of_idle(&self, prompt: Option<&str>) {
+        if (self.escape || self.no_escape) && prompt.is_none() {
+            notice::warn("--escape and --no-escape do nothing without -p");
+        }
+    }
+
+    /// The text of -p, or else of -f.
+    pub(super) fn text(
+        &self,
+        prompt: Option<&str>,
+        file: Option<&Path>,
+    ) -> Result<Option<String>, Failure> {
+        self.warn_of_idle(prompt);
+        let text = match (prompt, file) {
+            (_, Some(path)) => text_file::read(path)?,
+            (Some(text), _) if text == STDIN => text_file::stdin()?,
+            (Some(text), _) if self.read() => unescaped(text)?,
+            (Some(text), _) => text.into(),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(text))
+    }
+}
+
 /// A prompt as a person sees it and as the model does.
 pub(super) struct Prompt {
     pub(super) text: String,
@@ -46,10 +84,8 @@ pub(super) struct Prompt {
 
 impl PromptArgs {
     pub(super) fn read(&self, tokenizer: &Tokenizer) -> Result<Prompt, Failure> {
-        if (self.escape || self.no_escape) && self.source.prompt.is_none() {
-            notice::warn("--escape and --no-escape do nothing without -p");
-        }
         if let Some(Ids(ids)) = &self.source.ids {
+            self.escapes.warn_of_idle(None);
             let text = tokenizer.decode(ids, true);
             let ids = ids.clone();
             return Ok(Prompt { text, ids });
@@ -61,12 +97,12 @@ impl PromptArgs {
         Ok(Prompt { text, ids })
     }
 
-    fn text(&self) -> Result<String, Failure> {
-        match (&self.source.prompt, &self.source.file) {
-            (_, Some(path)) => text_file::read(path),
-            (Some(text), _) if text == STDIN => text_file::stdin(),
-            (Some(text), _) if !self.no_escape => unescaped(text),
-            (text, _) => Ok(text.clone().unwrap_or_default()),
-        }
+    /// The text of -p or -f.
+    pub(super) fn text(&self) -> Result<String, Failure> {
+        let source = &self.source;
+        let text = self
+            .escapes
+            .text(source.prompt.as_deref(), source.file.as_deref());
+        Ok(text?.unwrap_or_default())
     }
 }

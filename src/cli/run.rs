@@ -5,16 +5,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sharpi_chat::AnswerFormat;
+use sharpi_chat::template::Message;
+use sharpi_compile::conversation::ChatPrompt;
 use sharpi_compile::exec::Footprint;
 use sharpi_compile::generate::{
-    DraftOptions, GenerateOptions, Generator, Sampler, StopReason, check_prompt,
+    DraftOptions, GenerateOptions, Generator, Sampler, SamplerOptions, StopReason, check_prompt,
 };
 use sharpi_compile::receipt::Recorder;
 use sharpi_compile::tokenizer::Tokenizer;
 use sharpi_compile::{Model, Session};
 use sharpi_ir::plain::PlainPath;
 
+use super::answer::AnswerPrinter;
 use super::context_arg::ContextArg;
+use super::conversation_args::ConversationArgs;
 use super::described::Described;
 use super::exec_args::ExecArgs;
 use super::failure::Failure;
@@ -28,6 +33,7 @@ use super::prompt::{Prompt, PromptArgs};
 use super::prompt_cache::PromptCacheArgs;
 use super::record::{Record, Round, Stop};
 use super::sampling::SamplingArgs;
+use super::screen::Stdout;
 use super::shape::Shape;
 use super::spec::SpecArgs;
 use super::started::Started;
@@ -41,6 +47,11 @@ pub(super) struct RunArgs {
     model: ModelArg,
     #[command(flatten)]
     prompt: PromptArgs,
+    /// Take the prompt for a message, written as the model's chat template has it, and answer it
+    #[arg(long, conflicts_with = "ids")]
+    chat: bool,
+    #[command(flatten)]
+    conversation: ConversationArgs,
     #[command(flatten)]
     prompt_cache: PromptCacheArgs,
     /// Tokens to generate; -1 until the text ends or the context is full
@@ -88,10 +99,10 @@ struct Answer {
 }
 
 impl RunArgs {
-    pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
+    pub(super) fn run(&self, out: &mut Stdout) -> Result<(), Failure> {
         let mut timings = Timings::default();
         let (model, tokenizer) = timed(&mut timings.load_seconds, || self.load())?;
-        let prompt = self.prompt.read(&tokenizer)?;
+        let (prompt, format) = self.read_prompt(&model, &tokenizer)?;
         let context = self.context.of(&model)?;
         let hparams = model.hparams()?;
         check_prompt(&prompt.ids, context, hparams.vocabulary)?;
@@ -110,10 +121,16 @@ impl RunArgs {
         timings.compile_seconds -= timings.weight_seconds;
         // Until here there is nothing to end cleanly, and Ctrl-C ends the program at once.
         let cancel = interrupt::flag()?;
-        let sampling = self.sampling.options();
+        let sampling = self.sampling.options(SamplerOptions::default());
         let seed = (sampling.temp > 0.0).then_some(sampling.seed);
         let described = Described::of(&model, &self.model.name());
-        let started = Started::new(described, &session, self.exec.threads(), seed);
+        let started = Started::new(
+            described,
+            session.executable(),
+            context,
+            self.exec.threads(),
+            seed,
+        );
         notice::tell(&started);
         let memory = session.footprint();
         if notice::is_verbose() {
@@ -146,18 +163,14 @@ impl RunArgs {
         if self.prompt_cache.keeps_prompt() && !cancel.load(Ordering::Relaxed) {
             self.prompt_cache.write(&mut generator)?;
         }
-        if !self.json && !self.no_display_prompt {
+        if !self.json && !self.no_display_prompt && !self.chat {
             write!(out, "{}", prompt.text)?;
             out.flush()?;
         }
         let mut answer = Answer::default();
         timed(&mut timings.generate_seconds, || {
-            self.generate(
-                &mut generator,
-                &tokenizer,
-                (&mut answer, &mut recorder),
-                out,
-            )
+            let answer = (&mut answer, &mut recorder);
+            self.generate(&mut generator, &tokenizer, answer, (format, out))
         })?;
         self.write_receipt(recorder, &generator)?;
         if self.prompt_cache.keeps_text() {
@@ -184,6 +197,26 @@ impl RunArgs {
         model.hparams()?;
         let tokenizer = model_arg::tokenizer(&model)?;
         Ok((model, tokenizer))
+    }
+
+    /// The prompt, and the form of the text that follows it.
+    fn read_prompt(
+        &self,
+        model: &Model,
+        tokenizer: &Tokenizer,
+    ) -> Result<(Prompt, AnswerFormat), Failure> {
+        if !self.chat {
+            self.conversation.check_unused()?;
+            return Ok((self.prompt.read(tokenizer)?, AnswerFormat::default()));
+        }
+        let manner = self.conversation.manner(model)?;
+        let system = self.conversation.system(self.prompt.escapes.read())?;
+        let system = system.map(|text| Message::text("system", &text));
+        let message = Message::text("user", &self.prompt.text()?);
+        let messages = system.into_iter().chain([message]).collect();
+        let (prompt, format) = manner.prompt(tokenizer, messages, self.conversation.think())?;
+        let ChatPrompt { text, ids } = prompt;
+        Ok((Prompt { text, ids }, format))
     }
 
     fn session(
@@ -234,14 +267,15 @@ impl RunArgs {
         generator: &mut Generator,
         tokenizer: &Tokenizer,
         (answer, recorder): (&mut Answer, &mut Option<Recorder>),
-        out: &mut impl Write,
+        (format, out): (AnswerFormat, &mut Stdout),
     ) -> Result<(), Failure> {
         let mut stream = tokenizer.stream();
+        let mut printer = AnswerPrinter::new(out, format);
         let mut show = |answer: &mut Answer, piece: &str| {
             answer.text.push_str(piece);
             match self.json {
                 true => Ok(()),
-                false => write!(out, "{piece}").and_then(|()| out.flush()),
+                false => printer.push(piece),
             }
         };
         let mut told = 0;
@@ -261,6 +295,7 @@ impl RunArgs {
             show(answer, &stream.push(token.id))?;
         }
         show(answer, &stream.finish())?;
+        printer.finish()?;
         Ok(())
     }
 
@@ -288,7 +323,7 @@ impl RunArgs {
         &self,
         closing: Closing,
         generator: &Generator,
-        out: &mut impl Write,
+        out: &mut Stdout,
     ) -> Result<(), Failure> {
         let (summary, stop) = (Summary(generator.rounds()), closing.stop);
         if self.json {

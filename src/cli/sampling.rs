@@ -1,14 +1,16 @@
 //! How tokens are chosen.
 
+use sharpi_compile::Model;
 use sharpi_compile::generate::SamplerOptions;
+use sharpi_compile::gguf::Value;
 
 use super::notice;
 
 #[derive(clap::Args)]
 pub(super) struct SamplingArgs {
-    /// Temperature; 0 always takes the most likely token
-    #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true, value_parser = number(|x| x >= 0.0, "0 or more"))]
-    temp: f32,
+    /// Temperature; 0 always takes the most likely token [default: 0, of `chat` the file's own or 0.8]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = number(|x| x >= 0.0, "0 or more"))]
+    temp: Option<f32>,
     /// Draw among the N most likely tokens; 0 among all [default: 40]
     #[arg(long, value_name = "N")]
     top_k: Option<usize>,
@@ -23,52 +25,83 @@ pub(super) struct SamplingArgs {
     /// Seed of the random numbers; -1 draws one [default: -1]
     #[arg(short, long, value_name = "SEED", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
     seed: Option<i64>,
-    /// Makes recent tokens less likely, without --temp too; 1 leaves them alone
-    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true, value_parser = number(|x| x > 0.0, "above 0"))]
-    repeat_penalty: f32,
+    /// Makes recent tokens less likely, without --temp too; 1 leaves them alone [default: 1]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = number(|x| x > 0.0, "above 0"))]
+    repeat_penalty: Option<f32>,
     /// How many tokens are recent; -1 all, 0 none [default: 64]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
     repeat_last_n: Option<i64>,
 }
 
 impl SamplingArgs {
-    /// Options of a sampler; draws a seed where none is given, and warns of what has no effect.
-    pub(super) fn options(&self) -> SamplerOptions {
-        self.warn_of_idle();
-        let defaults = SamplerOptions::default();
+    /// Options of a sampler, those of `defaults` where the command line does not say; draws a seed
+    /// where none is given, and warns of what has no effect.
+    pub(super) fn options(&self, defaults: SamplerOptions) -> SamplerOptions {
         let recent = |n| usize::try_from(n).unwrap_or(usize::MAX);
-        SamplerOptions::default()
-            .temp(self.temp)
+        let options = SamplerOptions::default()
+            .temp(self.temp.unwrap_or(defaults.temp))
             .top_k(self.top_k.unwrap_or(defaults.top_k))
             .top_p(self.top_p.unwrap_or(defaults.top_p))
             .min_p(self.min_p.unwrap_or(defaults.min_p))
-            // A short one can be typed again.
-            .seed(
-                (self.seed.and_then(|seed| u64::try_from(seed).ok()))
-                    .unwrap_or_else(|| rand::random::<u32>().into()),
-            )
-            .repeat_penalty(self.repeat_penalty)
-            .repeat_last_n(self.repeat_last_n.map_or(defaults.repeat_last_n, recent))
+            .seed(self.seed().unwrap_or_else(draw_seed))
+            .repeat_penalty(self.repeat_penalty.unwrap_or(defaults.repeat_penalty))
+            .repeat_last_n(self.repeat_last_n.map_or(defaults.repeat_last_n, recent));
+        self.warn_of_idle(&options);
+        options
     }
 
-    fn warn_of_idle(&self) {
+    /// The seed, if one is given.
+    pub(super) fn seed(&self) -> Option<u64> {
+        self.seed.and_then(|seed| u64::try_from(seed).ok())
+    }
+
+    fn warn_of_idle(&self, options: &SamplerOptions) {
         let draws = [
             ("--top-k", self.top_k.is_some()),
             ("--top-p", self.top_p.is_some()),
             ("--min-p", self.min_p.is_some()),
             ("--seed", self.seed.is_some()),
         ];
-        if self.temp == 0.0 {
+        if options.temp == 0.0 {
             notice::idle_without(
                 &draws,
                 "without --temp above 0: the most likely token is taken",
             );
         }
-        if self.repeat_penalty == 1.0 {
+        if options.repeat_penalty == 1.0 {
             let recent = [("--repeat-last-n", self.repeat_last_n.is_some())];
             notice::idle_without(&recent, "without --repeat-penalty");
         }
     }
+}
+
+/// A seed that is short enough to be typed again.
+pub(super) fn draw_seed() -> u64 {
+    rand::random::<u32>().into()
+}
+
+/// As llama-server has it where neither the command nor the file says.
+const TEMPERATURE: f32 = 0.8;
+
+/// How the makers of a model want its answers to be drawn, as far as its file says.
+pub(super) fn of_file(model: &Model) -> SamplerOptions {
+    let value = |name: &str| model.gguf().get(&format!("general.sampling.{name}"));
+    let float = |name, or: f32| {
+        let given = value(name).and_then(Value::as_f32);
+        given.filter(|x| x.is_finite() && *x >= 0.0).unwrap_or(or)
+    };
+    let count = |name, or: usize| match value(name).and_then(Value::as_i64) {
+        Some(n) => usize::try_from(n).unwrap_or(usize::MAX),
+        None => or,
+    };
+    let defaults = SamplerOptions::default();
+    SamplerOptions::default()
+        .temp(float("temp", TEMPERATURE))
+        .top_k(count("top_k", defaults.top_k))
+        .top_p(float("top_p", defaults.top_p))
+        .min_p(float("min_p", defaults.min_p))
+        .repeat_penalty(float("penalty_repeat", defaults.repeat_penalty))
+        .repeat_last_n(count("penalty_last_n", defaults.repeat_last_n))
 }
 
 /// A parser of finite numbers for which `accepts` holds.

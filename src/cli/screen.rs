@@ -1,6 +1,7 @@
 //! What every byte passes on its way to stdout and stderr, so that nothing that came from a file
 //! does more to a terminal than to stand there.
 
+use std::env;
 use std::io::{self, IsTerminal, Write};
 
 use sharpi_ir::plain::is_harmful;
@@ -17,6 +18,8 @@ enum Spelling {
 /// Passes text on, with harmful characters escaped.
 pub(super) struct Screen<W: Write> {
     out: W,
+    /// Whether it is a terminal that shows more than one kind of text.
+    dims: bool,
     /// Whether a character must not pass.
     harmful: fn(char) -> bool,
     spelling: Spelling,
@@ -24,24 +27,40 @@ pub(super) struct Screen<W: Write> {
     pending: Vec<u8>,
 }
 
+/// The standard output.
+pub(super) type Stdout = Screen<io::StdoutLock<'static>>;
+
 /// Where the program writes what it found: tables, graphs, JSON.
-pub(super) fn findings() -> Screen<io::StdoutLock<'static>> {
+pub(super) fn findings() -> Stdout {
     Screen::new(io::stdout().lock(), is_noise, Spelling::Text)
 }
 
 /// Where the program writes what a model wrote. It belongs to who asked for it: a file or another
 /// program gets every byte. A terminal shows writing of any script, but obeys nothing.
-pub(super) fn writing() -> Screen<io::StdoutLock<'static>> {
-    let harmful = match io::stdout().is_terminal() {
+pub(super) fn writing() -> Stdout {
+    let terminal = io::stdout().is_terminal();
+    let harmful = match terminal {
         true => is_command,
         false => |_| false,
     };
-    Screen::new(io::stdout().lock(), harmful, Spelling::Text)
+    Screen {
+        dims: terminal && may_dim(),
+        ..Screen::new(io::stdout().lock(), harmful, Spelling::Text)
+    }
 }
 
 /// Where the program tells what it does.
 pub(super) fn notes() -> Screen<io::Stderr> {
-    Screen::new(io::stderr(), is_noise, Spelling::Text)
+    Screen {
+        dims: io::stderr().is_terminal() && may_dim(),
+        ..Screen::new(io::stderr(), is_noise, Spelling::Text)
+    }
+}
+
+/// Whether the user's terminal knows attributes and its user wants them (https://no-color.org).
+fn may_dim() -> bool {
+    let is = |name: &str| env::var_os(name);
+    is("NO_COLOR").is_none_or(|value| value.is_empty()) && is("TERM").is_none_or(|t| t != "dumb")
 }
 
 /// JSON on its way to `out`.
@@ -64,9 +83,24 @@ impl<W: Write> Screen<W> {
     fn new(out: W, harmful: fn(char) -> bool, spelling: Spelling) -> Screen<W> {
         Screen {
             out,
+            dims: false,
             harmful,
             spelling,
             pending: Vec::new(),
+        }
+    }
+
+    /// Whether [`Screen::dim`] does anything.
+    pub(super) fn dims(&self) -> bool {
+        self.dims
+    }
+
+    /// Dims what follows, or shows it as usual again.
+    pub(super) fn dim(&mut self, on: bool) -> io::Result<()> {
+        match (self.dims, on) {
+            (false, _) => Ok(()),
+            (true, true) => self.out.write_all(b"\x1b[2m"),
+            (true, false) => self.out.write_all(b"\x1b[0m"),
         }
     }
 

@@ -1,34 +1,22 @@
 //! `serve`: the model over HTTP, with llama-server's names.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sharpi_chat::Template;
-use sharpi_compile::Model;
-use sharpi_compile::engine::{Engine, EngineOptions};
-use sharpi_compile::generate::SamplerOptions;
-use sharpi_compile::gguf::Value;
+use sharpi_compile::engine::EngineOptions;
 use sharpi_compile::serve::{App, ServeOptions, serve};
 use sharpi_ir::plain::Plain;
 
-use super::context_arg::ContextArg;
-use super::exec_args::ExecArgs;
+use super::engine_args::EngineArgs;
 use super::failure::Failure;
-use super::lower_args::LowerArgs;
 use super::model_arg::{self, ModelArg};
-use super::notice;
-use super::spec::SpecArgs;
-use super::text_file;
+use super::template_arg::TemplateArg;
+use super::{notice, sampling};
 
-/// As llama-server has it where neither the command nor the file says.
-const TEMPERATURE: f32 = 0.8;
 /// How often the runs of a step are recorded, for /v1/engine/steps. A recorded run looks at the clock a
 /// few times a step of its graph, which takes well below a microsecond each.
 const TIME_RUNS: Duration = Duration::from_millis(100);
-/// The template of a model whose file has none.
-const FALLBACK: &str = "chatml";
 
 #[derive(clap::Args)]
 pub(super) struct ServeArgs {
@@ -46,8 +34,6 @@ pub(super) struct ServeArgs {
     /// Requests that may wait
     #[arg(long, value_name = "N", default_value_t = 256)]
     queue: usize,
-    #[command(flatten)]
-    context: ContextArg,
     /// Key that clients have to show; several with commas between
     #[arg(
         long,
@@ -69,78 +55,47 @@ pub(super) struct ServeArgs {
     /// Do not answer / with a page to chat on
     #[arg(long)]
     no_webui: bool,
-    /// Template of conversations: a name (chatml, qwen3, …), or its text [default: the file's own]
-    #[arg(long, value_name = "TEXT", conflicts_with = "chat_template_file")]
-    chat_template: Option<String>,
-    /// File with the template of conversations
-    #[arg(long, value_name = "FILE")]
-    chat_template_file: Option<PathBuf>,
+    #[command(flatten)]
+    template: TemplateArg,
     /// Temperature where a request has none [default: the file's own, or 0.8]
     #[arg(long, value_name = "F")]
     temp: Option<f32>,
     /// Most tokens of an answer where a request does not say; -1 as many as there is room for
     #[arg(short, long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
     n_predict: i64,
-    /// MiB of memory for prompts that are remembered; 0 for none; also -cram
-    #[arg(long, value_name = "MIB", default_value_t = 2048)]
-    cache_ram: u64,
-    /// Folder in which remembered prompts outlive the process
-    #[arg(long, value_name = "DIR")]
-    slot_save_path: Option<PathBuf>,
     /// Milliseconds that a step may take in which somebody waits for text [default: four times what it
     /// takes without a prompt, and 100 at least]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     max_step_ms: Option<u64>,
     #[command(flatten)]
-    exec: ExecArgs,
-    #[command(flatten)]
-    spec: SpecArgs,
-    #[command(flatten)]
-    lower: LowerArgs,
+    engine: EngineArgs,
 }
 
 impl ServeArgs {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
         let model = self.model.open()?;
-        let hparams = model.hparams()?;
+        // Of a model of another kind the vocabulary is another too; the kind is what to tell.
+        model.hparams()?;
         let tokenizer = Arc::new(model_arg::tokenizer(&model)?);
-        let template = self.template(&model)?;
-        let context = self.context.of(&model)?;
-        let draft = self.spec.options(&hparams)?;
-        if self.spec.traced() {
+        let template = self.template.read(&model)?;
+        if self.engine.spec.traced() {
             notice::warn("rounds of drafting are not traced here; /metrics counts them");
         }
-        self.exec.check()?;
-        let drafts = draft.map_or(0, |d| d.n_max);
-        let parallel = usize::from(self.parallel);
-        let rows = parallel * (1 + drafts);
-        let vocabulary = match draft {
-            Some(_) => self.spec.vocabulary.read()?,
-            None => None,
-        };
-        let lower = self.lower.options(usize::MAX, rows);
-        let lower = lower.draft(drafts > 0).draft_vocabulary(vocabulary);
-        let executable = self
-            .exec
-            .compile(&model, lower, sharpi_passes::Options::default())?;
         let options = EngineOptions::default()
-            .threads(self.exec.threads())
-            .parallel(parallel)
+            .parallel(usize::from(self.parallel))
             .queue(self.queue)
-            .context(context)
-            .drafts(drafts)
             .max_step(self.max_step_ms.map(Duration::from_millis))
-            .prompt_memory(self.cache_ram << 20)
-            .prompt_folder(self.slot_save_path.clone())
             .time_runs(Some(TIME_RUNS));
-        let engine = Engine::start(Arc::new(executable), Some(tokenizer.clone()), options)?;
+        let (engine, draft) = self.engine.start(&model, &tokenizer, options)?;
+        let sampler = sampling::of_file(&model);
+        let temp = self.temp.unwrap_or(sampler.temp);
         let options = ServeOptions::default()
             .api_keys(self.api_key.clone())
             .alias(self.alias())
             .metrics(self.metrics)
             .slots(!self.no_slots)
             .webui(!self.no_webui)
-            .sampler(SamplerOptions::default().temp(self.temperature(&model)))
+            .sampler(sampler.temp(temp))
             .draft(draft)
             .max_tokens(usize::try_from(self.n_predict).ok());
         let app = App::new(engine, tokenizer, template, options);
@@ -171,39 +126,6 @@ impl ServeArgs {
 
     fn alias(&self) -> String {
         self.alias.clone().unwrap_or_else(|| self.model.name())
-    }
-
-    fn temperature(&self, model: &Model) -> f32 {
-        let own = match model.gguf().get("general.sampling.temp") {
-            Some(Value::F32(temp)) => Some(*temp),
-            _ => None,
-        };
-        self.temp.or(own).unwrap_or(TEMPERATURE)
-    }
-
-    /// The template with its source.
-    fn template(&self, model: &Model) -> Result<(Template, String), Failure> {
-        let own = match model.gguf().get("tokenizer.chat_template") {
-            Some(Value::Str(source)) => Some(source.to_string()),
-            _ => None,
-        };
-        let named = |name: &str| sharpi_chat::template::named::source(name).map(String::from);
-        let source = match (&self.chat_template_file, &self.chat_template) {
-            (Some(path), _) => text_file::read(path)?,
-            (None, Some(text)) => named(text).unwrap_or_else(|| text.clone()),
-            (None, None) => match own {
-                Some(source) => source,
-                None => {
-                    notice::warn(format_args!(
-                        "the file has no chat template; {FALLBACK} is used, --chat-template names another"
-                    ));
-                    named(FALLBACK).unwrap_or_default()
-                }
-            },
-        };
-        let template = Template::parse(&source)
-            .map_err(|error| Failure::plain(error, "name another template with --chat-template"))?;
-        Ok((template, source))
     }
 }
 

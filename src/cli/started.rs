@@ -4,8 +4,8 @@ use std::fmt;
 
 use indexmap::IndexMap;
 use serde::Serialize;
+use sharpi_compile::Executable;
 use sharpi_compile::exec::simd;
-use sharpi_compile::{Executable, Session};
 
 use super::described::Described;
 use super::units::si;
@@ -38,16 +38,17 @@ struct PlanSize {
 impl Started {
     pub(super) fn new(
         model: Described,
-        session: &Session,
+        executable: &Executable,
+        context: usize,
         threads: usize,
         seed: Option<u64>,
     ) -> Started {
         Started {
             model,
-            context: session.context(),
+            context,
             threads,
             simd: simd::used(),
-            plan: plan(session.executable()),
+            plan: plan(executable),
             seed,
         }
     }

@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use sharpi_chat::Template;
-use sharpi_chat::answer::{AnswerFormat, ToolForm};
-
-use super::tokens::Turns;
-
+use crate::conversation::ChatTemplate;
+pub(super) use crate::conversation::unix_time as now;
 use crate::drafting::DraftOptions;
 use crate::engine::Engine;
 use crate::sampling::SamplerOptions;
@@ -51,13 +48,6 @@ pub struct App {
     pub(super) started: Instant,
 }
 
-/// A template with what it says of answers.
-pub(super) struct ChatTemplate {
-    pub(super) template: Template,
-    pub(super) source: String,
-    pub(super) format: AnswerFormat,
-}
-
 /// Requests by what became of them.
 #[derive(Default)]
 pub(super) struct Counts {
@@ -67,45 +57,21 @@ pub(super) struct Counts {
     pub(super) generate_microseconds: AtomicU64,
 }
 
-impl ChatTemplate {
-    /// The form of an answer to a conversation whose prompt is this text.
-    pub(super) fn format_for(&self, turns: &Turns, prompt: &str) -> AnswerFormat {
-        let mut format = self.format.clone().after(prompt).with_schemas(&turns.tools);
-        if turns.reasoning_format.as_deref() == Some("none") {
-            format = format.with_reasoning(false);
-        }
-        match turns.offers_tools() {
-            true => format,
-            false => format.with_tools(ToolForm::None),
-        }
-    }
-}
-
 impl App {
-    /// A model behind an engine that knows its tokenizer. `source` is that of the template.
+    /// A model behind an engine that knows its tokenizer.
     pub fn new(
         engine: Engine,
         tokenizer: Arc<Tokenizer>,
-        (template, source): (Template, String),
+        template: ChatTemplate,
         options: ServeOptions,
     ) -> App {
         App {
             engine: Arc::new(engine),
             tokenizer,
-            template: Arc::new(ChatTemplate {
-                format: AnswerFormat::detect(&source),
-                template,
-                source,
-            }),
+            template: Arc::new(template),
             options: Arc::new(options),
             counts: Arc::default(),
             started: Instant::now(),
         }
     }
-}
-
-/// Seconds since 1970.
-pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }

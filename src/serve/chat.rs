@@ -57,7 +57,7 @@ pub(super) async fn completions(
     let Json(Asked { turns, params }) = body?;
     refuse_forced(&turns)?;
     let prompt = turns.prompt(&app)?;
-    let format = app.template.format_for(&turns, &prompt.text);
+    let format = turns.format(&app, &prompt);
     let frame = Frame {
         id: new_id("chatcmpl-"),
         created: now(),

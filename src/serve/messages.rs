@@ -55,7 +55,7 @@ async fn answer(app: App, body: Body) -> Result<Response, ApiError> {
     let Json(asked) = body?;
     let turns = asked.turns()?;
     let prompt = turns.prompt(&app)?;
-    let parser = AnswerParser::new(app.template.format_for(&turns, &prompt.text));
+    let parser = AnswerParser::new(turns.format(&app, &prompt));
     let (count, params) = (prompt.ids.len(), asked.params);
     let mut answer = app.engine.submit(params.request(&app, prompt.ids, 0)?)?;
     let head = json!({

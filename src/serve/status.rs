@@ -55,7 +55,7 @@ pub(super) async fn props(State(app): State<App>) -> Json<Value> {
         },
         "total_slots": app.engine.options().parallel,
         "model_alias": app.options.alias,
-        "chat_template": app.template.source,
+        "chat_template": app.template.source(),
         "bos_token": text_of(tokenizer.bos()),
         "eos_token": text_of(tokenizer.eos()),
         "build_info": super::chat::fingerprint(),

@@ -5,11 +5,12 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sharpi_chat::template::Conversation;
+use sharpi_chat::answer::{AnswerFormat, ToolForm};
 use sharpi_chat::{Json as ChatJson, template::Message};
 
-use super::app::{App, now};
+use super::app::App;
 use super::error::ApiError;
+use crate::conversation::{self, ChatPrompt};
 
 type Body<T> = Result<Json<T>, JsonRejection>;
 
@@ -94,24 +95,15 @@ pub(super) struct Turns {
     pub(super) reasoning_format: Option<String>,
 }
 
-/// A prompt as text and as ids.
-pub(super) struct Prompt {
-    pub(super) text: String,
-    pub(super) ids: Vec<u32>,
-}
-
 impl Turns {
     /// The conversation as the model's template writes it.
-    pub(super) fn prompt(&self, app: &App) -> Result<Prompt, ApiError> {
+    pub(super) fn prompt(&self, app: &App) -> Result<ChatPrompt, ApiError> {
         if self.messages.is_empty() {
             return Err(ApiError::invalid(
                 "`messages` is empty, expected at least one",
             ));
         }
-        let tokenizer = &app.tokenizer;
-        let text_of =
-            |id: Option<u32>| id.and_then(|id| tokenizer.token_text(id)).map(String::from);
-        let prompt = app.template.template.render(&Conversation {
+        let turns = conversation::Turns {
             messages: self.messages.clone(),
             tools: match self.offers_tools() {
                 true => self.tools.clone(),
@@ -119,21 +111,21 @@ impl Turns {
             },
             add_generation_prompt: self.add_generation_prompt,
             variables: self.variables()?,
-            bos_token: text_of(tokenizer.bos()),
-            eos_token: text_of(tokenizer.eos()),
-            unix_time: now() as i64,
-        })?;
-        let parts = prompt.segments.iter().map(|s| (s.text.as_str(), s.trusted));
-        let mut ids = tokenizer.encode_parts(&parts.collect::<Vec<_>>());
-        if let Some(bos) = tokenizer.bos().filter(|_| tokenizer.adds_bos())
-            && ids.first() != Some(&bos)
-        {
-            ids.insert(0, bos);
+        };
+        Ok(app.template.prompt(&app.tokenizer, turns)?)
+    }
+
+    /// The form of the answer to this prompt of the conversation.
+    pub(super) fn format(&self, app: &App, prompt: &ChatPrompt) -> AnswerFormat {
+        let format = app.template.format_after(prompt);
+        let mut format = format.with_schemas(&self.tools);
+        if self.reasoning_format.as_deref() == Some("none") {
+            format = format.with_reasoning(false);
         }
-        Ok(Prompt {
-            text: prompt.text(),
-            ids,
-        })
+        match self.offers_tools() {
+            true => format,
+            false => format.with_tools(ToolForm::None),
+        }
     }
 
     /// Whether the model may call tools.
@@ -153,7 +145,7 @@ impl Turns {
             Some(_) => return Err(ApiError::invalid("`chat_template_kwargs` is no object")),
         };
         if self.reasoning_effort.as_deref() == Some("none") {
-            variables.push(("enable_thinking".into(), ChatJson::Bool(false)));
+            variables.push(conversation::thinking(false));
         }
         Ok(variables)
     }

@@ -200,6 +200,15 @@ impl Tokenizer {
         self.texts.get(id as usize).map(String::as_str)
     }
 
+    /// Whether a token stands for its own text and is recognised as a whole: a control token or one
+    /// that the model's makers added.
+    pub fn is_added(&self, id: u32) -> bool {
+        matches!(
+            self.kinds.get(id as usize),
+            Some(Kind::Control | Kind::UserDefined)
+        )
+    }
+
     /// Number of tokens; ids are below it.
     #[expect(clippy::len_without_is_empty, reason = "256 byte tokens at least")]
     pub fn len(&self) -> usize {

@@ -3,6 +3,8 @@
 mod bad_models;
 mod bench;
 mod capture;
+#[cfg(unix)]
+mod chat;
 mod cost;
 mod diffs;
 #[cfg(unix)]

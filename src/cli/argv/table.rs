@@ -3,6 +3,7 @@
 
 mod bench;
 mod common;
+mod conversation;
 mod serve;
 
 /// An option of llama.cpp.
@@ -48,26 +49,38 @@ pub(super) const SWITCH: &[&str] = &["on", "off", "auto", "0", "1", "true", "fal
 
 /// Values with which a switch is off.
 const OFF: &[&str] = &["0", "off", "false", "disabled"];
+/// Values with which it is on.
+const ON: &[&str] = &["1", "on", "true", "enabled"];
 
-/// What a command has before what all have: llama-bench's options and llama-server's.
-fn own(command: &str) -> &'static [Entry] {
+/// What a command has before what all have: llama-bench's options, llama-server's, and those of
+/// conversations.
+fn own(command: &str) -> &'static [&'static [Entry]] {
     match command {
-        "bench" => bench::OPTIONS,
-        "serve" => serve::OPTIONS,
+        "bench" => &[bench::OPTIONS],
+        "chat" => &[conversation::CHAT, conversation::BOTH],
+        "run" => &[conversation::RUN, conversation::BOTH],
+        "serve" => &[serve::OPTIONS],
         _ => &[],
     }
 }
 
+/// All that a command knows, what counts first in front.
+fn all(command: &str) -> impl Iterator<Item = &'static Entry> {
+    own(command)
+        .iter()
+        .copied()
+        .flatten()
+        .chain(common::OPTIONS)
+}
+
 /// The entry of a name for a command.
 pub(super) fn find(name: &str, command: &str) -> Option<&'static Entry> {
-    let mut entries = own(command).iter().chain(common::OPTIONS);
-    entries.find(|entry| entry.names.contains(&name))
+    all(command).find(|entry| entry.names.contains(&name))
 }
 
 /// All names that a command knows, for suggestions.
 pub(super) fn names(command: &str) -> impl Iterator<Item = &'static str> {
-    let entries = own(command).iter().chain(common::OPTIONS);
-    entries.flat_map(|entry| entry.names).copied()
+    all(command).flat_map(|entry| entry.names).copied()
 }
 
 const fn entry(names: &'static [&'static str], takes: Takes, meaning: Meaning) -> Entry {
@@ -86,9 +99,15 @@ mod tests {
 
     #[test]
     fn each_option_is_listed_once() {
-        for table in [bench::OPTIONS, serve::OPTIONS, common::OPTIONS] {
+        let commands = ["bench", "chat", "run", "serve"].map(own);
+        for tables in commands.into_iter().chain([&[common::OPTIONS] as _]) {
             let mut seen = HashSet::new();
-            for name in table.iter().flat_map(|entry| entry.names) {
+            for name in tables
+                .iter()
+                .copied()
+                .flatten()
+                .flat_map(|entry| entry.names)
+            {
                 assert!(name.starts_with('-'), "{name}");
                 assert!(seen.insert(name), "{name} is listed twice");
             }

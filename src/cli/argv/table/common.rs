@@ -12,8 +12,9 @@ const ONE_POOL: &str = "the threads of -t compute prompts, texts and drafts";
 const ONE_TEXT: &str = "one text is continued at a time";
 const NO_SHIFT: &str = "a text ends when the context is full";
 const LOGS: &str = "there is no log but stderr; -q says less and -v more";
-const NO_CHAT: &str = "there is no chat: a prompt is continued as it stands";
-const WRITE_CHAT: &str = "write the turns into the prompt, as in -p '<|im_start|>user\\nHello<|im_end|>\\n<|im_start|>assistant\\n'";
+const NO_CHAT: &str = "a text is taken as it stands";
+const HOLD_CHAT: &str =
+    "`chat` and `run --chat` hold conversations; `chat --show-prompt` shows one as text";
 const NO_DOWNLOAD: &str = "nothing is downloaded here";
 const DOWNLOAD: &str = "download the GGUF file (`hf download USER/MODEL FILE.gguf`, or a browser), then name it with -m FILE.gguf";
 const NO_SAMPLER: &str = "this way of choosing tokens is not supported";
@@ -105,8 +106,8 @@ pub(super) const OPTIONS: &[Entry] = &[
 
     // The prompt and the conversation.
     entry(&["-no-cnv", "--no-conversation", "--no-jinja", "--no-prefill-assistant", "--skip-chat-parsing", "--no-skip-chat-parsing", "--jinja", "--in-prefix-bos"], Nothing, Harmless(NO_CHAT)),
-    entry(&["-cnv", "--conversation", "-st", "--single-turn", "-i", "--interactive", "-if", "--interactive-first", "-mli", "--multiline-input", "--prefill-assistant"], Nothing, Refused(NO_CHAT, WRITE_CHAT)),
-    entry(&["-sys", "--system-prompt", "-sysf", "--system-prompt-file", "--chat-template", "--chat-template-file", "--chat-template-kwargs", "--in-prefix", "--in-suffix"], Value, Refused(NO_CHAT, WRITE_CHAT)),
+    entry(&["-cnv", "--conversation", "-st", "--single-turn", "-i", "--interactive", "-if", "--interactive-first", "-mli", "--multiline-input", "--prefill-assistant"], Nothing, Refused(NO_CHAT, HOLD_CHAT)),
+    entry(&["-sys", "--system-prompt", "-sysf", "--system-prompt-file", "--chat-template", "--chat-template-file", "--chat-template-kwargs", "--in-prefix", "--in-suffix"], Value, Refused(NO_CHAT, HOLD_CHAT)),
     entry(&["-rea", "--reasoning"], Switch, Harmless(NO_CHAT)),
     entry(&["--reasoning-format", "--reasoning-effort", "--reasoning-budget", "--reasoning-budget-message"], Value, Harmless(NO_CHAT)),
     entry(&["--reasoning-preserve", "--no-reasoning-preserve"], Nothing, Harmless(NO_CHAT)),
