@@ -4,9 +4,10 @@
 //! [`Model::open`] → [`Model::compile`] → [`Session::new`] → [`Session::run`]: from a file to the
 //! logits and hidden states of its graphs.
 //!
-//! Cargo features: `embedded` is the small model of `Model::embedded`, `tools` what measures,
-//! compares and makes models, `cli` the program with both; all are on by default, and none is
-//! needed to compile and run graphs.
+//! Cargo features: `embedded` is the small model of `Model::embedded`, `guide` what holds
+//! texts to grammars, `serve` the engine over HTTP, `tools` what measures, compares and makes models,
+//! `cli` the program with all of them; all are on by default, and none is needed to compile and run
+//! graphs.
 
 #[cfg(feature = "tools")]
 pub mod cost;
@@ -16,6 +17,8 @@ mod error;
 pub mod exec;
 pub mod generate;
 pub mod gguf;
+#[cfg(feature = "guide")]
+pub mod guide;
 #[cfg(feature = "tools")]
 pub mod hwbench;
 pub mod lower;

@@ -20,7 +20,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
 ];
 
 /// Options by what they are about, in all commands that have them; others stand under `Options`.
-const HEADINGS: [(&str, &[&str]); 6] = [
+const HEADINGS: [(&str, &[&str]); 7] = [
     ("Prompt", &["prompt", "file", "escape", "no-escape"]),
     (
         "Drafting",
@@ -45,6 +45,10 @@ const HEADINGS: [(&str, &[&str]); 6] = [
             "repeat-penalty",
             "repeat-last-n",
         ],
+    ),
+    (
+        "Form of the text",
+        &["grammar", "grammar-file", "json-schema", "json-schema-file"],
     ),
     ("Machine", &["threads", "pin", "no-repack", "mlock"]),
     (
@@ -76,6 +80,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "run -m model.gguf -p '<|im_start|>user\\nHello<|im_end|>\\n<|im_start|>assistant\\n'",
             "run -m model.gguf -p Once --temp 0.8 --top-k 20 -s 42",
             "run -m model.gguf -p Once --spec-type auto --json",
+            "run -m model.gguf -p 'A year: ' --grammar 'root ::= [12] [0-9]{3}'",
+            "run -m model.gguf -p 'As JSON: ' -n 200 -j '{\"type\": \"object\"}'",
         ],
     ),
     (

@@ -15,6 +15,7 @@ use super::context_arg::ContextArg;
 use super::described::Described;
 use super::exec_args::ExecArgs;
 use super::failure::Failure;
+use super::grammar::GrammarArgs;
 use super::lower_args::LowerArgs;
 use super::memory::sums;
 use super::model_arg::{self, ModelArg};
@@ -48,8 +49,10 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     exec: ExecArgs,
     /// Never choose a token that ends the text
-    #[arg(long)]
+    #[arg(long, conflicts_with = "GrammarArgs")]
     ignore_eos: bool,
+    #[command(flatten)]
+    grammar: GrammarArgs,
     #[command(flatten)]
     spec: SpecArgs,
     /// Tell the norm and the ends of each named tensor on stderr, without the passes that would
@@ -85,10 +88,12 @@ impl RunArgs {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
         let mut timings = Timings::default();
         let (model, tokenizer) = timed(&mut timings.load_seconds, || self.load())?;
+        let tokenizer = Arc::new(tokenizer);
         let prompt = self.prompt.read(&tokenizer)?;
         let context = self.context.of(&model)?;
         let hparams = model.hparams()?;
         check_prompt(&prompt.ids, context, hparams.vocabulary)?;
+        let mask = self.grammar.mask(Arc::clone(&tokenizer))?;
         let draft = self.spec.options(&hparams)?;
         if draft.is_none() && self.model.names_a_head() {
             notice::warn("--model-draft does nothing without drafting: see --spec-type");
@@ -120,7 +125,7 @@ impl RunArgs {
         );
         let known = remembered.as_ref();
         let (mut generator, resumed) =
-            Generator::resume(session, sampler, &prompt.ids, options, known)?;
+            Generator::resume(session, sampler, &prompt.ids, options, mask, known)?;
         self.prompt_cache.tell(resumed, prompt.ids.len(), known);
         let mut fed = 0;
         timed(&mut timings.prompt_seconds, || {

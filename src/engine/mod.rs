@@ -21,7 +21,7 @@ mod text;
 
 pub use engine::{Engine, EngineOptions, StartError};
 pub use error::GenerateError;
-pub use options::{GenerateOptions, Mask, StopReason, Token};
+pub use options::{GenerateOptions, Mask, MaskError, StopReason, Token};
 pub(crate) use pace::Pace;
 pub use prompts::{PromptStats, RememberedPrompt, StoreError};
 pub use request::{Answer, End, Event, Request, RequestStats};

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sharpi_chat::Template;
 use sharpi_chat::answer::{AnswerFormat, ToolForm};
 
+use super::guided::Guides;
 use super::tokens::Turns;
 
 use crate::drafting::DraftOptions;
@@ -44,6 +45,7 @@ pub struct App {
     pub(super) engine: Arc<Engine>,
     pub(super) tokenizer: Arc<Tokenizer>,
     pub(super) template: Arc<ChatTemplate>,
+    pub(super) guides: Guides,
     pub(super) options: Arc<ServeOptions>,
     pub(super) counts: Arc<Counts>,
 }
@@ -88,6 +90,7 @@ impl App {
     ) -> App {
         App {
             engine: Arc::new(engine),
+            guides: Guides::new(tokenizer.clone()),
             tokenizer,
             template: Arc::new(ChatTemplate {
                 format: AnswerFormat::detect(&source),

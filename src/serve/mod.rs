@@ -9,6 +9,7 @@ mod chat;
 mod completions;
 mod error;
 mod generation;
+mod guided;
 mod messages;
 mod params;
 mod status;

@@ -200,6 +200,17 @@ impl Tokenizer {
         self.texts.get(id as usize).map(String::as_str)
     }
 
+    /// Whether a token was added to the vocabulary as a whole, as `<think>` is, for control or as text.
+    pub fn is_added(&self, id: u32) -> bool {
+        let kind = self.kinds.get(id as usize);
+        matches!(kind, Some(Kind::Control | Kind::UserDefined))
+    }
+
+    /// The added token of this text.
+    pub fn added_token(&self, text: &str) -> Option<u32> {
+        self.special.find(text)
+    }
+
     /// Number of tokens; ids are below it.
     #[expect(clippy::len_without_is_empty, reason = "256 byte tokens at least")]
     pub fn len(&self) -> usize {
