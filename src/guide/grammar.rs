@@ -102,7 +102,7 @@ impl Grammar {
                 }))
             }
             Grammar::Regex(regex) => {
-                limits::check_text("the regular expression", regex)?;
+                limits::check_regex(regex)?;
                 Ok(GrammarWithLexer::from_regex(regex))
             }
             Grammar::Lark(lark) => {

@@ -96,8 +96,9 @@ fn matcher(vocabulary: &GuideVocabulary, grammar: &Grammar) -> Result<Matcher, G
         return matcher(vocabulary, &looser);
     }
     compiled.map_err(|fault| {
-        let place = place::of(vocabulary, grammar).map_or(String::new(), |p| format!(" at {p}"));
-        GuideError::Invalid(format!("{}{place}: {fault}", grammar.kind()))
+        let place = place::of(vocabulary, grammar);
+        let place = place.map_or(String::new(), |place| format!(", at {place}"));
+        GuideError::Invalid(format!("{}: {fault}{place}", grammar.kind()))
     })
 }
 

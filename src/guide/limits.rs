@@ -5,8 +5,11 @@ use serde_json::Value;
 
 use super::error::GuideError;
 
-/// Most bytes of a grammar or a regular expression.
-pub(super) const MOST_TEXT: usize = 128 << 10;
+/// Most bytes of a regular expression: alternatives that are alive at the same time all cost time at
+/// each token.
+const MOST_REGEX: usize = 4 << 10;
+/// Most bytes of a grammar.
+pub(super) const MOST_TEXT: usize = 64 << 10;
 /// Most values of a schema, keys not counted.
 const MOST_VALUES: usize = 20_000;
 /// Most bytes of a schema's texts.
@@ -17,7 +20,7 @@ const MOST_ALTERNATIVES: usize = 500;
 const MOST_PATTERNS: usize = 24;
 /// Stack of the thread that compiles. Parsers of grammars recurse, and a grammar of [`MOST_TEXT`]
 /// bytes may be nothing but brackets.
-pub(super) const STACK: usize = 1 << 30;
+pub(super) const STACK: usize = 256 << 20;
 
 /// The parser's own limits: about 20 ms a token and 100 MB at worst.
 pub(super) fn parser() -> ParserLimits {
@@ -30,6 +33,10 @@ pub(super) fn parser() -> ParserLimits {
 
 pub(super) fn check_text(what: &'static str, text: &str) -> Result<(), GuideError> {
     at_most(what, text.len(), "bytes", MOST_TEXT)
+}
+
+pub(super) fn check_regex(regex: &str) -> Result<(), GuideError> {
+    at_most("the regular expression", regex.len(), "bytes", MOST_REGEX)
 }
 
 fn at_most(
@@ -65,6 +72,9 @@ pub(super) fn check_schema(schema: &Value) -> Result<(), GuideError> {
                     if ["anyOf", "oneOf", "allOf"].contains(&key.as_str()) {
                         let what = "a list of alternatives in the schema";
                         at_most(what, alternatives, "schemas", MOST_ALTERNATIVES)?;
+                    }
+                    if let ("pattern", Some(pattern)) = (key.as_str(), value.as_str()) {
+                        check_regex(pattern)?;
                     }
                     if key == "patternProperties" {
                         patterns += value.as_object().map_or(0, |all| all.len());

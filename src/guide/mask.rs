@@ -29,6 +29,9 @@ struct Held {
     mark: Option<usize>,
     /// Tokens before it.
     at: usize,
+    /// Tokens before the first one that ends a text, if such a one has been followed: the matcher
+    /// stands before it.
+    end: Option<usize>,
     matcher: Matcher,
 }
 
@@ -60,14 +63,11 @@ impl GuideMask {
     }
 
     fn go_back(&mut self, to: usize) {
-        let tokens = self.path.len() - to;
+        let from = self.path.len();
         self.path.truncate(to);
         self.sets.retain(|(at, _)| *at <= to);
         match &mut self.held {
-            Some(held) if held.at <= to => {
-                // A failure stays with the matcher, and is looked at before it is used again.
-                let _ = held.matcher.rollback(tokens);
-            }
+            Some(held) if held.at <= to => held.go_back(from, to),
             _ if to == 0 => self.held = Held::at_start(&self.guide),
             _ => self.held = None,
         }
@@ -76,7 +76,7 @@ impl GuideMask {
     fn follow(&mut self, id: u32) -> Result<(), MaskError> {
         match &mut self.held {
             Some(_) if self.path.is_empty() && self.guide.opens == Some(id) => self.held = None,
-            Some(held) => held.follow(id)?,
+            Some(held) => held.follow(&self.guide, self.path.len(), id)?,
             None => {
                 let tokenizer = self.guide.vocabulary.tokenizer();
                 let mut tail = self.tail();
@@ -86,6 +86,7 @@ impl GuideMask {
                 self.held = mark.map(|mark| Held {
                     mark: Some(mark),
                     at: self.path.len() + 1,
+                    end: None,
                     matcher: self.guide.marks[mark].1.deep_clone(),
                 });
             }
@@ -119,7 +120,10 @@ impl GuideMask {
             return Ok(None);
         };
         if !self.sets.iter().any(|(at, _)| *at == here) {
-            let mut set = held.matcher.compute_mask_or_eos().map_err(failure)?;
+            let mut set = match held.end {
+                Some(_) => self.guide.vocabulary.ends(),
+                None => held.matcher.compute_mask_or_eos().map_err(failure)?,
+            };
             if let (0, Some(id)) = (here, self.guide.opens) {
                 set.allow_token(id);
             }
@@ -155,12 +159,27 @@ impl Held {
         Some(Held {
             mark: None,
             at: 0,
+            end: None,
             matcher,
         })
     }
 
-    fn follow(&mut self, id: u32) -> Result<(), MaskError> {
+    /// Follows a token with so many before it. What a draft goes on with behind the end of its text
+    /// is never looked at.
+    fn follow(&mut self, guide: &Guide, before: usize, id: u32) -> Result<(), MaskError> {
+        if self.end.is_some() || guide.vocabulary.tokenizer().is_end_of_text(id) {
+            self.end.get_or_insert(before);
+            return Ok(());
+        }
         self.matcher.consume_token(id).map_err(failure)
+    }
+
+    /// Goes back from so many tokens to so many.
+    fn go_back(&mut self, from: usize, to: usize) {
+        let from = self.end.unwrap_or(from);
+        self.end = self.end.filter(|end| *end < to);
+        // A failure stays with the matcher, and is looked at before it is used again.
+        let _ = self.matcher.rollback(from.saturating_sub(to));
     }
 
     /// Begins anew, and follows the text so far again.
@@ -172,7 +191,10 @@ impl Held {
         if let Some(fresh) = fresh {
             self.matcher = fresh.deep_clone();
         }
-        path[self.at..].iter().try_for_each(|id| self.follow(*id))
+        self.end = None;
+        let path = path.iter().enumerate().skip(self.at);
+        path.map(|(before, id)| self.follow(guide, before, *id))
+            .collect()
     }
 }
 

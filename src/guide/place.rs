@@ -1,13 +1,16 @@
 //! Where a schema is wrong.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use super::grammar::Grammar;
 use super::guide::matcher_of;
 use super::vocabulary::GuideVocabulary;
 
-/// Most parts of a schema that are tried.
+/// Most parts of a schema that are tried, and how long; the place is told as far as it is known then.
 const MOST_TRIED: usize = 64;
+const MOST_TIME: Duration = Duration::from_millis(500);
 
 /// A pointer to the smallest part of a wrong schema that is wrong by itself.
 pub(super) fn of(vocabulary: &GuideVocabulary, grammar: &Grammar) -> Option<String> {
@@ -17,13 +20,16 @@ pub(super) fn of(vocabulary: &GuideVocabulary, grammar: &Grammar) -> Option<Stri
         Grammar::AnyOf(choices) => return choices.iter().find_map(|one| of(vocabulary, one)),
         _ => return None,
     };
-    let mut tries = MOST_TRIED;
+    let (mut tries, clock) = (MOST_TRIED, Instant::now());
     let mut is_wrong = |part: &Value| {
         tries = tries.saturating_sub(1);
+        if tries == 0 || clock.elapsed() > MOST_TIME {
+            return false;
+        }
         let schema = with_definitions(part, root);
         let part = Grammar::JsonSchema { schema, lenient };
         let lowered = part.lower(vocabulary);
-        tries > 0 && lowered.is_ok_and(|part| matcher_of(vocabulary, part).is_err())
+        lowered.is_ok_and(|part| matcher_of(vocabulary, part).is_err())
     };
     let mut place = (String::from("#"), root);
     while let Some((step, part)) = parts(place.1).into_iter().find(|(_, part)| is_wrong(part)) {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use llguidance::ParserFactory;
-use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
+use llguidance::toktrie::{ApproximateTokEnv, SimpleVob, TokEnv, TokRxInfo, TokTrie};
 
 use super::error::GuideError;
 use super::limits;
@@ -71,6 +71,11 @@ impl GuideVocabulary {
             Some(id) => format!("<[{id}]>"),
             None => serde_json::Value::from(text).to_string(),
         }
+    }
+
+    /// The tokens that end a text.
+    pub(super) fn ends(&self) -> SimpleVob {
+        self.factory.tok_env().tok_trie().eos_token_set()
     }
 
     /// The tables of a mark; made at its first use.

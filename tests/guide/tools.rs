@@ -19,6 +19,7 @@ fn tools() -> Vec<Json> {
                 "at": {"$ref": "#/$defs/at"},
             },
             "required": ["place", "days"],
+            "additionalProperties": false,
             "$defs": {"at": {"type": "array", "items": {"type": "boolean"}, "maxItems": 2}},
         }}},
         {"type": "function", "function": {"name": "stop"}},
@@ -187,9 +188,12 @@ fn tools_that_cannot_be_written_are_refused() {
     let value = json!({"function": {"name": "f", "parameters": {
         "properties": {"a": {"enum": ["</parameter>"]}},
     }}});
-    assert_eq!(refused(json!({"name": ""}), ToolForm::Qwen35), "");
-    assert_eq!(refused(json!({"name": "a<b"}), ToolForm::Qwen3), "");
-    assert_eq!(refused(parameter, ToolForm::Qwen35), "");
-    assert_eq!(refused(value, ToolForm::Qwen35), "");
-    assert_eq!(refused(json!({"name": "f"}), ToolForm::None), "");
+    let told = [
+        refused(json!({"name": ""}), ToolForm::Qwen35),
+        refused(json!({"name": "a<b"}), ToolForm::Qwen3),
+        refused(parameter, ToolForm::Qwen35),
+        refused(value, ToolForm::Qwen35),
+        refused(json!({"name": "f"}), ToolForm::None),
+    ];
+    insta::assert_snapshot!(told.join("\n"));
 }

@@ -176,8 +176,10 @@ impl<'r> Writer<'r> {
                 Kind::Rule(name) => self.reference(name),
                 _ => self.word_item(first),
             };
-            let is_token = matches!(first.kind, Kind::Token(_));
-            parts.push(if is_token { one } else { repeated(&one, first) });
+            parts.push(match first.kind {
+                Kind::Token(_) => one,
+                _ => repeated(&one, first),
+            });
             rest = &rest[1..];
         }
         match parts.is_empty() {

@@ -5,9 +5,16 @@ use super::{Item, Kind, Rule};
 /// Most repetitions that can be asked for.
 const MOST_REPEATED: u32 = 100_000;
 
+/// Most brackets within one another.
+const MOST_DEPTH: usize = 64;
+
 /// All rules of a grammar.
 pub(super) fn rules(text: &str) -> Result<Vec<Rule>, String> {
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader {
+        text,
+        at: 0,
+        depth: 0,
+    };
     let mut rules: Vec<Rule> = Vec::new();
     reader.space(true);
     while reader.peek().is_some() {
@@ -18,7 +25,7 @@ pub(super) fn rules(text: &str) -> Result<Vec<Rule>, String> {
             return Err(reader.expected("`::=`"));
         }
         reader.space(true);
-        let choices = reader.choices(false)?;
+        let choices = reader.choices()?;
         match reader.peek() {
             None | Some('\n' | '\r') => reader.space(true),
             Some(_) => return Err(reader.expected("the end of the rule")),
@@ -41,6 +48,8 @@ pub(super) fn rules(text: &str) -> Result<Vec<Rule>, String> {
 struct Reader<'t> {
     text: &'t str,
     at: usize,
+    /// Brackets that are open.
+    depth: usize,
 }
 
 impl Reader<'_> {
@@ -107,26 +116,26 @@ impl Reader<'_> {
         Ok(name)
     }
 
-    fn choices(&mut self, nested: bool) -> Result<Vec<Vec<Item>>, String> {
-        let mut choices = vec![self.sequence(nested)?];
+    fn choices(&mut self) -> Result<Vec<Vec<Item>>, String> {
+        let mut choices = vec![self.sequence()?];
         while self.eat("|") {
             self.space(true);
-            choices.push(self.sequence(nested)?);
+            choices.push(self.sequence()?);
         }
         Ok(choices)
     }
 
-    fn sequence(&mut self, nested: bool) -> Result<Vec<Item>, String> {
+    fn sequence(&mut self) -> Result<Vec<Item>, String> {
         let mut items = Vec::new();
-        while let Some(kind) = self.kind(nested)? {
+        while let Some(kind) = self.kind()? {
             let (least, most) = self.repetition()?;
             items.push(Item { kind, least, most });
-            self.space(nested);
+            self.space(self.depth > 0);
         }
         Ok(items)
     }
 
-    fn kind(&mut self, nested: bool) -> Result<Option<Kind>, String> {
+    fn kind(&mut self) -> Result<Option<Kind>, String> {
         Ok(Some(match self.peek() {
             Some('"') => Kind::Literal(self.literal()?),
             Some('[') => self.class()?,
@@ -136,11 +145,18 @@ impl Reader<'_> {
             }
             Some('(') => {
                 self.at += 1;
+                self.depth += 1;
+                if self.depth > MOST_DEPTH {
+                    return Err(
+                        self.fault(format_args!("more than {MOST_DEPTH} brackets are open"))
+                    );
+                }
                 self.space(true);
-                let choices = self.choices(true)?;
+                let choices = self.choices()?;
                 if !self.eat(")") {
                     return Err(self.expected("`)`"));
                 }
+                self.depth -= 1;
                 Kind::Group(choices)
             }
             Some('<' | '!') => self.token()?,
@@ -149,7 +165,7 @@ impl Reader<'_> {
                 let name = self.name()?;
                 // The next rule, within a group that is not closed.
                 self.space(false);
-                if nested && self.rest().starts_with("::=") {
+                if self.depth > 0 && self.rest().starts_with("::=") {
                     self.at = start;
                     return Err(self.expected("`)`"));
                 }
