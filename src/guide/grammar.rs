@@ -96,10 +96,8 @@ impl Grammar {
         match self {
             Grammar::JsonSchema { schema, lenient } => {
                 limits::check_schema(schema)?;
-                Ok(GrammarWithLexer::from_json_schema(match lenient {
-                    true => lenient_schema(schema),
-                    false => schema.clone(),
-                }))
+                let schema = with_options(schema, *lenient);
+                Ok(GrammarWithLexer::from_json_schema(schema))
             }
             Grammar::Regex(regex) => {
                 limits::check_regex(regex)?;
@@ -159,13 +157,27 @@ impl Grammar {
     }
 }
 
-/// A schema with the option that keywords which cannot be enforced are passed over.
-pub(crate) fn lenient_schema(schema: &Value) -> Value {
-    let mut schema = schema.clone();
+/// White space between the parts of JSON: one space, or a line break and what indents the next line. A
+/// model could go on with more of it for ever.
+const WHITE_SPACE: &str = r" |\r?\n[ \t]{0,20}";
+
+/// A schema with the options of the parser: those that it brings, and whether keywords that cannot be
+/// enforced are passed over.
+pub(super) fn with_options(schema: &Value, lenient: bool) -> Value {
+    let mut schema = match schema {
+        Value::Bool(true) => json!({}),
+        other => other.clone(),
+    };
     if let Some(fields) = schema.as_object_mut() {
         let options = fields.entry("x-guidance").or_insert_with(|| json!({}));
         if let Some(options) = options.as_object_mut() {
-            options.insert("lenient".into(), true.into());
+            if lenient {
+                options.insert("lenient".into(), true.into());
+            }
+            let own = ["whitespace_pattern", "whitespace_flexible"];
+            if !own.iter().any(|key| options.contains_key(*key)) {
+                options.insert("whitespace_pattern".into(), WHITE_SPACE.into());
+            }
         }
     }
     schema

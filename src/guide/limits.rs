@@ -9,7 +9,7 @@ use super::error::GuideError;
 /// each token.
 const MOST_REGEX: usize = 4 << 10;
 /// Most bytes of a grammar.
-pub(super) const MOST_TEXT: usize = 64 << 10;
+pub(super) const MOST_TEXT: usize = 32 << 10;
 /// Most values of a schema, keys not counted.
 const MOST_VALUES: usize = 20_000;
 /// Most bytes of a schema's texts.
@@ -22,7 +22,8 @@ const MOST_PATTERNS: usize = 24;
 /// bytes may be nothing but brackets.
 pub(super) const STACK: usize = 256 << 20;
 
-/// The parser's own limits: about 20 ms a token and 100 MB at worst.
+/// The parser's own limits: about 20 ms a token and 100 MB. A step that goes beyond them fails; with a
+/// grammar of the largest size that takes up to a second.
 pub(super) fn parser() -> ParserLimits {
     ParserLimits {
         max_lexer_states: 50_000,

@@ -192,9 +192,8 @@ impl Held {
             self.matcher = fresh.deep_clone();
         }
         self.end = None;
-        let path = path.iter().enumerate().skip(self.at);
-        path.map(|(before, id)| self.follow(guide, before, *id))
-            .collect()
+        let mut path = path.iter().enumerate().skip(self.at);
+        path.try_for_each(|(before, id)| self.follow(guide, before, *id))
     }
 }
 

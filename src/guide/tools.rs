@@ -9,7 +9,7 @@ use sharpi_chat::Json;
 use sharpi_chat::answer::{AnswerFormat, ToolForm};
 
 use super::error::GuideError;
-use super::grammar::lenient_schema;
+use super::grammar::with_options;
 use super::limits;
 use super::place::with_definitions;
 use super::tool_text::{ANY_TEXT, text_word};
@@ -179,10 +179,7 @@ impl Tool {
     /// A part of the schema that stands for itself.
     fn part(&self, part: &Value) -> Value {
         let part = with_definitions(part, &self.schema);
-        match self.strict {
-            true => part,
-            false => lenient_schema(&part),
-        }
+        with_options(&part, !self.strict)
     }
 
     fn fault(&self, parameter: &str, fault: &str) -> GuideError {
