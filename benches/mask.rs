@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::json;
-use sharpi_compile::engine::Mask;
 use sharpi_compile::guide::{Grammar, Guide, GuideVocabulary, Plan};
 use sharpi_compile::tokenizer::{Tokenizer, Vocabulary};
 
