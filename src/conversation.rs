@@ -55,6 +55,11 @@ impl ChatTemplate {
         &self.source
     }
 
+    /// Whether answers may begin with reasoning.
+    pub fn has_reasoning(&self) -> bool {
+        self.format.reasoning
+    }
+
     /// The form of answers to a prompt of this template.
     pub fn format_after(&self, prompt: &ChatPrompt) -> AnswerFormat {
         self.format.clone().after(&prompt.text)

@@ -5,8 +5,9 @@
 //! logits and hidden states of its graphs.
 //!
 //! Cargo features: `embedded` is the small model of `Model::embedded`, `chat` conversations through a
-//! model's template, `serve` answers over HTTP, `tools` what measures, compares and makes models, `cli`
-//! the program with all of them; all are on by default, and none is needed to compile and run graphs.
+//! model's template, `guide` what holds texts to grammars, `serve` answers over HTTP, `tools` what
+//! measures, compares and makes models, `cli` the program with all of them; all are on by default, and
+//! none is needed to compile and run graphs.
 
 #[cfg(feature = "chat")]
 pub mod conversation;
@@ -18,6 +19,8 @@ mod error;
 pub mod exec;
 pub mod generate;
 pub mod gguf;
+#[cfg(feature = "guide")]
+pub mod guide;
 #[cfg(feature = "tools")]
 pub mod hwbench;
 pub mod lower;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sharpi_compile::engine::{
-    Answer, End, Engine, EngineOptions, Event, GenerateError, Mask, Request,
+    Answer, End, Engine, EngineOptions, Event, GenerateError, Mask, MaskError, Request,
 };
 use sharpi_compile::generate::{
     DraftOptions, GenerateOptions, Generator, Sampler, SamplerOptions, StopReason, Token,
@@ -289,12 +289,19 @@ fn a_mask_says_what_may_be_chosen_with_drafts_and_without() {
     /// Only ids that leave this rest when divided by 7, in turn.
     struct InTurn;
     impl Mask for InTurn {
-        fn apply(&mut self, generated: &[u32], logits: &mut [f32]) {
-            for (id, x) in logits.iter_mut().enumerate() {
+        fn apply(
+            &mut self,
+            generated: &[u32],
+            ids: Option<&[u32]>,
+            logits: &mut [f32],
+        ) -> Result<(), MaskError> {
+            for (i, x) in logits.iter_mut().enumerate() {
+                let id = ids.map_or(i, |ids| ids[i] as usize);
                 if id % 7 != generated.len() % 7 {
                     *x = f32::NEG_INFINITY;
                 }
             }
+            Ok(())
         }
     }
     let (_, executable) = dense();
@@ -320,8 +327,14 @@ fn a_mask_says_what_may_be_chosen_with_drafts_and_without() {
 fn a_mask_that_panics_ends_its_own_request_only() {
     struct Broken;
     impl Mask for Broken {
-        fn apply(&mut self, generated: &[u32], _: &mut [f32]) {
+        fn apply(
+            &mut self,
+            generated: &[u32],
+            _: Option<&[u32]>,
+            _: &mut [f32],
+        ) -> Result<(), MaskError> {
             assert!(generated.len() < 3, "three are enough");
+            Ok(())
         }
     }
     let (_, executable) = dense();
@@ -450,7 +463,7 @@ fn a_session_that_was_used_cannot_be_brought_behind_a_prompt() {
     let mut used = session(&executable, 1);
     support::feed(&mut used, &[1, 2]);
     let sampler = Sampler::new(SamplerOptions::default());
-    let resumed = Generator::resume(used, sampler, &[1, 2, 3], (options(1), None), None);
+    let resumed = Generator::resume(used, sampler, &[1, 2, 3], (options(1), None), None, None);
     assert!(matches!(resumed.map(drop), Err(GenerateError::UsedSession)));
 }
 

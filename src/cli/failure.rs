@@ -202,6 +202,7 @@ impl From<GenerateError> for Failure {
             GenerateError::NoChoice { .. } => {
                 "the weights are damaged: try another copy of the file"
             }
+            GenerateError::Mask(_) => "write the grammar or the schema simpler",
             GenerateError::Run(error) => run_help(error),
             _ => FAULT,
         };

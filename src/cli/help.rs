@@ -20,7 +20,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
 ];
 
 /// Options by what they are about, in all commands that have them; others stand under `Options`.
-const HEADINGS: [(&str, &[&str]); 7] = [
+const HEADINGS: [(&str, &[&str]); 8] = [
     ("Prompt", &["prompt", "file", "escape", "no-escape"]),
     (
         "Conversation",
@@ -61,6 +61,10 @@ const HEADINGS: [(&str, &[&str]); 7] = [
             "repeat-last-n",
         ],
     ),
+    (
+        "Form of the text",
+        &["grammar", "grammar-file", "json-schema", "json-schema-file"],
+    ),
     ("Machine", &["threads", "pin", "no-repack", "mlock"]),
     (
         "Graphs",
@@ -91,6 +95,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "run -m model.gguf --chat -p 'Who was Ada Lovelace?' -n -1",
             "run -m model.gguf -p Once --temp 0.8 --top-k 20 -s 42",
             "run -m model.gguf -p Once --spec-type auto --json",
+            "run -m model.gguf -p 'A year: ' --grammar 'root ::= [12] [0-9]{3}'",
+            "run -m model.gguf -p 'As JSON: ' -n 200 -j '{\"type\": \"object\"}'",
         ],
     ),
     (

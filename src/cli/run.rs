@@ -23,6 +23,7 @@ use super::conversation_args::ConversationArgs;
 use super::described::Described;
 use super::exec_args::ExecArgs;
 use super::failure::Failure;
+use super::grammar::GrammarArgs;
 use super::lower_args::LowerArgs;
 use super::memory::sums;
 use super::model_arg::{self, ModelArg};
@@ -62,8 +63,10 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     exec: ExecArgs,
     /// Never choose a token that ends the text
-    #[arg(long)]
+    #[arg(long, conflicts_with = "GrammarArgs")]
     ignore_eos: bool,
+    #[command(flatten)]
+    grammar: GrammarArgs,
     #[command(flatten)]
     spec: SpecArgs,
     /// Tell the norm and the ends of each named tensor on stderr, without the passes that would
@@ -79,8 +82,9 @@ pub(super) struct RunArgs {
     /// With --json, the K best logits of each step
     #[arg(long, value_name = "K", requires = "json")]
     logits_top: Option<usize>,
-    /// Write a file with which `replay` proves the text afterwards, bit for bit
-    #[arg(long, value_name = "FILE")]
+    /// Write a file with which `replay` proves the text afterwards, bit for bit; not of a text that is
+    /// held to a grammar
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["grammar", "grammar_file", "json_schema", "json_schema_file"])]
     receipt: Option<PathBuf>,
     #[command(flatten)]
     lower: LowerArgs,
@@ -102,10 +106,12 @@ impl RunArgs {
     pub(super) fn run(&self, out: &mut Stdout) -> Result<(), Failure> {
         let mut timings = Timings::default();
         let (model, tokenizer) = timed(&mut timings.load_seconds, || self.load())?;
+        let tokenizer = Arc::new(tokenizer);
         let (prompt, format) = self.read_prompt(&model, &tokenizer)?;
         let context = self.context.of(&model)?;
         let hparams = model.hparams()?;
         check_prompt(&prompt.ids, context, hparams.vocabulary)?;
+        let mask = self.grammar.mask(Arc::clone(&tokenizer))?;
         let draft = self.spec.options(&hparams)?;
         if draft.is_none() && self.model.names_a_head() {
             notice::warn("--model-draft does nothing without drafting: see --spec-type");
@@ -145,7 +151,7 @@ impl RunArgs {
         let (sampler, options) = (Sampler::new(sampling), (options, draft));
         let known = remembered.as_ref();
         let (mut generator, resumed) =
-            Generator::resume(session, sampler, &prompt.ids, options, known)?;
+            Generator::resume(session, sampler, &prompt.ids, options, mask, known)?;
         self.prompt_cache.tell(resumed, prompt.ids.len(), known);
         let mut fed = 0;
         timed(&mut timings.prompt_seconds, || {

@@ -162,6 +162,21 @@ impl MtpDrafter {
         }
     }
 
+    /// Whether the logits of the next run are to propose a token.
+    pub(crate) fn is_drafting(&self) -> bool {
+        self.most > 0
+    }
+
+    /// The tokens drafted so far.
+    pub(crate) fn drafted(&self) -> impl Iterator<Item = u32> {
+        self.drafts.iter().map(|draft| draft.id)
+    }
+
+    /// The ids of the head's logits, if they are not those from 0 on.
+    pub(crate) fn logit_ids(&self) -> Option<&[u32]> {
+        self.ids.as_deref()
+    }
+
     /// Takes the logits that a run gave, of one row or none, and prepares the next one if the draft
     /// goes on. `position` is that of the first drafted token.
     pub(crate) fn take(&mut self, logits: &[f32], sampler: &mut Sampler, position: usize) {

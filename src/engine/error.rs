@@ -1,5 +1,6 @@
 //! Why no token could be generated.
 
+use super::MaskError;
 use crate::RunError;
 
 /// Why no token could be generated.
@@ -49,6 +50,9 @@ pub enum GenerateError {
     /// What chooses tokens panicked: a mask, as a rule.
     #[error("choosing a token failed: {0}")]
     Panicked(String),
+    /// A mask does not know what may follow.
+    #[error("the text can no longer be held to its form: {0}")]
+    Mask(#[from] MaskError),
     /// A run failed.
     #[error(transparent)]
     Run(#[from] RunError),

@@ -23,7 +23,7 @@ mod text;
 
 pub use engine::{Engine, EngineOptions, StartError};
 pub use error::GenerateError;
-pub use options::{GenerateOptions, LogitsHash, Mask, StopReason, Token};
+pub use options::{GenerateOptions, LogitsHash, Mask, MaskError, StopReason, Token};
 pub(crate) use pace::Pace;
 pub use prompts::{PromptStats, RememberedPrompt, StoreError};
 pub use request::{Answer, End, Event, Request, RequestStats};

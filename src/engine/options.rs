@@ -68,6 +68,19 @@ pub enum StopReason {
 pub trait Mask {
     /// Sets the logits of tokens that must not follow to minus infinity. `generated` are the tokens
     /// behind the prompt; of one call to the next it may become shorter or other, as drafts are
-    /// tried.
-    fn apply(&mut self, generated: &[u32], logits: &mut [f32]);
+    /// tried. `ids` are those of the logits, if not those from 0 on.
+    ///
+    /// # Errors
+    /// Why that cannot be said; it is the end of the sequence, and of no other.
+    fn apply(
+        &mut self,
+        generated: &[u32],
+        ids: Option<&[u32]>,
+        logits: &mut [f32],
+    ) -> Result<(), MaskError>;
 }
+
+/// Why a mask cannot say which tokens may follow.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct MaskError(pub String);

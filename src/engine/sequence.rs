@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sharpi_ir::Dim;
 
 use super::prompts::Resumed;
-use super::text::{Choice, Text};
+use super::text::{Choice, Text, guarded};
 use super::{GenerateError, GenerateOptions, LogitsHash, Mask, StopReason, Token};
 use crate::drafting::{DraftOptions, Drafting, MtpDrafter, Round};
 use crate::exec::{Batch, RunError};
@@ -195,7 +195,7 @@ impl Sequence {
         if self.limit().is_some() {
             return;
         }
-        match self.text.choose(logits, &[]) {
+        match guarded(|| self.text.choose(logits, &[])) {
             Ok(choice) => {
                 self.ready.extend(choice.tokens);
                 (self.ending, self.end_hash) = (choice.ending, choice.end_hash);

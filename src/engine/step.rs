@@ -4,18 +4,16 @@
 //! prompts, last tokens and drafts in one run; what comes next is chosen for each sequence by
 //! itself; and the heads follow what the trunk has seen. This is the one loop by which text is made.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
 use super::GenerateError;
 use super::sequence::{Rest, Sequence, Times, Work};
-use super::text::{Choice, Text};
+use super::text::{Choice, Text, guarded};
 use crate::drafting::{Drafting, HeadRun, MtpDrafter};
 use crate::exec::{Executor, RunError, Views};
 use crate::lower::{MTP, TRUNK};
-use crate::sampling::Proposal;
 
 /// Logits from which on choosing is shared out to threads: below, waking them takes longer.
 const SHARED_LOGITS: usize = 1 << 18;
@@ -175,6 +173,9 @@ fn run_some_heads(
         let logits = views.of_each("logits").unwrap_or_default();
         for ((head, text), logits) in heads.iter_mut().zip(logits) {
             let end = text.end();
+            if head.is_drafting() {
+                text.mask_drafts(head.drafted(), head.logit_ids(), logits);
+            }
             head.take(logits, &mut text.sampler, end);
         }
     })?;
@@ -232,7 +233,7 @@ fn choose_all(
     let each =
         each.filter(|((rest, _), logits)| !logits.is_empty() && rest.text.budget() != Some(0));
     let choose_one = |((rest, choice), logits): (&mut (Rest<'_>, &mut Option<_>), &mut [f32])| {
-        **choice = Some(choose(rest.text, rest.drafts, logits));
+        **choice = Some(guarded(|| rest.text.choose(logits, rest.drafts)));
     };
     match all < SHARED_LOGITS {
         true => each.for_each(choose_one),
@@ -241,20 +242,6 @@ fn choose_all(
             .into_par_iter()
             .for_each(choose_one),
     }
-}
-
-/// Chooses for one sequence. A mask is foreign code: its panic is the end of its own sequence only.
-fn choose(
-    text: &mut Text,
-    drafts: &[Proposal],
-    logits: &mut [f32],
-) -> Result<Choice, GenerateError> {
-    let chosen = catch_unwind(AssertUnwindSafe(|| text.choose(logits, drafts)));
-    chosen.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|s| (*s).to_string());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Err(GenerateError::Panicked(text.unwrap_or_default()))
-    })
 }
 
 /// Takes in what became of a sequence's part of a run.

@@ -1,5 +1,6 @@
 //! The tokens of a sequence, and how the next one is chosen.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use super::{GenerateError, GenerateOptions, LogitsHash, Mask, StopReason, Token};
@@ -48,6 +49,27 @@ impl Text {
         Some(most.saturating_sub(self.generated))
     }
 
+    /// Excludes drafts that the mask would not let follow these; `ids` are those of the logits, if
+    /// not those from 0 on. Where the mask fails, nothing is drafted: if that is the text's way, the
+    /// choice meets the failure again.
+    pub(crate) fn mask_drafts(
+        &mut self,
+        drafts: impl Iterator<Item = u32>,
+        ids: Option<&[u32]>,
+        logits: &mut [f32],
+    ) {
+        let Some(mask) = &mut self.mask else {
+            return;
+        };
+        let known = self.ids.len();
+        self.ids.extend(drafts);
+        let text = &self.ids[known - self.generated..];
+        if guarded(|| Ok(mask.apply(text, ids, logits)?)).is_err() {
+            logits.fill(f32::NEG_INFINITY);
+        }
+        self.ids.truncate(known);
+    }
+
     /// Chooses a token for each row of logits as long as the drafts hold: the first row is that of
     /// the last token.
     pub(crate) fn choose(
@@ -67,7 +89,7 @@ impl Text {
             }
             if let Some(mask) = &mut self.mask {
                 let generated = &self.ids[self.ids.len() - self.generated..];
-                mask.apply(generated, logits);
+                mask.apply(generated, None, logits)?;
             }
             let position = self.end();
             let best = top(logits, self.options.logits_top);
@@ -115,6 +137,17 @@ fn hash(logits: &[f32]) -> LogitsHash {
         hasher.update(&bytes);
     }
     *hasher.finalize().as_bytes()
+}
+
+/// Calls a mask, which is foreign code: its panic is the end of its own sequence only.
+pub(crate) fn guarded<T>(
+    call: impl FnOnce() -> Result<T, GenerateError>,
+) -> Result<T, GenerateError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|s| (*s).to_string());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(GenerateError::Panicked(text.unwrap_or_default()))
+    })
 }
 
 /// Excludes tokens, as the reference does: before anything is ranked.

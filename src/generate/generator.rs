@@ -6,7 +6,7 @@ use super::{
     DraftOptions, Drafting, GenerateError, GenerateOptions, Round, Sampler, StopReason, Token,
 };
 use crate::Session;
-use crate::engine::{Item, LogitsHash, Pace, RememberedPrompt, Sequence, Work, step};
+use crate::engine::{Item, LogitsHash, Mask, Pace, RememberedPrompt, Sequence, Work, step};
 use crate::exec::Executor;
 use crate::lower::TRUNK;
 
@@ -67,7 +67,8 @@ impl Generator {
     }
 
     /// [`Generator::new`], of a session without tokens, behind as much of the prompt as is remembered;
-    /// drafting with the model's head, if that is wanted. Tells too how many tokens need not be read.
+    /// drafting with the model's head, if that is wanted, and with a mask. Tells too how many tokens
+    /// need not be read.
     ///
     /// # Errors
     /// As [`Generator::new`]; besides, a session that holds tokens already, what is remembered of
@@ -77,6 +78,7 @@ impl Generator {
         sampler: Sampler,
         prompt: &[u32],
         (options, draft): (GenerateOptions, Option<DraftOptions>),
+        mask: Option<Box<dyn Mask + Send>>,
         remembered: Option<&RememberedPrompt>,
     ) -> Result<(Generator, usize), GenerateError> {
         if session.position(TRUNK) > 0 {
@@ -90,7 +92,7 @@ impl Generator {
         let tokens = resumed.tokens;
         let batch = options.batch;
         let options = (options, draft);
-        let mut sequence = Sequence::resumed(session, sampler, prompt, options, None, resumed)?;
+        let mut sequence = Sequence::resumed(session, sampler, prompt, options, mask, resumed)?;
         sequence.keep_logits(tokens < prompt.len());
         Ok((Generator::of(sequence, batch), tokens))
     }

@@ -174,7 +174,8 @@ impl<'r> Replay<'r> {
             .hash_logits(true);
         let sampler = Sampler::new(receipt.sampler.clone());
         let options = (options, draft);
-        let (generator, _) = Generator::resume(session, sampler, &receipt.prompt, options, None)?;
+        let (generator, _) =
+            Generator::resume(session, sampler, &receipt.prompt, options, None, None)?;
         Ok(Replay { receipt, generator })
     }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
+use super::guided::Guides;
+
 use crate::conversation::ChatTemplate;
 pub(super) use crate::conversation::unix_time as now;
 use crate::drafting::DraftOptions;
@@ -43,6 +45,7 @@ pub struct App {
     pub(super) engine: Arc<Engine>,
     pub(super) tokenizer: Arc<Tokenizer>,
     pub(super) template: Arc<ChatTemplate>,
+    pub(super) guides: Guides,
     pub(super) options: Arc<ServeOptions>,
     pub(super) counts: Arc<Counts>,
     pub(super) started: Instant,
@@ -67,6 +70,7 @@ impl App {
     ) -> App {
         App {
             engine: Arc::new(engine),
+            guides: Guides::new(tokenizer.clone()),
             tokenizer,
             template: Arc::new(template),
             options: Arc::new(options),

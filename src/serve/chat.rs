@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::generation::{
     Gone, Sink, Step, finish_reason, gone, next, or_gone, settle, stream, timings, usage,
 };
+use super::guided::{chat_plan, mask};
 use super::params::Params;
 use super::tokens::Turns;
 use crate::engine::{Answer, RequestStats, StopReason, Token};
@@ -55,9 +56,10 @@ pub(super) async fn completions(
     body: Result<Json<Asked>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let Json(Asked { turns, params }) = body?;
-    refuse_forced(&turns)?;
     let prompt = turns.prompt(&app)?;
     let format = turns.format(&app, &prompt);
+    let plan = chat_plan(&app, &turns, &params, (&format, &prompt.text))?;
+    let guide = app.guides.compile(plan).await?;
     let frame = Frame {
         id: new_id("chatcmpl-"),
         created: now(),
@@ -65,10 +67,8 @@ pub(super) async fn completions(
     };
     let mut answers = Vec::new();
     for i in 0..params.choices()? {
-        answers.push(
-            app.engine
-                .submit(params.request(&app, prompt.ids.clone(), i)?)?,
-        );
+        let request = params.request(&app, prompt.ids.clone(), i)?;
+        answers.push(app.engine.submit(request.mask(mask(&guide)))?);
     }
     if params.stream {
         return Ok(stream(|sink| {
@@ -80,18 +80,6 @@ pub(super) async fn completions(
         choices.push(whole(&app, &mut answer, format.clone(), &params).await?);
     }
     Ok(Json(frame.whole(&choices, params.top().is_some())).into_response())
-}
-
-/// A tool that must be called needs that answers can be held to a form.
-fn refuse_forced(turns: &Turns) -> Result<(), ApiError> {
-    match &turns.tool_choice {
-        None | Some(Value::Null) => Ok(()),
-        Some(choice) if choice == "auto" || choice == "none" => Ok(()),
-        Some(_) => Err(ApiError::unsupported(
-            "`tool_choice` other than \"auto\" and \"none\" is not supported: answers cannot be \
-             held to a form yet",
-        )),
-    }
 }
 
 /// A name that no other has.

@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::generation::{
     Gone, Sink, Step, finish_reason, gone, next, or_gone, settle, stream, timings,
 };
+use super::guided::mask;
 use super::params::Params;
 use crate::engine::{Answer, End, RequestStats, StopReason, Token};
 
@@ -69,12 +70,13 @@ fn ids(app: &App, parts: &[Value]) -> Result<Vec<u32>, ApiError> {
 }
 
 /// Answers to all choices of all prompts.
-fn submit(app: &App, asked: &Asked) -> Result<Vec<Answer>, ApiError> {
+async fn submit(app: &App, asked: &Asked) -> Result<Vec<Answer>, ApiError> {
+    let guide = app.guides.compile(asked.params.plan()?).await?;
     let mut answers = Vec::new();
     for prompt in prompts(app, &asked.prompt)? {
         for i in 0..asked.params.choices()? {
             let request = asked.params.request(app, prompt.clone(), i)?;
-            answers.push(app.engine.submit(request)?);
+            answers.push(app.engine.submit(request.mask(mask(&guide)))?);
         }
     }
     Ok(answers)
@@ -109,7 +111,7 @@ pub(super) async fn openai(
     body: Result<Json<Asked>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let Json(asked) = body?;
-    let answers = submit(&app, &asked)?;
+    let answers = submit(&app, &asked).await?;
     let head = json!({
         "id": new_id("cmpl-"),
         "object": "text_completion",
@@ -202,7 +204,7 @@ pub(super) async fn native(
     body: Result<Json<Asked>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let Json(asked) = body?;
-    let mut answers = submit(&app, &asked)?;
+    let mut answers = submit(&app, &asked).await?;
     let params = asked.params;
     if params.stream {
         let Some(answer) = answers.pop().filter(|_| answers.is_empty()) else {

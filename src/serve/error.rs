@@ -98,7 +98,8 @@ impl From<GenerateError> for ApiError {
             GenerateError::EmptyPrompt
             | GenerateError::UnknownId { .. }
             | GenerateError::TooLarge { .. }
-            | GenerateError::NoHead => (StatusCode::BAD_REQUEST, "invalid_request_error"),
+            | GenerateError::NoHead
+            | GenerateError::Mask(_) => (StatusCode::BAD_REQUEST, "invalid_request_error"),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
         };
         ApiError::new(status, kind, error)

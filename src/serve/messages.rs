@@ -14,6 +14,7 @@ use super::app::App;
 use super::chat::new_id;
 use super::error::ApiError;
 use super::generation::{Gone, Sink, Step, gone, next, or_gone, settle, stream};
+use super::guided::{chat_plan, mask};
 use super::params::Params;
 use super::tokens::Turns;
 use crate::engine::{Answer, End, StopReason};
@@ -55,9 +56,13 @@ async fn answer(app: App, body: Body) -> Result<Response, ApiError> {
     let Json(asked) = body?;
     let turns = asked.turns()?;
     let prompt = turns.prompt(&app)?;
-    let parser = AnswerParser::new(turns.format(&app, &prompt));
+    let format = turns.format(&app, &prompt);
     let (count, params) = (prompt.ids.len(), asked.params);
-    let mut answer = app.engine.submit(params.request(&app, prompt.ids, 0)?)?;
+    let plan = chat_plan(&app, &turns, &params, (&format, &prompt.text))?;
+    let guide = app.guides.compile(plan).await?;
+    let request = params.request(&app, prompt.ids, 0)?.mask(mask(&guide));
+    let parser = AnswerParser::new(format);
+    let mut answer = app.engine.submit(request)?;
     let head = json!({
         "id": new_id("msg_"),
         "type": "message",
@@ -314,20 +319,21 @@ impl Asked {
                 "parameters": tool.get("input_schema"),
             }})
         });
-        let choice = self
-            .tool_choice
-            .as_ref()
-            .and_then(|c| c.get("type")?.as_str());
-        let choice = match choice {
-            None | Some("auto") => "auto",
-            Some("none") => "none",
-            Some(other) => {
-                return Err(ApiError::unsupported(format!(
-                    "`tool_choice` of type {other} is not supported: answers cannot be held to a \
-                     form yet"
-                )));
+        let choice = self.tool_choice.as_ref();
+        let field = |name: &str| choice.and_then(|choice| choice.get(name));
+        let tool_choice = match field("type").and_then(Value::as_str) {
+            None if choice.is_none_or(Value::is_null) => "auto".into(),
+            Some("auto") => "auto".into(),
+            Some("none") => "none".into(),
+            Some("any") => "required".into(),
+            Some("tool") => json!({"type": "function", "function": {"name": field("name")}}),
+            _ => {
+                return Err(ApiError::invalid(
+                    "`tool_choice.type` is neither auto nor any nor tool nor none",
+                ));
             }
         };
+        let one = field("disable_parallel_tool_use") == Some(&Value::Bool(true));
         let thinks = self.thinking.as_ref().and_then(|t| t.get("type")?.as_str());
         let parse = |value: Value| -> Result<ChatJson, ApiError> {
             serde_json::from_value(value).map_err(ApiError::invalid)
@@ -338,7 +344,8 @@ impl Asked {
         Ok(Turns {
             messages: messages.map_err(ApiError::invalid)?,
             tools: tools?,
-            tool_choice: Some(choice.into()),
+            tool_choice: Some(tool_choice),
+            parallel_tool_calls: Some(!one),
             add_generation_prompt: true,
             chat_template_kwargs: None,
             reasoning_effort: (thinks == Some("disabled")).then(|| "none".into()),

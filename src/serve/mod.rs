@@ -10,6 +10,7 @@ mod completions;
 mod engine;
 mod error;
 mod generation;
+mod guided;
 mod messages;
 mod page;
 mod params;

@@ -55,7 +55,7 @@ pub(super) struct Params {
     max_tokens: Option<i64>,
     #[serde(alias = "stop_sequences")]
     stop: Option<OneOrMore<String>>,
-    ignore_eos: bool,
+    pub(super) ignore_eos: bool,
     pub(super) n: Option<usize>,
     pub(super) stream: bool,
     pub(super) stream_options: StreamOptions,
@@ -83,8 +83,8 @@ const REFUSED: &[(&str, &[f64])] = &[
     ("min_keep", &[0.0]),
     ("echo", &[0.0]),
     ("suffix", &[]),
-    ("grammar", &[]),
-    ("json_schema", &[]),
+    ("grammar_lazy", &[0.0]),
+    ("grammar_triggers", &[]),
     ("lora", &[]),
     ("samplers", &[]),
     ("image_data", &[]),
@@ -136,14 +136,7 @@ impl Params {
                 )));
             }
         }
-        match self.rest.get("response_format").and_then(|f| f.get("type")) {
-            None => Ok(()),
-            Some(Value::String(kind)) if kind == "text" => Ok(()),
-            Some(_) => Err(ApiError::unsupported(
-                "`response_format` other than text is not supported: answers cannot be held to a \
-                 schema yet",
-            )),
-        }
+        Ok(())
     }
 
     /// A request for the engine. `choice` is the number of the choice, each of which has a seed of

@@ -85,6 +85,8 @@ pub(super) struct Turns {
     pub(super) tools: Vec<ChatJson>,
     #[serde(default)]
     pub(super) tool_choice: Option<Value>,
+    #[serde(default)]
+    pub(super) parallel_tool_calls: Option<bool>,
     #[serde(default = "yes")]
     pub(super) add_generation_prompt: bool,
     #[serde(default)]

@@ -200,13 +200,15 @@ impl Tokenizer {
         self.texts.get(id as usize).map(String::as_str)
     }
 
-    /// Whether a token stands for its own text and is recognised as a whole: a control token or one
-    /// that the model's makers added.
+    /// Whether a token was added to the vocabulary as a whole, as `<think>` is, for control or as text.
     pub fn is_added(&self, id: u32) -> bool {
-        matches!(
-            self.kinds.get(id as usize),
-            Some(Kind::Control | Kind::UserDefined)
-        )
+        let kind = self.kinds.get(id as usize);
+        matches!(kind, Some(Kind::Control | Kind::UserDefined))
+    }
+
+    /// The added token of this text.
+    pub fn added_token(&self, text: &str) -> Option<u32> {
+        self.special.find(text)
     }
 
     /// Number of tokens; ids are below it.

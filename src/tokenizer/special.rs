@@ -39,6 +39,13 @@ impl SpecialTokens {
         SpecialTokens(special)
     }
 
+    /// The token of exactly this text.
+    pub(super) fn find(&self, text: &str) -> Option<u32> {
+        let mut all = self.0.iter();
+        let found = all.find(|token| token.text.needle() == text.as_bytes());
+        found.map(|token| token.id)
+    }
+
     /// Cuts `text` at every added token; at control tokens only if asked to, and only at places that
     /// `may` allows.
     ///

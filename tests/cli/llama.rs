@@ -27,8 +27,6 @@ fn what_cannot_be_done_is_refused_by_name() {
         "--mmproj a.gguf",
         "--lora a.gguf",
         "--lora-scaled a.gguf:0.5",
-        "--grammar x",
-        "-j {}",
         "-cnv",
         "-i",
         "-sys hello",

@@ -1,6 +1,6 @@
 //! In which form a model answers.
 
-use super::schema::Parameters;
+use super::schema::{Kind, Parameters};
 use crate::Json;
 
 /// How a model writes calls of tools.
@@ -63,6 +63,11 @@ impl AnswerFormat {
             starts_in_reasoning: prompt.trim_end().ends_with("<think>"),
             ..self
         }
+    }
+
+    /// Whether a value of this parameter is text as it stands, and not JSON.
+    pub fn takes_text(&self, tool: &str, parameter: &str) -> bool {
+        self.parameters.kind(tool, parameter) != Kind::Json
     }
 
     /// With the tools of a request, whose schemas say which values are text. Of a

@@ -20,7 +20,8 @@ const DOWNLOAD: &str = "download the GGUF file (`hf download USER/MODEL FILE.ggu
 const NO_SAMPLER: &str = "this way of choosing tokens is not supported";
 const SAMPLERS: &str =
     "leave it away, or choose with --temp, --top-k, --top-p, --min-p and --repeat-penalty";
-const NO_GRAMMAR: &str = "texts cannot be held to a grammar or schema";
+const NO_GRAMMAR: &str =
+    "only `run` holds a text to a grammar or schema; `serve` does where a request asks";
 const TEXT_ONLY: &str = "only text goes in: images and sound are not supported";
 const NO_ADAPTER: &str = "adapters are not supported";
 const MERGE: &str = "merge it into the model with llama-export-lora, and run the result";
@@ -126,7 +127,8 @@ pub(super) const OPTIONS: &[Entry] = &[
     entry(&["--dry-base", "--dry-allowed-length", "--dry-penalty-last-n", "--dry-sequence-breaker", "--xtc-threshold", "--dynatemp-exp", "--mirostat-lr", "--mirostat-ent", "--adaptive-decay"], Value, Harmless("it tunes a way of choosing tokens that is not in use")),
     entry(&["--samplers", "--sampler-seq", "--sampling-seq"], Value, Refused("the order is fixed: penalties, top-k, top-p, min-p, temperature", SAMPLERS)),
     entry(&["-l", "--logit-bias"], Value, Refused("logits are taken as they are", SAMPLERS)),
-    entry(&["--grammar", "--grammar-file", "-j", "--json-schema", "-jf", "--json-schema-file"], Value, Refused(NO_GRAMMAR, LEAVE)),
+    entry(&["-jf"], Value, As("--json-schema-file")),
+    entry(&["--grammar", "--grammar-file", "-j", "--json-schema", "--json-schema-file"], Value, Refused(NO_GRAMMAR, LEAVE)),
     entry(&["-bs", "--backend-sampling", "--spec-draft-backend-sampling", "--no-spec-draft-backend-sampling"], Nothing, Harmless(NO_DEVICE)),
 
     // Drafting.
