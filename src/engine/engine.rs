@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::progress::Progress;
 use super::prompts::{Limits, Prompts, StoreError};
 use super::request::{Answer, Request};
 use super::running::Waiting;
@@ -96,10 +97,13 @@ struct Shared {
     inbox: Mutex<Inbox>,
     wake: Condvar,
     stats: Mutex<EngineStats>,
+    progress: Mutex<Vec<Progress>>,
 }
 
 struct Inbox {
     waiting: VecDeque<Waiting>,
+    /// Requests taken in so far.
+    taken: u64,
     state: State,
 }
 
@@ -144,10 +148,12 @@ impl Engine {
         let shared = Arc::new(Shared {
             inbox: Mutex::new(Inbox {
                 waiting: VecDeque::new(),
+                taken: 0,
                 state: State::Open,
             }),
             wake: Condvar::new(),
             stats: Mutex::default(),
+            progress: Mutex::default(),
         });
         let scheduler = Scheduler::new(executor.clone(), tokenizer, options.clone(), prompts);
         let (mine, budget) = (shared.clone(), budget(&options));
@@ -182,7 +188,8 @@ impl Engine {
             return Err(GenerateError::TooLarge { needed, budget });
         }
         let (events, answer) = async_channel::unbounded();
-        let waiting = Waiting {
+        let mut waiting = Waiting {
+            id: 0,
             request,
             events,
             since: Instant::now(),
@@ -196,6 +203,8 @@ impl Engine {
         if inbox.waiting.len() >= self.options.queue {
             return Err(GenerateError::QueueFull(inbox.waiting.len()));
         }
+        waiting.id = inbox.taken;
+        inbox.taken += 1;
         inbox.waiting.push_back(waiting);
         drop(inbox);
         self.shared.wake.notify_one();
@@ -225,6 +234,11 @@ impl Engine {
         }
     }
 
+    /// How far those that run had come after the last step.
+    pub fn progress(&self) -> Vec<Progress> {
+        lock(&self.shared.progress).clone()
+    }
+
     /// What it runs on.
     pub fn executor(&self) -> &Arc<Executor> {
         &self.executor
@@ -233,6 +247,11 @@ impl Engine {
     /// How it was started.
     pub fn options(&self) -> &EngineOptions {
         &self.options
+    }
+
+    /// Whether it takes requests.
+    pub fn is_open(&self) -> bool {
+        lock(&self.shared.inbox).state == State::Open
     }
 
     /// Takes no more requests from now on; those that are there are served.
@@ -291,6 +310,9 @@ impl Shared {
                 scheduler.fail_all();
             }
             *lock(&self.stats) = scheduler.stats();
+            let mut progress = lock(&self.progress);
+            progress.clear();
+            progress.extend(scheduler.progress());
         }
         scheduler.end_all(StopReason::Cancelled);
         let left = std::mem::take(&mut lock(&self.inbox).waiting);

@@ -6,16 +6,19 @@ use std::time::{Duration, Instant};
 use async_channel::Sender;
 
 use super::output::{Output, Shown};
+use super::progress::Progress;
 use super::prompts::Prompts;
 use super::request::{End, Event, Request, RequestStats};
 use super::sequence::{Sequence, Work};
 use super::{EngineOptions, GenerateError, StopReason, Token};
 use crate::exec::Executor;
-use crate::sampling::Sampler;
+use crate::sampling::{Sampler, SamplerOptions};
 use crate::tokenizer::Tokenizer;
 
 /// A request that waits.
 pub(super) struct Waiting {
+    /// Its number among all that were handed in.
+    pub(super) id: u64,
     pub(super) request: Request,
     pub(super) events: Sender<Event>,
     pub(super) since: Instant,
@@ -26,6 +29,11 @@ pub(super) struct Waiting {
 }
 
 pub(super) struct Running {
+    id: u64,
+    /// Its place among those that run.
+    pub(super) slot: usize,
+    sampler: Arc<SamplerOptions>,
+    drafts: usize,
     pub(super) sequence: Sequence,
     events: Sender<Event>,
     output: Output,
@@ -77,14 +85,16 @@ impl Waiting {
         tokenizer: Option<&Arc<Tokenizer>>,
         prompts: Option<&mut Prompts>,
         options: &EngineOptions,
+        slot: usize,
     ) -> Option<Running> {
         let (prompt, events) = (self.request.prompt.len(), self.events.clone());
-        let (since, bytes) = (self.since, self.bytes);
-        let begun = self.try_begin(executor, tokenizer, prompts, options);
+        let (id, since, bytes) = (self.id, self.since, self.bytes);
+        let begun = self.try_begin(executor, tokenizer, prompts, options, slot);
         match begun {
             Ok(running) => Some(running),
             Err(error) => {
                 let waiting = Waiting {
+                    id,
                     request: Request::default().prompt(vec![0; prompt]),
                     events,
                     since,
@@ -103,6 +113,7 @@ impl Waiting {
         tokenizer: Option<&Arc<Tokenizer>>,
         mut prompts: Option<&mut Prompts>,
         engine: &EngineOptions,
+        slot: usize,
     ) -> Result<Running, GenerateError> {
         let Request {
             prompt,
@@ -111,6 +122,7 @@ impl Waiting {
             draft,
             stop,
             special,
+            printed,
             deadline,
             mask,
             checkpoints,
@@ -127,6 +139,7 @@ impl Waiting {
         }
         let resumed = resumed.unwrap_or_default();
         let tokens = resumed.tokens;
+        let told = Arc::new(sampler.clone());
         let (sampler, options) = (Sampler::new(sampler), (options, draft));
         let mut sequence = Sequence::resumed(session, sampler, &prompt, options, mask, resumed)?;
         // With drafting the last token waits for drafts.
@@ -143,9 +156,13 @@ impl Waiting {
             ..RequestStats::default()
         };
         Ok(Running {
+            id: self.id,
+            slot,
+            sampler: told,
+            drafts: draft.map_or(0, |draft| draft.n_max),
             sequence,
             events: self.events,
-            output: Output::new(tokenizer.cloned(), stop, special),
+            output: Output::new(tokenizer.cloned(), stop, (special, printed)),
             stats,
             marks,
             remembered: tokens,
@@ -193,6 +210,23 @@ impl Running {
         match self.marks.last() {
             Some(mark) if *mark > seen => left.min(mark - seen),
             _ => left,
+        }
+    }
+
+    /// How far it has come.
+    pub(super) fn progress(&self) -> Progress {
+        let (sequence, stats) = (&self.sequence, &self.stats);
+        Progress {
+            request: self.id,
+            slot: self.slot,
+            context: sequence.session().context(),
+            prompt_tokens: stats.prompt_tokens,
+            prompt_done: sequence.seen().min(stats.prompt_tokens),
+            remembered_tokens: stats.remembered_tokens,
+            generated_tokens: stats.generated_tokens,
+            max_tokens: sequence.text.options.max_tokens,
+            drafts: self.drafts,
+            sampler: self.sampler.clone(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::pace::{Pace, default_limit};
+use super::progress::Progress;
 use super::prompts::{PromptStats, Prompts};
 use super::running::{Running, Waiting};
 use super::sequence::Work;
@@ -92,7 +93,9 @@ impl Scheduler {
     /// Takes a request up.
     pub(super) fn admit(&mut self, waiting: Waiting) {
         let (tokenizer, prompts) = (self.tokenizer.as_ref(), self.prompts.as_mut());
-        let begun = waiting.begin(&self.executor, tokenizer, prompts, &self.options);
+        let taken = |slot: &usize| self.running.iter().any(|r| r.slot == *slot);
+        let slot = (0..).find(|slot| !taken(slot)).unwrap_or_default();
+        let begun = waiting.begin(&self.executor, tokenizer, prompts, &self.options, slot);
         match begun {
             Some(mut running) => {
                 // It may have its first token, or its end, already.
@@ -235,6 +238,12 @@ impl Scheduler {
                 .unwrap_or_default(),
             ..self.stats
         }
+    }
+
+    /// How far those that run have come.
+    pub(super) fn progress(&self) -> impl Iterator<Item = Progress> {
+        let open = self.running.iter().filter(|r| !r.closing);
+        open.map(Running::progress)
     }
 
     /// Ends what a panic may have left half done.
