@@ -16,6 +16,7 @@ mod dump_graph;
 mod escapes;
 mod exec_args;
 mod failure;
+mod file_sampling;
 mod help;
 mod hwbench;
 mod ids;

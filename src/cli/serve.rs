@@ -5,25 +5,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sharpi_chat::Template;
+use sharpi_chat::{Json, Template};
 use sharpi_compile::Model;
 use sharpi_compile::engine::{Engine, EngineOptions};
 use sharpi_compile::generate::SamplerOptions;
 use sharpi_compile::gguf::Value;
-use sharpi_compile::serve::{App, ServeOptions, serve};
+use sharpi_compile::serve::{App, ReasoningFormat, ServeOptions, serve};
 use sharpi_ir::plain::Plain;
 
 use super::context_arg::ContextArg;
 use super::exec_args::ExecArgs;
 use super::failure::Failure;
+use super::file_sampling;
 use super::lower_args::LowerArgs;
 use super::model_arg::{self, ModelArg};
 use super::notice;
 use super::spec::SpecArgs;
 use super::text_file;
 
-/// As llama-server has it where neither the command nor the file says.
-const TEMPERATURE: f32 = 0.8;
 /// The template of a model whose file has none.
 const FALLBACK: &str = "chatml";
 
@@ -43,6 +42,13 @@ pub(super) struct ServeArgs {
     /// Requests that may wait
     #[arg(long, value_name = "N", default_value_t = 256)]
     queue: usize,
+    /// Most connections at a time; others wait
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..))]
+    max_connections: u16,
+    /// Seconds that a client may take to send a request, or to read what it is sent, or keep an idle
+    /// connection; also -to
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    timeout: u64,
     #[command(flatten)]
     context: ContextArg,
     /// Key that clients have to show; several with commas between
@@ -69,6 +75,15 @@ pub(super) struct ServeArgs {
     /// File with the template of conversations
     #[arg(long, value_name = "FILE")]
     chat_template_file: Option<PathBuf>,
+    /// Variables of the template, as a JSON object, where a request does not give them
+    #[arg(long, value_name = "JSON", value_parser = variables)]
+    chat_template_kwargs: Option<Variables>,
+    /// Where reasoning goes: none leaves it in the text, auto and deepseek give it a field of its own
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = reasoning_format)]
+    reasoning_format: ReasoningFormat,
+    /// Most tokens of reasoning where a request does not say; 0 for no reasoning, -1 for no bound
+    #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+    reasoning_budget: i64,
     /// Temperature where a request has none [default: the file's own, or 0.8]
     #[arg(long, value_name = "F")]
     temp: Option<f32>,
@@ -132,7 +147,12 @@ impl ServeArgs {
             .alias(self.alias())
             .metrics(self.metrics)
             .slots(!self.no_slots)
-            .sampler(SamplerOptions::default().temp(self.temperature(&model)))
+            .max_connections(self.max_connections.into())
+            .timeout(Duration::from_secs(self.timeout))
+            .reasoning_format(self.reasoning_format)
+            .reasoning_budget(usize::try_from(self.reasoning_budget).ok())
+            .template_variables(self.chat_template_kwargs.clone().unwrap_or_default().0)
+            .sampler(self.sampler(&model))
             .draft(draft)
             .max_tokens(usize::try_from(self.n_predict).ok());
         let app = App::new(engine, tokenizer, template, options);
@@ -165,12 +185,12 @@ impl ServeArgs {
         self.alias.clone().unwrap_or_else(|| self.model.name())
     }
 
-    fn temperature(&self, model: &Model) -> f32 {
-        let own = match model.gguf().get("general.sampling.temp") {
-            Some(Value::F32(temp)) => Some(*temp),
-            _ => None,
-        };
-        self.temp.or(own).unwrap_or(TEMPERATURE)
+    fn sampler(&self, model: &Model) -> SamplerOptions {
+        let own = file_sampling::sampler(model);
+        match self.temp {
+            Some(temp) => own.temp(temp),
+            None => own,
+        }
     }
 
     /// The template with its source.
@@ -197,6 +217,22 @@ impl ServeArgs {
             .map_err(|error| Failure::plain(error, "name another template with --chat-template"))?;
         Ok((template, source))
     }
+}
+
+/// Variables of a template.
+#[derive(Clone, Default)]
+struct Variables(Vec<(String, Json)>);
+
+fn variables(text: &str) -> Result<Variables, String> {
+    match text.parse() {
+        Ok(Json::Object(fields)) => Ok(Variables(fields)),
+        Ok(_) => Err("expected a JSON object".into()),
+        Err(error) => Err(format!("expected a JSON object: {error}")),
+    }
+}
+
+fn reasoning_format(name: &str) -> Result<ReasoningFormat, String> {
+    ReasoningFormat::named(name).ok_or_else(|| "expected none, auto or deepseek".into())
 }
 
 fn failed(what: &str, error: &std::io::Error) -> Failure {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sharpi_chat::Template;
 use sharpi_chat::answer::{AnswerFormat, ToolForm};
+use sharpi_chat::{Json, Template};
 
+use super::reasoning::ReasoningFormat;
 use super::tokens::Turns;
-
 use crate::drafting::DraftOptions;
 use crate::engine::Engine;
 use crate::sampling::SamplerOptions;
@@ -24,6 +24,11 @@ sharpi_passes::option_struct! {
         pub alias: String = "model".into(),
         /// Most bytes of a request.
         pub max_body: usize = 16 << 20,
+        /// Most connections at a time; others wait.
+        pub max_connections: usize = 512,
+        /// How long a client may take to send a request's head, and its body, and to read what it is
+        /// sent; and how long it may keep a connection without a request.
+        pub timeout: Duration = Duration::from_secs(60),
         /// Whether `/metrics` answers.
         pub metrics: bool = false,
         /// Whether `/slots` answers.
@@ -32,6 +37,13 @@ sharpi_passes::option_struct! {
         pub sampler: SamplerOptions = SamplerOptions::default(),
         /// How far to draft where a request does not say; `None` for not at all.
         pub draft: Option<DraftOptions> = None,
+        /// Where reasoning goes where a request does not say.
+        pub reasoning_format: ReasoningFormat = ReasoningFormat::Deepseek,
+        /// Most tokens of reasoning where a request does not say; 0 for no reasoning, `None` for as
+        /// many as the model likes.
+        pub reasoning_budget: Option<usize> = None,
+        /// Variables of the template where a request does not give them.
+        pub template_variables: Vec<(String, Json)> = Vec::new(),
         /// Most tokens of an answer where a request does not say; `None` for as many as there is room
         /// for.
         pub max_tokens: Option<usize> = None,
@@ -46,13 +58,21 @@ pub struct App {
     pub(super) template: Arc<ChatTemplate>,
     pub(super) options: Arc<ServeOptions>,
     pub(super) counts: Arc<Counts>,
+    /// When it began to serve, in seconds since 1970.
+    pub(super) started: u64,
 }
+
+/// What answers are taken apart at.
+const MARKS: [&str; 4] = ["<think>", "</think>", "<tool_call>", "</tool_call>"];
 
 /// A template with what it says of answers.
 pub(super) struct ChatTemplate {
     pub(super) template: Template,
     pub(super) source: String,
     pub(super) format: AnswerFormat,
+    /// Tokens that mark reasoning and calls: in some vocabularies they are control tokens, but the
+    /// text of an answer has them.
+    pub(super) marks: Vec<u32>,
 }
 
 /// Requests by what became of them.
@@ -66,9 +86,14 @@ pub(super) struct Counts {
 
 impl ChatTemplate {
     /// The form of an answer to a conversation whose prompt is this text.
-    pub(super) fn format_for(&self, turns: &Turns, prompt: &str) -> AnswerFormat {
+    pub(super) fn format_for(
+        &self,
+        turns: &Turns,
+        prompt: &str,
+        reasoning: ReasoningFormat,
+    ) -> AnswerFormat {
         let mut format = self.format.clone().after(prompt).with_schemas(&turns.tools);
-        if turns.reasoning_format.as_deref() == Some("none") {
+        if reasoning == ReasoningFormat::None {
             format = format.with_reasoning(false);
         }
         match turns.offers_tools() {
@@ -88,16 +113,25 @@ impl App {
     ) -> App {
         App {
             engine: Arc::new(engine),
-            tokenizer,
             template: Arc::new(ChatTemplate {
                 format: AnswerFormat::detect(&source),
+                marks: marks(&tokenizer),
                 template,
                 source,
             }),
+            tokenizer,
             options: Arc::new(options),
             counts: Arc::default(),
+            started: now(),
         }
     }
+}
+
+/// The marks that are one token.
+fn marks(tokenizer: &Tokenizer) -> Vec<u32> {
+    let ids = MARKS.iter().map(|mark| tokenizer.encode(mark, true));
+    let ids = ids.filter(|ids| ids.len() == 1);
+    ids.flatten().collect()
 }
 
 /// Seconds since 1970.

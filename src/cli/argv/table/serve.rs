@@ -1,10 +1,12 @@
 //! Options that llama-server has alone, or with another meaning than other programs.
 
-use super::Meaning::{As, Harmless, Told};
-use super::Takes::{Nothing, Value};
+use super::Meaning::{As, Harmless, Refused, Told, When};
+use super::Takes::{Nothing, Switch, Value};
 use super::{Entry, entry};
 
 const TOGETHER: &str = "requests always run together";
+const BY_BUDGET: &str = "models that reason do so unless their budget is 0";
+const BY_REQUEST: &str = "requests have `reasoning_effort`";
 const NO_PAGE: &str = "there is no page";
 
 #[rustfmt::skip]
@@ -17,6 +19,9 @@ pub(super) const OPTIONS: &[Entry] = &[
     entry(&["--jinja"], Nothing, Harmless("templates are always Jinja programs")),
     entry(&["--slots"], Nothing, Harmless("/slots answers unless --no-slots is given")),
     entry(&["--webui", "--no-webui"], Nothing, Harmless(NO_PAGE)),
-    entry(&["-to", "--timeout"], Value, Told("a client that reads nothing for a minute is dropped")),
+    entry(&["-to"], Value, As("--timeout")),
+    entry(&["-rea", "--reasoning"], Switch, When(super::OFF, &Refused(BY_BUDGET, "use --reasoning-budget 0"), &Harmless(BY_BUDGET))),
+    entry(&["--reasoning-effort"], Value, Refused(BY_REQUEST, "use --chat-template-kwargs '{\"reasoning_effort\": \"low\"}'")),
+    entry(&["--reasoning-budget-message"], Value, Refused("reasoning ends with its mark alone", "leave it away")),
     entry(&["--threads-http"], Value, Harmless("two threads read and write")),
 ];
