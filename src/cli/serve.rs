@@ -45,8 +45,7 @@ pub(super) struct ServeArgs {
     /// Most connections at a time; others wait
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: u16,
-    /// Seconds that a client may take to send a request, or to read what it is sent, or keep an idle
-    /// connection; also -to
+    /// Seconds that a client may take to send a request, or to read what it is sent; also -to
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
     timeout: u64,
     #[command(flatten)]

@@ -26,8 +26,8 @@ sharpi_passes::option_struct! {
         pub max_body: usize = 16 << 20,
         /// Most connections at a time; others wait.
         pub max_connections: usize = 512,
-        /// How long a client may take to send a request's head, and its body, and to read what it is
-        /// sent; and how long it may keep a connection without a request.
+        /// How long a client may take to send a request, and to read what it is sent. For a request's
+        /// head, and without any request, it is ten seconds at most.
         pub timeout: Duration = Duration::from_secs(60),
         /// Whether `/metrics` answers.
         pub metrics: bool = false,

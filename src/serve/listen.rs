@@ -18,6 +18,9 @@ use super::app::ServeOptions;
 
 /// Wait after the system could not give a connection, mostly for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long a client may take for a request's head, and may keep a connection without a request: who
+/// only connects must not keep others out for long.
+const HEAD: Duration = Duration::from_secs(10);
 /// Most headers of a request.
 const MOST_HEADERS: usize = 64;
 /// Most bytes of a request's headers.
@@ -93,7 +96,7 @@ impl Connections {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             // It counts from the last answer on, so it is for idle connections too.
-            .header_read_timeout(self.timeout)
+            .header_read_timeout(self.timeout.min(HEAD))
             .max_headers(MOST_HEADERS)
             .max_buf_size(MOST_HEADER_BYTES)
             .serve_connection(TokioIo::new(Box::pin(stream)), self.service.clone());
