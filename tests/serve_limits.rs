@@ -86,8 +86,10 @@ fn a_body_without_end_ends_at_its_bound() {
         "{told}"
     );
     let declared = head("/completion", "content-length: 100000000000");
-    let told = rest(&mut server.send(&declared));
-    assert!(told.starts_with("HTTP/1.1 413"), "{told}");
+    let mut told = [0; 12];
+    let mut stream = server.send(&declared);
+    stream.read_exact(&mut told).expect("an answer");
+    assert_eq!(&told, b"HTTP/1.1 413");
 }
 
 #[test]
@@ -139,7 +141,9 @@ fn connections_beyond_the_bound_wait_for_their_turn() {
         .set_read_timeout(Some(Duration::from_millis(300)))
         .expect("a timeout");
     let early = third.read(&mut [0]).expect_err("there is no room yet");
-    assert_eq!(early.kind(), ErrorKind::WouldBlock);
+    // A process that was stopped for a while goes on with the latter.
+    let waits = [ErrorKind::WouldBlock, ErrorKind::Interrupted];
+    assert!(waits.contains(&early.kind()), "{early}");
     drop(first);
     third.set_read_timeout(Some(LATE)).expect("a timeout");
     assert!(rest(&mut third).starts_with("HTTP/1.1 200"));
