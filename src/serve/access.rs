@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -71,6 +71,10 @@ pub(super) async fn watch(State(app): State<App>, request: Request, next: Next) 
 pub(super) async fn read_body(State(app): State<App>, request: Request, next: Next) -> Response {
     let anthropic = is_anthropic(&request);
     let (parts, body) = request.into_parts();
+    // Who says beforehand that it is too much need not send it.
+    if body.size_hint().lower() > app.options.max_body as u64 {
+        return last(ApiError::too_large(), anthropic);
+    }
     let whole = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
     let refused = match tokio::time::timeout(app.options.timeout, whole).await {
         Ok(Ok(bytes)) => return next.run(Request::from_parts(parts, bytes.into())).await,
@@ -82,8 +86,12 @@ pub(super) async fn read_body(State(app): State<App>, request: Request, next: Ne
             "the request did not come in time",
         ),
     };
-    let mut response = told(refused, anthropic);
-    // What is left of the body is not read.
+    last(refused, anthropic)
+}
+
+/// The last answer of a connection: what is left of the request is not read.
+fn last(error: ApiError, anthropic: bool) -> Response {
+    let mut response = told(error, anthropic);
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
     response

@@ -123,6 +123,13 @@ impl Params {
 
     /// What would change the answer and is not done.
     fn refuse(&self) -> Result<(), ApiError> {
+        if let Some(value) = &self.logprobs
+            && !(value.is_null() || value.is_boolean() || value.is_u64())
+        {
+            return Err(ApiError::invalid(
+                "`logprobs` is neither true or false nor a number of tokens",
+            ));
+        }
         for (name, nothing) in REFUSED {
             let value = self.rest.get(*name);
             let idle = match value {
