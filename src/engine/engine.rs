@@ -174,11 +174,15 @@ impl Engine {
     /// # Errors
     /// A prompt that is empty, too long for the context, or has an id that is none; a request that can
     /// never fit, too many that wait, an engine that takes no more.
-    pub fn submit(&self, request: Request) -> Result<Answer, GenerateError> {
+    pub fn submit(&self, mut request: Request) -> Result<Answer, GenerateError> {
         let context = self.options.context;
         check_prompt(&request.prompt, context, self.vocabulary)?;
         if request.draft.is_some_and(|draft| draft.n_max > 0) && !self.can_draft() {
             return Err(GenerateError::NoHead);
+        }
+        // More would be trimmed in each round, but what is learnt of drafts is kept for each of them.
+        if let Some(draft) = &mut request.draft {
+            draft.n_max = draft.n_max.min(self.options.drafts);
         }
         let most = request.options.max_tokens.unwrap_or(context);
         let context = context.min(request.prompt.len().saturating_add(most));
