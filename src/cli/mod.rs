@@ -20,6 +20,7 @@ mod engine_args;
 mod escapes;
 mod exec_args;
 mod failure;
+mod file_sampling;
 mod grammar;
 mod help;
 mod hwbench;

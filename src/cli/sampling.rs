@@ -1,8 +1,6 @@
 //! How tokens are chosen.
 
-use sharpi_compile::Model;
 use sharpi_compile::generate::SamplerOptions;
-use sharpi_compile::gguf::Value;
 
 use super::notice;
 
@@ -78,30 +76,6 @@ impl SamplingArgs {
 /// A seed that is short enough to be typed again.
 pub(super) fn draw_seed() -> u64 {
     rand::random::<u32>().into()
-}
-
-/// As llama-server has it where neither the command nor the file says.
-const TEMPERATURE: f32 = 0.8;
-
-/// How the makers of a model want its answers to be drawn, as far as its file says.
-pub(super) fn of_file(model: &Model) -> SamplerOptions {
-    let value = |name: &str| model.gguf().get(&format!("general.sampling.{name}"));
-    let float = |name, or: f32| {
-        let given = value(name).and_then(Value::as_f32);
-        given.filter(|x| x.is_finite() && *x >= 0.0).unwrap_or(or)
-    };
-    let count = |name, or: usize| match value(name).and_then(Value::as_i64) {
-        Some(n) => usize::try_from(n).unwrap_or(usize::MAX),
-        None => or,
-    };
-    let defaults = SamplerOptions::default();
-    SamplerOptions::default()
-        .temp(float("temp", TEMPERATURE))
-        .top_k(count("top_k", defaults.top_k))
-        .top_p(float("top_p", defaults.top_p))
-        .min_p(float("min_p", defaults.min_p))
-        .repeat_penalty(float("penalty_repeat", defaults.repeat_penalty))
-        .repeat_last_n(count("penalty_last_n", defaults.repeat_last_n))
 }
 
 /// A parser of finite numbers for which `accepts` holds.

@@ -4,15 +4,16 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sharpi_chat::Json;
 use sharpi_compile::engine::EngineOptions;
-use sharpi_compile::serve::{App, ServeOptions, serve};
+use sharpi_compile::serve::{App, ReasoningFormat, ServeOptions, serve};
 use sharpi_ir::plain::Plain;
 
 use super::engine_args::EngineArgs;
 use super::failure::Failure;
 use super::model_arg::{self, ModelArg};
 use super::template_arg::TemplateArg;
-use super::{notice, sampling};
+use super::{file_sampling, notice};
 
 /// How often the runs of a step are recorded, for /v1/engine/steps. A recorded run looks at the clock a
 /// few times a step of its graph, which takes well below a microsecond each.
@@ -34,6 +35,12 @@ pub(super) struct ServeArgs {
     /// Requests that may wait
     #[arg(long, value_name = "N", default_value_t = 256)]
     queue: usize,
+    /// Most connections at a time; others wait
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..))]
+    max_connections: u16,
+    /// Seconds that a client may take to send a request, or to read what it is sent; also -to
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    timeout: u64,
     /// Key that clients have to show; several with commas between
     #[arg(
         long,
@@ -57,6 +64,15 @@ pub(super) struct ServeArgs {
     no_webui: bool,
     #[command(flatten)]
     template: TemplateArg,
+    /// Variables of the template, as a JSON object, where a request does not give them
+    #[arg(long, value_name = "JSON", value_parser = variables)]
+    chat_template_kwargs: Option<Variables>,
+    /// Where reasoning goes: none leaves it in the text, auto and deepseek give it a field of its own
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = reasoning_format)]
+    reasoning_format: ReasoningFormat,
+    /// Most tokens of reasoning where a request does not say; 0 for no reasoning, -1 for no bound
+    #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+    reasoning_budget: i64,
     /// Temperature where a request has none [default: the file's own, or 0.8]
     #[arg(long, value_name = "F")]
     temp: Option<f32>,
@@ -87,7 +103,7 @@ impl ServeArgs {
             .max_step(self.max_step_ms.map(Duration::from_millis))
             .time_runs(Some(TIME_RUNS));
         let (engine, draft) = self.engine.start(&model, &tokenizer, options)?;
-        let sampler = sampling::of_file(&model);
+        let sampler = file_sampling::sampler(&model);
         let temp = self.temp.unwrap_or(sampler.temp);
         let options = ServeOptions::default()
             .api_keys(self.api_key.clone())
@@ -95,6 +111,11 @@ impl ServeArgs {
             .metrics(self.metrics)
             .slots(!self.no_slots)
             .webui(!self.no_webui)
+            .max_connections(self.max_connections.into())
+            .timeout(Duration::from_secs(self.timeout))
+            .reasoning_format(self.reasoning_format)
+            .reasoning_budget(usize::try_from(self.reasoning_budget).ok())
+            .template_variables(self.chat_template_kwargs.clone().unwrap_or_default().0)
             .sampler(sampler.temp(temp))
             .draft(draft)
             .max_tokens(usize::try_from(self.n_predict).ok());
@@ -127,6 +148,22 @@ impl ServeArgs {
     fn alias(&self) -> String {
         self.alias.clone().unwrap_or_else(|| self.model.name())
     }
+}
+
+/// Variables of a template.
+#[derive(Clone, Default)]
+struct Variables(Vec<(String, Json)>);
+
+fn variables(text: &str) -> Result<Variables, String> {
+    match text.parse() {
+        Ok(Json::Object(fields)) => Ok(Variables(fields)),
+        Ok(_) => Err("expected a JSON object".into()),
+        Err(error) => Err(format!("expected a JSON object: {error}")),
+    }
+}
+
+fn reasoning_format(name: &str) -> Result<ReasoningFormat, String> {
+    ReasoningFormat::named(name).ok_or_else(|| "expected none, auto or deepseek".into())
 }
 
 fn failed(what: &str, error: &std::io::Error) -> Failure {

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::keeper::{Keeper, Returned};
+use super::progress::Progress;
 use super::prompts::{Limits, Prompts, StoreError};
 use super::request::{Answer, Request};
 use super::run_times::{RunTimes, SharedTimes};
@@ -102,12 +103,15 @@ struct Shared {
     wake: Condvar,
     stats: Mutex<EngineStats>,
     times: SharedTimes,
+    progress: Mutex<Vec<Progress>>,
 }
 
 struct Inbox {
     waiting: VecDeque<Waiting>,
     /// What the keeper has given back.
     returned: Vec<Returned>,
+    /// Requests taken in so far.
+    taken: u64,
     state: State,
 }
 
@@ -153,11 +157,13 @@ impl Engine {
             inbox: Mutex::new(Inbox {
                 waiting: VecDeque::new(),
                 returned: Vec::new(),
+                taken: 0,
                 state: State::Open,
             }),
             wake: Condvar::new(),
             stats: Mutex::default(),
             times: SharedTimes::default(),
+            progress: Mutex::default(),
         });
         let start = Start {
             executor: executor.clone(),
@@ -189,11 +195,15 @@ impl Engine {
     /// # Errors
     /// A prompt that is empty, too long for the context, or has an id that is none; a request that can
     /// never fit, too many that wait, an engine that takes no more.
-    pub fn submit(&self, request: Request) -> Result<Answer, GenerateError> {
+    pub fn submit(&self, mut request: Request) -> Result<Answer, GenerateError> {
         let context = self.options.context;
         check_prompt(&request.prompt, context, self.vocabulary)?;
         if request.draft.is_some_and(|draft| draft.n_max > 0) && !self.can_draft() {
             return Err(GenerateError::NoHead);
+        }
+        // More would be trimmed in each round, but what is learnt of drafts is kept for each of them.
+        if let Some(draft) = &mut request.draft {
+            draft.n_max = draft.n_max.min(self.options.drafts);
         }
         let most = request.options.max_tokens.unwrap_or(context);
         let context = context.min(request.prompt.len().saturating_add(most));
@@ -203,7 +213,9 @@ impl Engine {
             return Err(GenerateError::TooLarge { needed, budget });
         }
         let (events, answer) = async_channel::unbounded();
-        let waiting = Waiting {
+        let mut waiting = Waiting {
+            id: 0,
+            slot: 0,
             request,
             events,
             since: Instant::now(),
@@ -217,6 +229,8 @@ impl Engine {
         if inbox.waiting.len() >= self.options.queue {
             return Err(GenerateError::QueueFull(inbox.waiting.len()));
         }
+        waiting.id = inbox.taken;
+        inbox.taken += 1;
         inbox.waiting.push_back(waiting);
         drop(inbox);
         self.shared.wake.notify_one();
@@ -251,6 +265,11 @@ impl Engine {
         lock(&self.shared.times).clone()
     }
 
+    /// How far those that run had come after the last step.
+    pub fn progress(&self) -> Vec<Progress> {
+        lock(&self.shared.progress).clone()
+    }
+
     /// What it runs on.
     pub fn executor(&self) -> &Arc<Executor> {
         &self.executor
@@ -259,6 +278,11 @@ impl Engine {
     /// How it was started.
     pub fn options(&self) -> &EngineOptions {
         &self.options
+    }
+
+    /// Whether it takes requests.
+    pub fn is_open(&self) -> bool {
+        lock(&self.shared.inbox).state == State::Open
     }
 
     /// Takes no more requests from now on; those that are there are served.
@@ -319,6 +343,9 @@ impl Shared {
                 scheduler.fail_all();
             }
             *lock(&self.stats) = scheduler.stats();
+            let mut progress = lock(&self.progress);
+            progress.clear();
+            progress.extend(scheduler.progress());
         }
         scheduler.shut_down();
         let returned = std::mem::take(&mut lock(&self.inbox).returned);

@@ -28,8 +28,11 @@ enum Job {
 pub(super) enum Returned {
     /// It is to go on.
     Ready(Box<Running>),
-    /// It has ended. So many bytes were promised to it.
-    Gone(u128),
+    /// It has ended.
+    Gone {
+        /// The place that it had among those that run.
+        slot: usize,
+    },
 }
 
 /// Takes what comes back, in the keeper's thread.
@@ -141,36 +144,36 @@ impl Work {
 
     /// Does a job. A panic ends the request that it was for, and the remembering.
     fn run(&mut self, job: Job) -> Returned {
-        let (lost, bytes) = match &job {
-            Job::Begin(waiting) => (waiting.stub(), waiting.bytes),
-            Job::Keep(running) => (running.stub(), running.bytes),
+        let (lost, slot) = match &job {
+            Job::Begin(waiting) => (waiting.stub(), waiting.slot),
+            Job::Keep(running) => (running.stub(), running.slot),
         };
         let done = catch_unwind(AssertUnwindSafe(|| self.run_job(job)));
         done.unwrap_or_else(|_| {
             self.doubt();
             let error = GenerateError::Panicked("remembering prompts panicked".into());
             lost.refuse(StopReason::Failed, Some(error));
-            Returned::Gone(bytes)
+            Returned::Gone { slot }
         })
     }
 
     fn run_job(&mut self, job: Job) -> Returned {
         match job {
             Job::Begin(waiting) => {
-                let bytes = waiting.bytes;
+                let slot = waiting.slot;
                 if self.hurry.load(Ordering::Relaxed) {
                     waiting.refuse(StopReason::Cancelled, None);
-                    return Returned::Gone(bytes);
+                    return Returned::Gone { slot };
                 }
                 match waiting.begin(&self.start, self.prompts.as_mut()) {
                     Some(running) => Returned::Ready(Box::new(running)),
-                    None => Returned::Gone(bytes),
+                    None => Returned::Gone { slot },
                 }
             }
             Job::Keep(mut running) => {
                 running.keep(self.prompts.as_mut());
                 match running.is_closing() {
-                    true => Returned::Gone(running.bytes),
+                    true => Returned::Gone { slot: running.slot },
                     false => Returned::Ready(Box::new(running)),
                 }
             }

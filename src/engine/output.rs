@@ -24,9 +24,10 @@ impl Output {
     pub(super) fn new(
         tokenizer: Option<Arc<Tokenizer>>,
         stops: Vec<String>,
-        special: bool,
+        (special, printed): (bool, Vec<u32>),
     ) -> Output {
-        let stream = tokenizer.map(|t| TextStream::new(t).with_special(special));
+        let stream = tokenizer.map(TextStream::new);
+        let stream = stream.map(|s| s.with_special(special).with_printed(printed));
         Output {
             stream,
             stops,
@@ -79,7 +80,7 @@ mod tests {
     /// All that is shown of pieces of text, and which stop string came.
     fn shown(pieces: &[&str], stops: &[&str]) -> (Vec<String>, Option<usize>) {
         let stops = stops.iter().map(|s| s.to_string()).collect();
-        let mut output = Output::new(None, stops, false);
+        let mut output = Output::new(None, stops, (false, Vec::new()));
         let mut all = Vec::new();
         for piece in pieces {
             output.held.push_str(piece);

@@ -23,6 +23,8 @@ sharpi_passes::option_struct! {
         pub stop: Vec<String> = Vec::new(),
         /// Whether control tokens print their text.
         pub special: bool = false,
+        /// Control tokens that print their text all the same: marks that somebody reads.
+        pub printed: Vec<u32> = Vec::new(),
         /// How long it may take, waiting included.
         pub deadline: Option<Duration> = None,
         /// Says which tokens may be chosen.

@@ -6,16 +6,21 @@ use std::time::{Duration, Instant};
 use async_channel::Sender;
 
 use super::output::{Output, Shown};
+use super::progress::Progress;
 use super::prompts::Prompts;
 use super::request::{End, Event, Request, RequestStats};
 use super::sequence::{Sequence, Work};
 use super::{EngineOptions, GenerateError, StopReason, Token};
 use crate::exec::Executor;
-use crate::sampling::Sampler;
+use crate::sampling::{Sampler, SamplerOptions};
 use crate::tokenizer::Tokenizer;
 
 /// A request that waits.
 pub(super) struct Waiting {
+    /// Its number among all that were handed in.
+    pub(super) id: u64,
+    /// Its place among those that run, once it is taken up.
+    pub(super) slot: usize,
     pub(super) request: Request,
     pub(super) events: Sender<Event>,
     pub(super) since: Instant,
@@ -26,6 +31,11 @@ pub(super) struct Waiting {
 }
 
 pub(super) struct Running {
+    id: u64,
+    /// Its place among those that run.
+    pub(super) slot: usize,
+    sampler: Arc<SamplerOptions>,
+    drafts: usize,
     pub(super) sequence: Sequence,
     events: Sender<Event>,
     output: Output,
@@ -121,6 +131,7 @@ impl Waiting {
             draft,
             stop,
             special,
+            printed,
             deadline,
             mask,
             checkpoints,
@@ -137,6 +148,7 @@ impl Waiting {
         }
         let resumed = resumed.unwrap_or_default();
         let tokens = resumed.tokens;
+        let told = Arc::new(sampler.clone());
         let (sampler, options) = (Sampler::new(sampler), (options, draft));
         let mut sequence = Sequence::resumed(session, sampler, &prompt, options, mask, resumed)?;
         // With drafting the last token waits for drafts.
@@ -153,9 +165,13 @@ impl Waiting {
             ..RequestStats::default()
         };
         Ok(Running {
+            id: self.id,
+            slot: self.slot,
+            sampler: told,
+            drafts: draft.map_or(0, |draft| draft.n_max),
             sequence,
             events: self.events,
-            output: Output::new(start.tokenizer.clone(), stop, special),
+            output: Output::new(start.tokenizer.clone(), stop, (special, printed)),
             stats,
             marks,
             remembered: tokens,
@@ -173,6 +189,8 @@ impl Waiting {
 /// A request of which nothing is left but who listens.
 fn stub(events: &Sender<Event>, prompt: usize, since: Instant) -> Waiting {
     Waiting {
+        id: 0,
+        slot: 0,
         request: Request::default().prompt(vec![0; prompt]),
         events: events.clone(),
         since,
@@ -231,6 +249,23 @@ impl Running {
     /// Whether it had ended when this request came, which may go on from what it has seen.
     pub(super) fn ended_before(&self, waiting: &Waiting) -> bool {
         self.closed.is_some_and(|closed| closed <= waiting.since)
+    }
+
+    /// How far it has come.
+    pub(super) fn progress(&self) -> Progress {
+        let (sequence, stats) = (&self.sequence, &self.stats);
+        Progress {
+            request: self.id,
+            slot: self.slot,
+            context: sequence.session().context(),
+            prompt_tokens: stats.prompt_tokens,
+            prompt_done: sequence.seen().min(stats.prompt_tokens),
+            remembered_tokens: stats.remembered_tokens,
+            generated_tokens: stats.generated_tokens,
+            max_tokens: sequence.text.options.max_tokens,
+            drafts: self.drafts,
+            sampler: self.sampler.clone(),
+        }
     }
 
     /// Takes note of what a step has made of the sequence, and tells the client.

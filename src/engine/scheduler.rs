@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::keeper::{Keeper, Returned};
 use super::pace::{Pace, default_limit};
+use super::progress::Progress;
 use super::prompts::PromptStats;
 use super::run_times::{RunTimer, SharedTimes};
 use super::running::{Closing, Running, Start, Waiting};
@@ -72,13 +73,13 @@ pub(super) struct Scheduler {
     timer: RunTimer,
     running: Vec<Running>,
     /// Those that the keeper has.
-    away: Away,
+    away: Vec<Away>,
     stats: EngineStats,
 }
 
-#[derive(Default)]
+/// What was promised to a request that the keeper has.
 struct Away {
-    count: usize,
+    slot: usize,
     bytes: u128,
 }
 
@@ -91,14 +92,14 @@ impl Scheduler {
             keeper,
             pace: Pace::default(),
             running: Vec::new(),
-            away: Away::default(),
+            away: Vec::new(),
             stats: EngineStats::default(),
         }
     }
 
     /// Whether there is nothing to do, and nothing to wait for.
     pub(super) fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.away.count == 0
+        self.running.is_empty() && self.away.is_empty()
     }
 
     /// Whether a step would do anything.
@@ -109,7 +110,7 @@ impl Scheduler {
     /// Whether a request can be taken up now. One that came after an answer's end waits until that
     /// is remembered: it may be the next turn.
     pub(super) fn has_room(&self, waiting: &Waiting, budget: u128) -> bool {
-        let running = self.running.len() + self.away.count;
+        let running = self.running.len() + self.away.len();
         let taken = self.promised() + waiting.bytes;
         let kept = !self.running.iter().any(|r| r.ended_before(waiting));
         running < self.start.options.parallel && taken <= budget && kept
@@ -117,14 +118,19 @@ impl Scheduler {
 
     /// Bytes of all that have been taken up.
     fn promised(&self) -> u128 {
-        self.running.iter().map(|r| r.bytes).sum::<u128>() + self.away.bytes
+        let away = self.away.iter().map(|a| a.bytes);
+        self.running.iter().map(|r| r.bytes).chain(away).sum()
     }
 
     /// Takes a request up.
-    pub(super) fn admit(&mut self, waiting: Waiting) {
+    pub(super) fn admit(&mut self, mut waiting: Waiting) {
+        waiting.slot = self.free_slot();
         match &self.keeper {
             Some(keeper) if waiting.request.remember => {
-                self.away.leave(waiting.bytes);
+                self.away.push(Away {
+                    slot: waiting.slot,
+                    bytes: waiting.bytes,
+                });
                 keeper.begin(waiting);
             }
             _ => match waiting.begin(&self.start, None) {
@@ -132,6 +138,14 @@ impl Scheduler {
                 None => self.stats.ended += 1,
             },
         }
+    }
+
+    /// The first place that nobody has who runs.
+    fn free_slot(&self) -> usize {
+        let running = self.running.iter().map(|r| r.slot);
+        let taken: Vec<usize> = running.chain(self.away.iter().map(|a| a.slot)).collect();
+        let free = (0..).find(|slot| !taken.contains(slot));
+        free.unwrap_or_default()
     }
 
     fn begin(&mut self, mut running: Running) {
@@ -143,15 +157,14 @@ impl Scheduler {
 
     /// Takes in what the keeper gives back.
     pub(super) fn take_back(&mut self, returned: Returned) {
+        let slot = match &returned {
+            Returned::Ready(running) => running.slot,
+            Returned::Gone { slot } => *slot,
+        };
+        self.away.retain(|away| away.slot != slot);
         match returned {
-            Returned::Ready(running) => {
-                self.away.come(running.bytes);
-                self.begin(*running);
-            }
-            Returned::Gone(bytes) => {
-                self.away.come(bytes);
-                self.stats.ended += 1;
-            }
+            Returned::Ready(running) => self.begin(*running),
+            Returned::Gone { .. } => self.stats.ended += 1,
         }
     }
 
@@ -229,7 +242,10 @@ impl Scheduler {
                 (Closing::Step, _) => i += 1,
                 (Closing::Keeping, Some(keeper)) => {
                     let running = self.running.remove(i);
-                    self.away.leave(running.bytes);
+                    self.away.push(Away {
+                        slot: running.slot,
+                        bytes: running.bytes,
+                    });
                     keeper.keep(running);
                 }
                 _ => {
@@ -304,11 +320,17 @@ impl Scheduler {
 
     pub(super) fn stats(&self) -> EngineStats {
         EngineStats {
-            running: self.running.iter().filter(|r| !r.is_closing()).count() + self.away.count,
+            running: self.running.iter().filter(|r| !r.is_closing()).count() + self.away.len(),
             sequence_bytes: self.promised() as u64,
             prompts: self.keeper.as_ref().map(Keeper::stats).unwrap_or_default(),
             ..self.stats.clone()
         }
+    }
+
+    /// How far those that run have come.
+    pub(super) fn progress(&self) -> impl Iterator<Item = Progress> {
+        let open = self.running.iter().filter(|r| !r.is_closing());
+        open.map(Running::progress)
     }
 
     /// Ends what a panic may have left half done.
@@ -318,18 +340,6 @@ impl Scheduler {
             running.sequence.fail(error());
         }
         self.end_all(StopReason::Failed);
-    }
-}
-
-impl Away {
-    fn leave(&mut self, bytes: u128) {
-        self.count += 1;
-        self.bytes += bytes;
-    }
-
-    fn come(&mut self, bytes: u128) {
-        self.count -= 1;
-        self.bytes -= bytes;
     }
 }
 

@@ -1,10 +1,12 @@
 //! Who may ask, and what is noted of it.
 
+use std::any::Any;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::body::{Bytes, HttpBody};
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sharpi_ir::plain;
@@ -24,10 +26,7 @@ pub(super) async fn check_key(State(app): State<App>, request: Request, next: Ne
         "authentication_error",
         "Invalid API Key: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`",
     );
-    match request.uri().path().starts_with("/v1/messages") {
-        true => error.for_anthropic().into_response(),
-        false => error.into_response(),
-    }
+    told(error, is_anthropic(&request))
 }
 
 fn shown(headers: &HeaderMap) -> Option<&[u8]> {
@@ -66,4 +65,84 @@ pub(super) async fn watch(State(app): State<App>, request: Request, next: Next) 
         clock.elapsed()
     );
     response
+}
+
+/// Reads a request whole in the time and up to the size allowed, before anything is done for it.
+pub(super) async fn read_body(State(app): State<App>, request: Request, next: Next) -> Response {
+    let anthropic = is_anthropic(&request);
+    let (parts, body) = request.into_parts();
+    // Who says beforehand that it is too much need not send it.
+    if body.size_hint().lower() > app.options.max_body as u64 {
+        return last(ApiError::too_large(), anthropic);
+    }
+    let whole = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
+    let refused = match tokio::time::timeout(app.options.timeout, whole).await {
+        Ok(Ok(bytes)) => return next.run(Request::from_parts(parts, bytes.into())).await,
+        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(),
+        Ok(Err(error)) => ApiError::invalid(error.body_text()),
+        Err(_) => ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "invalid_request_error",
+            "the request did not come in time",
+        ),
+    };
+    last(refused, anthropic)
+}
+
+/// The last answer of a connection: what is left of the request is not read.
+fn last(error: ApiError, anthropic: bool) -> Response {
+    let mut response = told(error, anthropic);
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
+/// The answer to a request at which the program panicked.
+pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a request panicked; it alone has failed");
+    ApiError::panicked().into_response()
+}
+
+fn is_anthropic(request: &Request) -> bool {
+    request.uri().path().starts_with("/v1/messages")
+}
+
+fn told(error: ApiError, anthropic: bool) -> Response {
+    match anthropic {
+        true => error.for_anthropic().into_response(),
+        false => error.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_the_failure_of_one_request_alone() {
+        async fn panics() -> &'static str {
+            panic!("as it was asked to")
+        }
+        let router = Router::new()
+            .route("/panics", get(panics))
+            .route("/works", get(|| async { "works" }))
+            .layer(CatchPanicLayer::custom(panicked));
+        let ask = async |path: &str| {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            let status = response.status();
+            (status, to_bytes(response.into_body(), 1000).await.unwrap())
+        };
+        let (status, body) = ask("/panics").await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        let told: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(told["error"]["type"], "server_error");
+        assert_eq!(ask("/works").await.0, StatusCode::OK);
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use sharpi_chat::Json;
 
 use super::guided::Guides;
-
+use super::reasoning::ReasoningFormat;
 use crate::conversation::ChatTemplate;
 pub(super) use crate::conversation::unix_time as now;
 use crate::drafting::DraftOptions;
@@ -23,6 +25,11 @@ sharpi_passes::option_struct! {
         pub alias: String = "model".into(),
         /// Most bytes of a request.
         pub max_body: usize = 16 << 20,
+        /// Most connections at a time; others wait.
+        pub max_connections: usize = 512,
+        /// How long a client may take to send a request, and to read what it is sent. For a request's
+        /// head, and without any request, it is ten seconds at most.
+        pub timeout: Duration = Duration::from_secs(60),
         /// Whether `/metrics` answers.
         pub metrics: bool = false,
         /// Whether `/slots` answers.
@@ -33,6 +40,13 @@ sharpi_passes::option_struct! {
         pub sampler: SamplerOptions = SamplerOptions::default(),
         /// How far to draft where a request does not say; `None` for not at all.
         pub draft: Option<DraftOptions> = None,
+        /// Where reasoning goes where a request does not say.
+        pub reasoning_format: ReasoningFormat = ReasoningFormat::Deepseek,
+        /// Most tokens of reasoning where a request does not say; 0 for no reasoning, `None` for as
+        /// many as the model likes.
+        pub reasoning_budget: Option<usize> = None,
+        /// Variables of the template where a request does not give them.
+        pub template_variables: Vec<(String, Json)> = Vec::new(),
         /// Most tokens of an answer where a request does not say; `None` for as many as there is room
         /// for.
         pub max_tokens: Option<usize> = None,
@@ -48,8 +62,16 @@ pub struct App {
     pub(super) guides: Guides,
     pub(super) options: Arc<ServeOptions>,
     pub(super) counts: Arc<Counts>,
+    /// When it began to serve; and in seconds since 1970.
     pub(super) started: Instant,
+    pub(super) created: u64,
+    /// Tokens that mark reasoning and calls: in some vocabularies they are control tokens, but the
+    /// text of an answer has them.
+    pub(super) marks: Arc<[u32]>,
 }
+
+/// What answers are taken apart at.
+const MARKS: [&str; 4] = ["<think>", "</think>", "<tool_call>", "</tool_call>"];
 
 /// Requests by what became of them.
 #[derive(Default)]
@@ -71,11 +93,20 @@ impl App {
         App {
             engine: Arc::new(engine),
             guides: Guides::new(tokenizer.clone()),
+            marks: marks(&tokenizer),
             tokenizer,
             template: Arc::new(template),
             options: Arc::new(options),
             counts: Arc::default(),
             started: Instant::now(),
+            created: now(),
         }
     }
+}
+
+/// The marks that are one token.
+fn marks(tokenizer: &Tokenizer) -> Arc<[u32]> {
+    let ids = MARKS.iter().map(|mark| tokenizer.encode(mark, true));
+    let ids = ids.filter(|ids| ids.len() == 1);
+    ids.flatten().collect()
 }

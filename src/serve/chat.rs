@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sharpi_chat::answer::{AnswerFormat, AnswerParser, Piece};
+use tokio::task::JoinSet;
+use utoipa::ToSchema;
 
 use super::app::{App, now};
 use super::error::ApiError;
@@ -14,16 +16,20 @@ use super::generation::{
     Gone, Sink, Step, finish_reason, gone, next, or_gone, settle, stream, timings, usage,
 };
 use super::guided::{chat_plan, mask};
+use super::logprobs::logprob;
 use super::params::Params;
+use super::reasoning;
 use super::tokens::Turns;
 use crate::engine::{Answer, RequestStats, StopReason, Token};
 
-#[derive(Deserialize)]
+/// A conversation to be answered.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ChatRequest)]
 pub(super) struct Asked {
     #[serde(flatten)]
-    turns: Turns,
+    pub(super) turns: Turns,
     #[serde(flatten)]
-    params: Params,
+    pub(super) params: Params,
 }
 
 /// What all messages of a response have in common.
@@ -55,23 +61,16 @@ pub(super) async fn completions(
     State(app): State<App>,
     body: Result<Json<Asked>, JsonRejection>,
 ) -> Result<Response, ApiError> {
-    let Json(Asked { turns, params }) = body?;
-    let prompt = turns.prompt(&app)?;
-    let format = turns.format(&app, &prompt);
-    let plan = chat_plan(&app, &turns, &params, (&format, &prompt.text))?;
-    let guide = app.guides.compile(plan).await?;
+    let Json(asked) = body?;
+    let (format, answers) = begin(&app, &asked).await?;
+    let params = asked.params;
     let frame = Frame {
         id: new_id("chatcmpl-"),
         created: now(),
         model: app.options.alias.clone(),
     };
-    let mut answers = Vec::new();
-    for i in 0..params.choices()? {
-        let request = params.request(&app, prompt.ids.clone(), i)?;
-        answers.push(app.engine.submit(request.mask(mask(&guide)))?);
-    }
     if params.stream {
-        return Ok(stream(|sink| {
+        return Ok(stream(app.options.timeout, |sink| {
             write(app, sink, frame, (params, format), answers)
         }));
     }
@@ -80,6 +79,27 @@ pub(super) async fn completions(
         choices.push(whole(&app, &mut answer, format.clone(), &params).await?);
     }
     Ok(Json(frame.whole(&choices, params.top().is_some())).into_response())
+}
+
+/// Answers to all choices of a conversation, and the form that they have.
+pub(super) async fn begin(
+    app: &App,
+    asked: &Asked,
+) -> Result<(AnswerFormat, Vec<Answer>), ApiError> {
+    let Asked { turns, params } = asked;
+    let prompt = turns.prompt(app)?;
+    let format = turns.format(app, &prompt)?;
+    let plan = chat_plan(app, turns, params, (&format, &prompt.text))?;
+    let guide = app.guides.compile(plan).await?;
+    let mut answers = Vec::new();
+    for i in 0..params.choices()? {
+        let request = params
+            .request(app, prompt.ids.clone(), i)?
+            .mask(mask(&guide));
+        let request = reasoning::bounded(app, turns, &prompt, request);
+        answers.push(app.engine.submit(request)?);
+    }
+    Ok((format, answers))
 }
 
 /// A name that no other has.
@@ -154,27 +174,6 @@ impl Choice {
     }
 }
 
-/// OpenAI's account of a token and of the best ones in its place.
-pub(super) fn logprob(app: &App, token: &Token, top: usize) -> Value {
-    let one = |id: u32, logprob: f32| {
-        let bytes = app.tokenizer.token_bytes(id).unwrap_or_default();
-        json!({
-            "id": id,
-            "token": String::from_utf8_lossy(bytes),
-            "bytes": bytes,
-            // JSON knows no infinity.
-            "logprob": logprob.max(f32::MIN),
-        })
-    };
-    let best = token.top.iter().take(top);
-    let best: Vec<Value> = best
-        .map(|(id, logit)| one(*id, logit - token.log_sum))
-        .collect();
-    let mut told = one(token.id, token.logprob);
-    told["top_logprobs"] = best.into();
-    told
-}
-
 impl Frame {
     fn chunk(&self, choices: Value) -> Value {
         json!({
@@ -234,7 +233,7 @@ impl Frame {
             "model": self.model,
             "system_fingerprint": fingerprint(),
             "choices": told.collect::<Vec<_>>(),
-            "usage": total(&ends),
+            "usage": total(&ends, ends.len()),
             "timings": ends.first().map(|stats| timings(stats)),
         })
     }
@@ -245,16 +244,13 @@ pub(super) fn fingerprint() -> &'static str {
     concat!("sharpi-compile-", env!("CARGO_PKG_VERSION"))
 }
 
-/// The usage of all choices together: the prompt counts once.
-pub(super) fn total(ends: &[&RequestStats]) -> Value {
+/// The usage of all choices together. Each prompt has `choices` of them, and counts once.
+pub(super) fn total(ends: &[&RequestStats], choices: usize) -> Value {
     let made = ends.iter().map(|stats| stats.generated_tokens).sum();
-    let first = ends.first();
-    let prompt = first.map_or(0, |stats| stats.prompt_tokens);
-    usage(
-        prompt,
-        first.map_or(0, |stats| stats.remembered_tokens),
-        made,
-    )
+    let prompts = || ends.iter().step_by(choices.max(1));
+    let prompt = prompts().map(|stats| stats.prompt_tokens).sum();
+    let cached = prompts().map(|stats| stats.remembered_tokens).sum();
+    usage(prompt, cached, made)
 }
 
 /// Streams all choices, one after the other's pieces as they come.
@@ -265,35 +261,33 @@ async fn write(
     (params, format): (Params, AnswerFormat),
     answers: Vec<Answer>,
 ) -> Result<(), ApiError> {
-    let choices = answers.into_iter().enumerate().map(|(index, answer)| {
-        let (app, sink, frame) = (app.clone(), sink.clone(), frame.clone());
-        let (params, format) = (params.clone(), format.clone());
-        tokio::spawn(async move {
-            let writer = Writer {
-                app,
-                sink,
-                frame,
-                params,
-                index,
-            };
-            writer.write(answer, format).await
-        })
-    });
+    // Dropped with this, they end too.
+    let mut choices = JoinSet::new();
+    for (index, answer) in answers.into_iter().enumerate() {
+        let format = format.clone();
+        let writer = Writer {
+            app: app.clone(),
+            sink: sink.clone(),
+            frame: frame.clone(),
+            params: params.clone(),
+            index,
+        };
+        choices.spawn(async move { writer.write(answer, format).await });
+    }
     let mut ends = Vec::new();
-    // All are under way before the first is waited for.
-    for choice in choices.collect::<Vec<_>>() {
-        match choice.await {
+    while let Some(choice) = choices.join_next().await {
+        match choice {
             Ok(Ok(stats)) => ends.push(stats),
             Ok(Err(Ok(Gone))) => return Ok(()),
             Ok(Err(Err(error))) => return Err(error),
-            Err(_) => return Err(gone()),
+            Err(_) => return Err(ApiError::panicked()),
         }
     }
     let close = async {
         if params.stream_options.include_usage {
             let mut last = frame.chunk(json!([]));
             let ends: Vec<&RequestStats> = ends.iter().collect();
-            last["usage"] = total(&ends);
+            last["usage"] = total(&ends, ends.len());
             last["timings"] = ends.first().map(|stats| timings(stats)).into();
             sink.send(&last).await?;
         }
@@ -360,10 +354,12 @@ impl Writer {
     }
 
     async fn close(&self, choice: &Choice) -> Result<(), Gone> {
+        // Of tokens that gave no text in the end: what was held back was part of a mark.
+        let logprobs = (!choice.logprobs.is_empty()).then(|| json!({"content": choice.logprobs}));
         let mut last = self.frame.chunk(json!([{
             "index": self.index,
             "delta": {},
-            "logprobs": null,
+            "logprobs": logprobs,
             "finish_reason": choice.finish_reason(),
         }]));
         if let Some((_, stats)) = &choice.end {

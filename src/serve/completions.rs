@@ -6,19 +6,28 @@ use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::app::{App, now};
-use super::chat::{fingerprint, logprob, new_id, total};
+use super::chat::{fingerprint, new_id, total};
 use super::error::ApiError;
 use super::generation::{
     Gone, Sink, Step, finish_reason, gone, next, or_gone, settle, stream, timings,
 };
 use super::guided::mask;
+use super::logprobs::{logprob, logprobs};
 use super::params::Params;
+use super::tokens::heavy;
 use crate::engine::{Answer, End, RequestStats, StopReason, Token};
 
-#[derive(Deserialize)]
+/// Most prompts of one request.
+const MOST_PROMPTS: usize = 64;
+
+/// A prompt to be continued.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = CompletionRequest)]
 pub(super) struct Asked {
+    /// Text, token ids, a list of both, or a list of several of these.
     prompt: Value,
     #[serde(flatten)]
     params: Params,
@@ -73,7 +82,14 @@ fn ids(app: &App, parts: &[Value]) -> Result<Vec<u32>, ApiError> {
 async fn submit(app: &App, asked: &Asked) -> Result<Vec<Answer>, ApiError> {
     let guide = app.guides.compile(asked.params.plan()?).await?;
     let mut answers = Vec::new();
-    for prompt in prompts(app, &asked.prompt)? {
+    let prompts = heavy(|| prompts(app, &asked.prompt))?;
+    if prompts.len() > MOST_PROMPTS {
+        let count = prompts.len();
+        return Err(ApiError::invalid(format!(
+            "`prompt` has {count} prompts, at most {MOST_PROMPTS} are taken"
+        )));
+    }
+    for prompt in prompts {
         for i in 0..asked.params.choices()? {
             let request = asked.params.request(app, prompt.clone(), i)?;
             answers.push(app.engine.submit(request.mask(mask(&guide)))?);
@@ -121,17 +137,14 @@ pub(super) async fn openai(
     });
     let params = asked.params;
     if params.stream {
-        return Ok(stream(|sink| {
+        return Ok(stream(app.options.timeout, |sink| {
             write_openai(app, sink, head, params, answers)
         }));
     }
     let (mut choices, mut ends) = (Vec::new(), Vec::new());
     for (index, mut answer) in answers.into_iter().enumerate() {
         let Whole { text, tokens, end } = whole(&app, &mut answer).await?;
-        let logprobs = params.top().map(|top| {
-            let content = tokens.iter().map(|token| logprob(&app, token, top));
-            json!({"content": content.collect::<Vec<_>>()})
-        });
+        let logprobs = params.top().map(|top| logprobs(&app, &tokens, top, &mut 0));
         choices.push(json!({
             "index": index,
             "text": text,
@@ -143,7 +156,7 @@ pub(super) async fn openai(
     let ends: Vec<&RequestStats> = ends.iter().collect();
     let mut body = head;
     body["choices"] = choices.into();
-    body["usage"] = total(&ends);
+    body["usage"] = total(&ends, params.choices()?);
     body["timings"] = ends.first().map(|stats| timings(stats)).into();
     Ok(Json(body).into_response())
 }
@@ -158,13 +171,14 @@ async fn write_openai(
     let write = async {
         let mut ends = Vec::new();
         for (index, mut answer) in answers.into_iter().enumerate() {
+            let mut offset = 0;
             loop {
                 let step = next(&mut answer).await.ok_or_else(|| Err(gone()))?;
-                let (text, logprobs, end) = match step {
+                let (text, told, end) = match step {
                     Step::Token(token, text) => {
                         let told = params
                             .top()
-                            .map(|top| json!({"content": [logprob(&app, &token, top)]}));
+                            .map(|top| logprobs(&app, &[token], top, &mut offset));
                         (text, told, None)
                     }
                     Step::End(end) => {
@@ -176,7 +190,7 @@ async fn write_openai(
                 chunk["choices"] = json!([{
                     "index": index,
                     "text": text,
-                    "logprobs": logprobs,
+                    "logprobs": told,
                     "finish_reason": end.as_ref().map(|end| finish_reason(end.reason)),
                 }]);
                 sink.send(&chunk).await?;
@@ -190,7 +204,7 @@ async fn write_openai(
             let ends: Vec<&RequestStats> = ends.iter().collect();
             let mut chunk = head.clone();
             chunk["choices"] = json!([]);
-            chunk["usage"] = total(&ends);
+            chunk["usage"] = total(&ends, params.choices().map_err(Err)?);
             sink.send(&chunk).await?;
         }
         sink.done().await?;
@@ -212,7 +226,9 @@ pub(super) async fn native(
                 "one prompt at a time can be streamed here",
             ));
         };
-        return Ok(stream(|sink| write_native(app, sink, params, answer)));
+        return Ok(stream(app.options.timeout, |sink| {
+            write_native(app, sink, params, answer)
+        }));
     }
     let mut all = Vec::new();
     for (index, mut answer) in answers.into_iter().enumerate() {

@@ -44,6 +44,23 @@ impl ApiError {
         ApiError::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", message)
     }
 
+    pub(super) fn too_large() -> ApiError {
+        ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "invalid_request_error",
+            "the request is too large",
+        )
+    }
+
+    /// What went wrong in the program itself, and is noted elsewhere.
+    pub(super) fn panicked() -> ApiError {
+        ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "server_error",
+            "the program has failed at this request",
+        )
+    }
+
     /// The same for a client that speaks Anthropic's API.
     pub(super) fn for_anthropic(mut self) -> ApiError {
         self.anthropic = true;
@@ -57,6 +74,17 @@ impl ApiError {
             _ => "api_error",
         };
         self
+    }
+
+    /// The same with the place of what is wrong: an element of a field.
+    pub(super) fn at(mut self, field: &str, index: usize) -> ApiError {
+        self.message = format!("{field}[{index}]: {}", self.message);
+        self
+    }
+
+    /// What is told.
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
     /// The body.
@@ -83,6 +111,11 @@ impl IntoResponse for ApiError {
             let seconds = HeaderValue::from_static("1");
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
+        if self.status == StatusCode::NOT_IMPLEMENTED {
+            // The clients of OpenAI and Anthropic try again whatever is 500 or more.
+            let never = HeaderValue::from_static("false");
+            response.headers_mut().insert("x-should-retry", never);
+        }
         response
     }
 }
@@ -99,7 +132,9 @@ impl From<GenerateError> for ApiError {
             | GenerateError::UnknownId { .. }
             | GenerateError::TooLarge { .. }
             | GenerateError::NoHead
-            | GenerateError::Mask(_) => (StatusCode::BAD_REQUEST, "invalid_request_error"),
+            | GenerateError::Mask(_)
+            // Biases or a form of the answer have excluded all tokens.
+            | GenerateError::NoChoice { .. } => (StatusCode::BAD_REQUEST, "invalid_request_error"),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
         };
         ApiError::new(status, kind, error)
@@ -116,9 +151,7 @@ impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> ApiError {
         let status = rejection.status();
         match status {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                ApiError::new(status, "invalid_request_error", "the request is too large")
-            }
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(),
             // Of wrong types llama-server and OpenAI tell with 400.
             _ => ApiError::invalid(rejection.body_text()),
         }

@@ -1,6 +1,7 @@
 //! From a request to what its client is sent, whatever the API.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -9,7 +10,6 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::SLOW_CLIENT;
 use super::app::App;
 use super::error::ApiError;
 use crate::engine::{Answer, End, Event, RequestStats, StopReason, Token};
@@ -36,7 +36,7 @@ pub(super) async fn next(answer: &mut Answer) -> Option<Step> {
 
 /// Adds up what an answer took; its failure is an error.
 pub(super) fn settle(app: &App, end: Box<End>) -> Result<End, ApiError> {
-    let micros = |time: std::time::Duration| time.as_micros() as u64;
+    let micros = |time: Duration| time.as_micros() as u64;
     let (counts, stats) = (&app.counts, &end.stats);
     let prompt = micros(stats.prompt_time);
     counts
@@ -63,7 +63,7 @@ pub(super) fn gone() -> ApiError {
 
 /// llama-server's `timings`.
 pub(super) fn timings(stats: &RequestStats) -> Value {
-    let ms = |time: std::time::Duration| 1e3 * time.as_secs_f64();
+    let ms = |time: Duration| 1e3 * time.as_secs_f64();
     let rate = |n: usize, ms: f64| if ms > 0.0 { 1e3 * n as f64 / ms } else { 0.0 };
     let each = |n: usize, ms: f64| if n > 0 { ms / n as f64 } else { 0.0 };
     let (prompt_ms, predicted_ms) = (ms(stats.prompt_time), ms(stats.generate_time));
@@ -109,7 +109,11 @@ pub(super) fn finish_reason(reason: StopReason) -> &'static str {
 
 /// Where a stream's messages go.
 #[derive(Clone)]
-pub(super) struct Sink(Sender<SseEvent>);
+pub(super) struct Sink {
+    events: Sender<SseEvent>,
+    /// How long a client may take to read.
+    timeout: Duration,
+}
 
 /// The client is gone, or reads too slowly.
 pub(super) struct Gone;
@@ -129,30 +133,42 @@ impl Sink {
     }
 
     async fn put(&self, event: SseEvent) -> Result<(), Gone> {
-        self.0
-            .send_timeout(event, SLOW_CLIENT)
+        self.events
+            .send_timeout(event, self.timeout)
             .await
             .map_err(|_| Gone)
     }
 }
 
 /// A stream of server-sent events that `write` fills. An error of its is the last event.
-pub(super) fn stream<F>(write: impl FnOnce(Sink) -> F) -> Response
+/// A client that takes longer than `timeout` to read is taken to be gone.
+pub(super) fn stream<F>(timeout: Duration, write: impl FnOnce(Sink) -> F) -> Response
 where
     F: Future<Output = Result<(), ApiError>> + Send + 'static,
 {
     let (sender, receiver) = channel(AHEAD);
-    let sink = Sink(sender);
-    let work = write(sink.clone());
+    let sink = Sink {
+        events: sender,
+        timeout,
+    };
+    let mut work = tokio::spawn(write(sink.clone()));
     tokio::spawn(async move {
-        if let Err(error) = work.await {
-            let body = error.body();
-            // There is nobody left to tell if that fails.
-            let _ = match body.get("type") {
-                Some(_) => sink.named("error", &body).await,
-                None => sink.send(&body).await,
-            };
-        }
+        let ended = tokio::select! {
+            ended = &mut work => ended,
+            // The client went away, and what it asked for goes with it.
+            () = sink.events.closed() => return work.abort(),
+        };
+        let error = match ended {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(_) => ApiError::panicked(),
+        };
+        let body = error.body();
+        // There is nobody left to tell if that fails.
+        let _ = match body.get("type") {
+            Some(_) => sink.named("error", &body).await,
+            None => sink.send(&body).await,
+        };
     });
     let events = ReceiverStream::new(receiver).map(Ok::<_, std::convert::Infallible>);
     Sse::new(events)

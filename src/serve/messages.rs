@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use sharpi_chat::Json as ChatJson;
 use sharpi_chat::answer::{AnswerParser, Piece};
 use sharpi_chat::template::Message;
+use utoipa::ToSchema;
 
 use super::app::App;
 use super::chat::new_id;
@@ -16,19 +17,27 @@ use super::error::ApiError;
 use super::generation::{Gone, Sink, Step, gone, next, or_gone, settle, stream};
 use super::guided::{chat_plan, mask};
 use super::params::Params;
-use super::tokens::Turns;
+use super::reasoning;
+use super::tokens::{Turns, text_of_parts};
 use crate::engine::{Answer, End, StopReason};
 
-#[derive(Deserialize)]
+/// A conversation to be answered, in Anthropic's form.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = MessageRequest)]
 pub(super) struct Asked {
+    #[schema(value_type = Vec<Object>)]
     messages: Vec<Value>,
+    /// Text, or a list of blocks of text.
     #[serde(default)]
     system: Option<Value>,
     #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
     tools: Vec<Value>,
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     tool_choice: Option<Value>,
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     thinking: Option<Value>,
     #[serde(flatten)]
     params: Params,
@@ -56,12 +65,14 @@ async fn answer(app: App, body: Body) -> Result<Response, ApiError> {
     let Json(asked) = body?;
     let turns = asked.turns()?;
     let prompt = turns.prompt(&app)?;
-    let format = turns.format(&app, &prompt);
+    let format = turns.format(&app, &prompt)?;
     let (count, params) = (prompt.ids.len(), asked.params);
     let plan = chat_plan(&app, &turns, &params, (&format, &prompt.text))?;
     let guide = app.guides.compile(plan).await?;
-    let request = params.request(&app, prompt.ids, 0)?.mask(mask(&guide));
     let parser = AnswerParser::new(format);
+    let ids = prompt.ids.clone();
+    let request = params.request(&app, ids, 0)?.mask(mask(&guide));
+    let request = reasoning::bounded(&app, &turns, &prompt, request);
     let mut answer = app.engine.submit(request)?;
     let head = json!({
         "id": new_id("msg_"),
@@ -74,7 +85,7 @@ async fn answer(app: App, body: Body) -> Result<Response, ApiError> {
         "usage": {"input_tokens": count, "output_tokens": 0},
     });
     if params.stream {
-        return Ok(stream(|sink| async move {
+        return Ok(stream(app.options.timeout, |sink| async move {
             let written = write(app, sink, (head, params), parser, answer).await;
             or_gone(written).map_err(ApiError::for_anthropic)
         }));
@@ -307,7 +318,7 @@ impl Asked {
     fn turns(&self) -> Result<Turns, ApiError> {
         let mut messages = Vec::new();
         if let Some(system) = &self.system {
-            messages.push(json!({"role": "system", "content": text_of(system)?}));
+            messages.push(json!({"role": "system", "content": text_of_parts(system)?}));
         }
         for message in &self.messages {
             push_message(&mut messages, message)?;
@@ -335,6 +346,10 @@ impl Asked {
         };
         let one = field("disable_parallel_tool_use") == Some(&Value::Bool(true));
         let thinks = self.thinking.as_ref().and_then(|t| t.get("type")?.as_str());
+        let thinking_budget = self
+            .thinking
+            .as_ref()
+            .and_then(|t| t.get("budget_tokens")?.as_i64());
         let parse = |value: Value| -> Result<ChatJson, ApiError> {
             serde_json::from_value(value).map_err(ApiError::invalid)
         };
@@ -350,28 +365,9 @@ impl Asked {
             chat_template_kwargs: None,
             reasoning_effort: (thinks == Some("disabled")).then(|| "none".into()),
             reasoning_format: None,
+            thinking_budget_tokens: thinking_budget,
         })
     }
-}
-
-/// Text, or the text of blocks.
-fn text_of(content: &Value) -> Result<String, ApiError> {
-    let blocks = match content {
-        Value::String(text) => return Ok(text.clone()),
-        Value::Array(blocks) => blocks,
-        _ => {
-            return Err(ApiError::invalid(
-                "content is neither text nor a list of blocks",
-            ));
-        }
-    };
-    let texts = blocks.iter().map(|block| match block.get("text") {
-        Some(Value::String(text)) => Ok(text.as_str()),
-        _ => Err(ApiError::invalid(
-            "a block of content is no text, which alone is supported here",
-        )),
-    });
-    Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
 }
 
 /// A message in OpenAI's form: results of tools become messages of their own.
@@ -381,7 +377,7 @@ fn push_message(messages: &mut Vec<Value>, message: &Value) -> Result<(), ApiErr
     let role = role.ok_or_else(|| ApiError::invalid("`role` is neither user nor assistant"))?;
     let content = message.get("content").unwrap_or(&Value::Null);
     let Value::Array(blocks) = content else {
-        messages.push(json!({"role": role, "content": text_of(content)?}));
+        messages.push(json!({"role": role, "content": text_of_parts(content)?}));
         return Ok(());
     };
     let (mut text, mut thinking, mut calls) = (Vec::new(), String::new(), Vec::new());
@@ -401,7 +397,7 @@ fn push_message(messages: &mut Vec<Value>, message: &Value) -> Result<(), ApiErr
                 "tool_call_id": field("tool_use_id"),
                 "content": match field("content") {
                     Value::Null => String::new(),
-                    content => text_of(&content)?,
+                    content => text_of_parts(&content)?,
                 },
             })),
             other => {

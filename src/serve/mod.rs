@@ -11,23 +11,30 @@ mod engine;
 mod error;
 mod generation;
 mod guided;
+mod listen;
+mod logprobs;
 mod messages;
+mod openapi;
 mod page;
 mod params;
+mod reasoning;
+mod responses;
+mod slots;
 mod status;
 mod tokens;
 
 use std::future::Future;
 use std::io;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
+use tower_http::catch_panic::CatchPanicLayer;
 
 pub use app::{App, ServeOptions};
+pub use reasoning::ReasoningFormat;
 
 /// Serves until `stop` is done, then until the answers that run have ended.
 ///
@@ -38,14 +45,13 @@ pub async fn serve(
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let engine = app.engine.clone();
+    let (engine, options) = (app.engine.clone(), app.options.clone());
     let stop = async move {
         stop.await;
         engine.close();
     };
-    axum::serve(listener, router(app))
-        .with_graceful_shutdown(stop)
-        .await
+    listen::listen(router(app), listener, &options, stop).await;
+    Ok(())
 }
 
 /// All endpoints.
@@ -55,6 +61,8 @@ pub fn router(app: App) -> Router {
         .route("/health", get(status::health))
         .route("/v1/health", get(status::health))
         .route("/v1/models", get(status::models))
+        .route("/openapi.json", get(openapi::openapi))
+        .route("/v1/models/{model}", get(status::one_model))
         .route("/models", get(status::models));
     // It knows nothing but itself: what it shows it asks for, with a key.
     let open = match app.options.webui {
@@ -64,6 +72,8 @@ pub fn router(app: App) -> Router {
     let closed = Router::new()
         .route("/v1/chat/completions", post(chat::completions))
         .route("/chat/completions", post(chat::completions))
+        .route("/v1/responses", post(responses::responses))
+        .route("/responses", post(responses::responses))
         .route("/v1/completions", post(completions::openai))
         .route("/completion", post(completions::native))
         .route("/completions", post(completions::native))
@@ -75,16 +85,15 @@ pub fn router(app: App) -> Router {
         .route("/v1/engine", get(engine::engine))
         .route("/v1/engine/steps", get(engine::steps))
         .route("/props", get(status::props))
-        .route("/slots", get(status::slots))
+        .route("/slots", get(slots::slots))
         .route("/metrics", get(status::metrics))
+        .layer(from_fn_with_state(app.clone(), access::read_body))
         .layer(from_fn_with_state(app.clone(), access::check_key));
     open.merge(closed)
         .fallback(status::unknown)
         .method_not_allowed_fallback(status::wrong_method)
         .layer(DefaultBodyLimit::max(limit))
+        .layer(CatchPanicLayer::custom(access::panicked))
         .layer(from_fn_with_state(app.clone(), access::watch))
         .with_state(app)
 }
-
-/// How long a client may take to read what it is sent before it is taken to be gone.
-pub(crate) const SLOW_CLIENT: Duration = Duration::from_secs(60);

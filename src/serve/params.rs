@@ -1,7 +1,8 @@
 //! How an answer is to be made, in the names that the APIs share.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::app::App;
 use super::error::ApiError;
@@ -14,7 +15,7 @@ const MOST_TOP: usize = 100;
 const MOST_CHOICES: usize = 16;
 
 /// One or several.
-#[derive(Deserialize, Clone, Debug)]
+#[derive(Deserialize, Serialize, Clone, Debug, ToSchema)]
 #[serde(untagged)]
 pub(super) enum OneOrMore<T> {
     One(T),
@@ -30,7 +31,7 @@ impl<T> OneOrMore<T> {
     }
 }
 
-#[derive(Deserialize, Default, Clone, Debug)]
+#[derive(Deserialize, Serialize, Default, Clone, Debug, ToSchema)]
 pub(super) struct StreamOptions {
     #[serde(default)]
     pub(super) include_usage: bool,
@@ -38,7 +39,7 @@ pub(super) struct StreamOptions {
 
 /// Fields that are the same in every API. What is not among them and changes what comes out, is
 /// refused.
-#[derive(Deserialize, Default, Clone, Debug)]
+#[derive(Deserialize, Default, Clone, Debug, ToSchema)]
 #[serde(default)]
 pub(super) struct Params {
     temperature: Option<f32>,
@@ -66,6 +67,7 @@ pub(super) struct Params {
     #[serde(rename = "speculative.n_max")]
     draft: Option<usize>,
     #[serde(flatten)]
+    #[schema(ignore)]
     pub(super) rest: Map<String, Value>,
 }
 
@@ -121,6 +123,13 @@ impl Params {
 
     /// What would change the answer and is not done.
     fn refuse(&self) -> Result<(), ApiError> {
+        if let Some(value) = &self.logprobs
+            && !(value.is_null() || value.is_boolean() || value.is_u64())
+        {
+            return Err(ApiError::invalid(
+                "`logprobs` is neither true or false nor a number of tokens",
+            ));
+        }
         for (name, nothing) in REFUSED {
             let value = self.rest.get(*name);
             let idle = match value {

@@ -4,32 +4,53 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::app::{App, now};
+use super::app::App;
 use super::error::ApiError;
 
-pub(super) async fn health() -> Json<Value> {
-    Json(json!({"status": "ok"}))
+pub(super) async fn health(State(app): State<App>) -> Result<Json<Value>, ApiError> {
+    match app.engine.is_open() {
+        true => Ok(Json(json!({"status": "ok"}))),
+        false => Err(super::generation::gone()),
+    }
 }
 
 pub(super) async fn models(State(app): State<App>) -> Json<Value> {
     let alias = &app.options.alias;
-    let context = app.engine.options().context;
     Json(json!({
         "object": "list",
-        "data": [{
-            "id": alias,
-            "object": "model",
-            "created": now(),
-            "owned_by": "sharpi-compile",
-            "meta": {"n_vocab": app.tokenizer.len(), "n_ctx": context},
-        }],
+        "data": [model(&app)],
         "models": [{"name": alias, "model": alias}],
     }))
+}
+
+/// The model of this name.
+pub(super) async fn one_model(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    match name == app.options.alias {
+        true => Ok(Json(model(&app))),
+        false => Err(ApiError::new(
+            StatusCode::NOT_FOUND,
+            "not_found_error",
+            format!("there is no model {name}; {} is served", app.options.alias),
+        )),
+    }
+}
+
+fn model(app: &App) -> Value {
+    json!({
+        "id": app.options.alias,
+        "object": "model",
+        "created": app.created,
+        "owned_by": "sharpi-compile",
+        "meta": {"n_vocab": app.tokenizer.len(), "n_ctx": app.engine.options().context},
+    })
 }
 
 pub(super) async fn props(State(app): State<App>) -> Json<Value> {
@@ -62,24 +83,6 @@ pub(super) async fn props(State(app): State<App>) -> Json<Value> {
         "modalities": {"vision": false, "audio": false},
         "is_sleeping": false,
     }))
-}
-
-pub(super) async fn slots(State(app): State<App>) -> Result<Json<Value>, ApiError> {
-    if !app.options.slots {
-        return Err(ApiError::unsupported(
-            "start the server with --slots to see them",
-        ));
-    }
-    let stats = app.engine.stats();
-    let slots = (0..app.engine.options().parallel).map(|id| {
-        json!({
-            "id": id,
-            "n_ctx": app.engine.options().context,
-            "is_processing": id < stats.running,
-            "speculative": app.engine.can_draft(),
-        })
-    });
-    Ok(Json(slots.collect()))
 }
 
 /// Prometheus' text form, under llama-server's names.

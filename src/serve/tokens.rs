@@ -7,14 +7,26 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sharpi_chat::answer::{AnswerFormat, ToolForm};
 use sharpi_chat::{Json as ChatJson, template::Message};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use utoipa::ToSchema;
 
 use super::app::App;
 use super::error::ApiError;
+use super::openapi::ChatMessage;
+use super::reasoning::{self, ReasoningFormat};
 use crate::conversation::{self, ChatPrompt};
+
+/// Most messages of a conversation: each gives the template some milliseconds.
+const MOST_MESSAGES: usize = 4096;
+/// Most tools of a conversation.
+const MOST_TOOLS: usize = 1024;
+/// Most variables of a template.
+const MOST_VARIABLES: usize = 256;
 
 type Body<T> = Result<Json<T>, JsonRejection>;
 
-#[derive(Deserialize)]
+/// A text to be made into ids.
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Tokenize {
     content: String,
     #[serde(default)]
@@ -40,7 +52,9 @@ pub(super) async fn tokenize(
         .filter(|_| asked.add_special && tokenizer.adds_bos());
     let ids: Vec<u32> = bos
         .into_iter()
-        .chain(tokenizer.encode(&asked.content, asked.parse_special))
+        .chain(heavy(|| {
+            tokenizer.encode(&asked.content, asked.parse_special)
+        }))
         .collect();
     let tokens: Vec<Value> = ids
         .iter()
@@ -62,7 +76,8 @@ fn token(app: &App, id: u32, piece: bool) -> Value {
     json!({"id": id, "piece": piece})
 }
 
-#[derive(Deserialize)]
+/// Ids to be made into a text.
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Detokenize {
     tokens: Vec<u32>,
 }
@@ -78,10 +93,13 @@ pub(super) async fn detokenize(
 }
 
 /// What a template needs of a request.
-#[derive(Deserialize, Clone)]
+#[derive(Deserialize, Clone, ToSchema)]
+#[schema(as = Conversation)]
 pub(super) struct Turns {
+    #[schema(value_type = Vec<ChatMessage>)]
     pub(super) messages: Vec<Message>,
     #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
     pub(super) tools: Vec<ChatJson>,
     #[serde(default)]
     pub(super) tool_choice: Option<Value>,
@@ -89,12 +107,16 @@ pub(super) struct Turns {
     pub(super) parallel_tool_calls: Option<bool>,
     #[serde(default = "yes")]
     pub(super) add_generation_prompt: bool,
+    /// Variables of the template.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub(super) chat_template_kwargs: Option<ChatJson>,
     #[serde(default)]
     pub(super) reasoning_effort: Option<String>,
     #[serde(default)]
     pub(super) reasoning_format: Option<String>,
+    #[serde(default)]
+    pub(super) thinking_budget_tokens: Option<i64>,
 }
 
 impl Turns {
@@ -105,29 +127,33 @@ impl Turns {
                 "`messages` is empty, expected at least one",
             ));
         }
+        at_most("messages", self.messages.len(), MOST_MESSAGES)?;
+        at_most("tools", self.tools.len(), MOST_TOOLS)?;
+        let variables = self.variables(app)?;
+        at_most("chat_template_kwargs", variables.len(), MOST_VARIABLES)?;
         let turns = conversation::Turns {
-            messages: self.messages.clone(),
+            messages: self.messages_for(app.template.source()),
             tools: match self.offers_tools() {
                 true => self.tools.clone(),
                 false => Vec::new(),
             },
             add_generation_prompt: self.add_generation_prompt,
-            variables: self.variables()?,
+            variables,
         };
-        Ok(app.template.prompt(&app.tokenizer, turns)?)
+        Ok(heavy(|| app.template.prompt(&app.tokenizer, turns))?)
     }
 
     /// The form of the answer to this prompt of the conversation.
-    pub(super) fn format(&self, app: &App, prompt: &ChatPrompt) -> AnswerFormat {
+    pub(super) fn format(&self, app: &App, prompt: &ChatPrompt) -> Result<AnswerFormat, ApiError> {
         let format = app.template.format_after(prompt);
         let mut format = format.with_schemas(&self.tools);
-        if self.reasoning_format.as_deref() == Some("none") {
+        if reasoning::format(app, self)? == ReasoningFormat::None {
             format = format.with_reasoning(false);
         }
-        match self.offers_tools() {
+        Ok(match self.offers_tools() {
             true => format,
             false => format.with_tools(ToolForm::None),
-        }
+        })
     }
 
     /// Whether the model may call tools.
@@ -135,22 +161,79 @@ impl Turns {
         !self.tools.is_empty() && self.tool_choice.as_ref().is_none_or(|c| c != "none")
     }
 
-    fn variables(&self) -> Result<Vec<(String, ChatJson)>, ApiError> {
-        let mut variables = match &self.chat_template_kwargs {
-            None | Some(ChatJson::Null) => Vec::new(),
+    /// The messages in roles that the template knows: what OpenAI calls a developer is a system to
+    /// most.
+    fn messages_for(&self, template: &str) -> Vec<Message> {
+        let mut messages = self.messages.clone();
+        if !template.contains("developer") {
+            for message in messages.iter_mut().filter(|m| m.role == "developer") {
+                message.role = "system".into();
+            }
+        }
+        messages
+    }
+
+    /// What the server gives the template, what the client does, and what follows from other fields.
+    fn variables(&self, app: &App) -> Result<Vec<(String, ChatJson)>, ApiError> {
+        let mut variables = app.options.template_variables.clone();
+        match &self.chat_template_kwargs {
+            None | Some(ChatJson::Null) => {}
             Some(ChatJson::Object(fields)) => {
-                let fields = fields.iter();
-                fields
-                    .map(|(key, value)| (key.clone(), value.clone()))
-                    .collect()
+                variables.retain(|(key, _)| fields.iter().all(|(other, _)| other != key));
+                variables.extend(fields.iter().cloned());
             }
             Some(_) => return Err(ApiError::invalid("`chat_template_kwargs` is no object")),
-        };
-        if self.reasoning_effort.as_deref() == Some("none") {
+        }
+        let effort = reasoning::effort(self)?;
+        if let Some(effort) = effort.filter(|effort| *effort != "none") {
+            variables.push(("reasoning_effort".into(), effort.into()));
+        }
+        if effort == Some("none") || reasoning::budget(app, self) == Some(0) {
             variables.push(conversation::thinking(false));
         }
         Ok(variables)
     }
+}
+
+fn at_most(field: &str, count: usize, most: usize) -> Result<(), ApiError> {
+    match count > most {
+        true => Err(ApiError::invalid(format!(
+            "`{field}` has {count} elements, at most {most} are taken"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Does what may take long without keeping the others of this thread waiting, where that can be.
+pub(super) fn heavy<T>(work: impl FnOnce() -> T) -> T {
+    let runtime = Handle::try_current();
+    match runtime.map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+/// Text, or the texts of parts behind one another, each on a line of its own.
+pub(super) fn text_of_parts(content: &Value) -> Result<String, ApiError> {
+    let parts = match content {
+        Value::String(text) => return Ok(text.clone()),
+        Value::Array(parts) => parts,
+        _ => {
+            return Err(ApiError::invalid(
+                "content is neither text nor a list of parts",
+            ));
+        }
+    };
+    let texts = parts.iter().map(|part| match part.get("text") {
+        Some(Value::String(text)) => Ok(text.as_str()),
+        _ => {
+            let kind = part.get("type").and_then(Value::as_str).unwrap_or("none");
+            Err(ApiError::invalid(format!(
+                "a part of type {kind} is not supported: text alone is"
+            )))
+        }
+    });
+    Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
 }
 
 pub(super) async fn apply_template(

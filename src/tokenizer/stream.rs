@@ -13,6 +13,8 @@ use super::Tokenizer;
 pub struct TextStream<T> {
     tokenizer: T,
     special: bool,
+    /// Control tokens that print their text all the same.
+    printed: Vec<u32>,
     /// The beginning of a character: at most three bytes between calls.
     pending: Vec<u8>,
 }
@@ -23,6 +25,7 @@ impl<T: Deref<Target = Tokenizer>> TextStream<T> {
         TextStream {
             tokenizer,
             special: false,
+            printed: Vec::new(),
             pending: Vec::new(),
         }
     }
@@ -33,10 +36,16 @@ impl<T: Deref<Target = Tokenizer>> TextStream<T> {
         self
     }
 
+    /// Control tokens that print their text even where the others do not.
+    pub fn with_printed(mut self, printed: Vec<u32>) -> Self {
+        self.printed = printed;
+        self
+    }
+
     /// Takes the next token and returns every character that is now complete,
     /// with U+FFFD for bytes that can no longer become one.
     pub fn push(&mut self, id: u32) -> String {
-        let bytes = self.tokenizer.printed(id, self.special);
+        let bytes = (self.tokenizer).printed(id, self.special || self.printed.contains(&id));
         self.pending.extend_from_slice(bytes);
         let incomplete = incomplete_tail(&self.pending);
         let complete = self.pending.len() - incomplete;

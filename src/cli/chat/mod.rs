@@ -25,11 +25,12 @@ use super::conversation_args::ConversationArgs;
 use super::described::Described;
 use super::engine_args::EngineArgs;
 use super::failure::Failure;
+use super::file_sampling;
 use super::interrupt::Breaks;
 use super::model_arg::{self, ModelArg};
 use super::progress::Progress;
 use super::prompt::EscapeArgs;
-use super::sampling::{self, SamplingArgs};
+use super::sampling::SamplingArgs;
 use super::screen::Stdout;
 use super::started::Started;
 use super::{notice, trace};
@@ -83,7 +84,7 @@ impl ChatArgs {
         let message = self
             .escapes
             .text(self.prompt.as_deref(), self.file.as_deref())?;
-        let sampler = self.sampling.options(sampling::of_file(&model));
+        let sampler = self.sampling.options(file_sampling::sampler(&model));
         let params = Params::new(
             &sampler,
             self.sampling.seed(),

@@ -50,3 +50,19 @@ fn graphs_of_all_kinds_are_taken() {
 fn golden_files_of_all_kinds_are_taken() {
     replay("golden", "seeds/golden");
 }
+
+#[test]
+fn chat_templates_of_all_kinds_are_taken() {
+    replay("template", "seeds/template");
+    replay("template", "../../src/chat/src/template/named");
+}
+
+#[test]
+fn answers_of_all_kinds_are_taken_apart_alike_however_they_are_cut() {
+    replay("answer", "seeds/answer");
+}
+
+#[test]
+fn requests_of_all_kinds_are_answered() {
+    replay("requests", "seeds/requests");
+}

@@ -54,11 +54,14 @@ pub use conversation::{Content, Conversation, FunctionCall, Message, ToolCall};
 pub use error::{Place, TemplateError};
 pub use prompt::{Prompt, Segment};
 
+use std::sync::Arc;
+
+use render::Program;
+
 /// A chat template, read and found well-formed.
 #[derive(Debug, Clone)]
 pub struct Template {
-    /// As the engine reads it.
-    source: String,
+    program: Arc<Program>,
     reads_parts: bool,
 }
 
@@ -74,10 +77,9 @@ impl Template {
             return Err(TemplateError::SourceTooLong { bytes });
         }
         let source = generation::as_blocks(source).into_owned();
-        render::compile(&source)?;
         let reads_parts = reads_parts(&source);
         Ok(Template {
-            source,
+            program: Arc::new(Program::compile(source)?),
             reads_parts,
         })
     }
@@ -94,7 +96,7 @@ impl Template {
     /// What the template refuses ([`TemplateError::Raised`], the client's fault), where
     /// it fails, and when it takes too much.
     pub fn render(&self, conversation: &Conversation) -> Result<Prompt, TemplateError> {
-        render::render(&self.source, self.reads_parts, conversation)
+        render::render(&self.program, self.reads_parts, conversation)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Compiles and runs a template.
 
+use std::fmt;
 use std::sync::Arc;
 
 use minijinja::machinery::{self, CompiledTemplate, Instructions, TemplateConfig, Token};
@@ -14,8 +15,34 @@ use super::{
     Place, Prompt, Segment, TemplateError, filters, functions, methods, operators, python,
 };
 
+self_cell::self_cell! {
+    /// A compiled template beside its source, which it borrows: as the engine reads it.
+    pub(super) struct Program {
+        owner: String,
+        #[covariant]
+        dependent: Instructions,
+    }
+}
+
+impl Program {
+    /// Compiles a template once for all conversations.
+    pub(super) fn compile(source: String) -> Result<Program, TemplateError> {
+        Program::try_new(source, |source| compile(source))
+    }
+
+    pub(super) fn source(&self) -> &str {
+        self.borrow_owner()
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Program").field(&self.source()).finish()
+    }
+}
+
 /// Compiles a template, with operators that look through marks.
-pub(super) fn compile(source: &str) -> Result<Instructions<'_>, TemplateError> {
+fn compile(source: &str) -> Result<Instructions<'_>, TemplateError> {
     bound_expressions(source)?;
     let config = TemplateConfig {
         syntax_config: syntax(),
@@ -57,13 +84,13 @@ fn syntax() -> SyntaxConfig {
 
 /// Renders a template, on a thread with as much stack as the worst template needs.
 pub(super) fn render(
-    source: &str,
+    program: &Program,
     reads_parts: bool,
     conversation: &Conversation,
 ) -> Result<Prompt, TemplateError> {
-    let marks = Arc::new(marks(source, conversation));
+    let marks = Arc::new(marks(program.source(), conversation));
     let stack = limits::stack(limits::steps(conversation));
-    let work = || render_with(&marks, source, reads_parts, conversation);
+    let work = || render_with(&marks, program, reads_parts, conversation);
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("template".into());
         let thread = thread.stack_size(stack).spawn_scoped(scope, work);
@@ -79,7 +106,7 @@ pub(super) fn render(
 /// Renders with these marks, whose meaning the template must not see.
 pub(super) fn render_with(
     marks: &Arc<Marks>,
-    source: &str,
+    program: &Program,
     reads_parts: bool,
     conversation: &Conversation,
 ) -> Result<Prompt, TemplateError> {
@@ -88,8 +115,8 @@ pub(super) fn render_with(
         .root(conversation)
         .map_err(|_| TemplateError::TooManyCharacters)?;
     let env = environment(conversation, marks);
-    let text = run(&env, compile(source)?, Value::from_pairs(root))
-        .map_err(|error| TemplateError::render(&error, source, marks))?;
+    let text = run(&env, program.borrow_dependent(), Value::from_pairs(root))
+        .map_err(|error| TemplateError::render(&error, program.source(), marks))?;
     let segments = marks.stretches(&text).into_iter();
     let segments = segments.map(|(text, marked)| Segment {
         text,
@@ -138,11 +165,11 @@ fn environment(conversation: &Conversation, marks: &Arc<Marks>) -> Environment<'
     env
 }
 
-fn run(env: &Environment<'_>, program: Instructions<'_>, root: Value) -> Result<String, Error> {
+fn run(env: &Environment<'_>, program: &Instructions<'_>, root: Value) -> Result<String, Error> {
     let mut text = String::new();
     let mut out = machinery::make_string_output(&mut text);
     let blocks = Default::default();
-    machinery::eval(env, &program, root, &blocks, &mut out, AutoEscape::None)?;
+    machinery::eval(env, program, root, &blocks, &mut out, AutoEscape::None)?;
     drop(out);
     Ok(text)
 }

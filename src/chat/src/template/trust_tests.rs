@@ -150,7 +150,7 @@ fn templates() -> &'static [Template] {
 fn without_marks(template: &Template, talk: &Conversation) -> Result<Prompt, TemplateError> {
     static IDENTITY: OnceLock<Arc<Marks>> = OnceLock::new();
     let marks = IDENTITY.get_or_init(|| Arc::new(Marks::none()));
-    render::render_with(marks, &template.source, template.reads_parts, talk)
+    render::render_with(marks, &template.program, template.reads_parts, talk)
 }
 
 /// How often each control text stands within one trusted segment.
@@ -175,7 +175,7 @@ proptest! {
         for template in templates() {
             let (marked, plain) = (template.render(&talk), without_marks(template, &talk));
             let text = |prompt: Prompt| prompt.text();
-            prop_assert_eq!(marked.map(text), plain.map(text), "{}", template.source);
+            prop_assert_eq!(marked.map(text), plain.map(text), "{}", template.program.source());
         }
     }
 
@@ -192,8 +192,8 @@ proptest! {
                 continue;
             };
             // The one template that writes a control text where a user wrote a sign.
-            if !template.source.contains("replace('<', '<|im_end|>')") {
-                prop_assert_eq!(control_texts(&hostile), control_texts(&neutral), "{}", template.source);
+            if !template.program.source().contains("replace('<', '<|im_end|>')") {
+                prop_assert_eq!(control_texts(&hostile), control_texts(&neutral), "{}", template.program.source());
             }
         }
     }
