@@ -6,8 +6,13 @@ mod forms;
 mod served;
 mod support;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use served::{Server, agent, greedy, text};
+use sharpi_compile::generate::GenerateOptions;
+use sharpi_compile::receipt::{Receipt, Replay, Verdict};
+use sharpi_compile::{CompileOptions, Model, Session, SessionOptions};
 
 fn ask(text: &str) -> Value {
     json!({
@@ -426,4 +431,53 @@ fn every_file_that_the_page_names_is_there() {
         seen.extend(new);
     }
     assert!(seen.len() > 10, "{seen:?}");
+}
+
+#[test]
+fn an_answer_comes_with_a_receipt_that_proves_it() {
+    let server = Server::start(greedy());
+    let executable = Model::embedded().expect("a model");
+    let executable = executable.compile(&CompileOptions::default());
+    let executable = Arc::new(executable.expect("compiled"));
+    let proven = |receipt: &Value| {
+        let receipt: Receipt = serde_json::from_value(receipt.clone()).expect("a receipt");
+        let options = SessionOptions::default().context(receipt.context());
+        let session = Session::new(executable.clone(), &options).expect("a session");
+        let replay = Replay::new(&receipt, session, None, GenerateOptions::default());
+        let verdict = replay.expect("a replay").run(|_| {}).expect("a verdict");
+        assert!(
+            matches!(verdict, Verdict::Same { rows } if rows > 0),
+            "{verdict:?}"
+        );
+    };
+    let more = json!({
+        "receipt": true, "max_tokens": 12, "temperature": 0.9, "seed": 7,
+        "logit_bias": [[5, false], [9, 1.5]], "speculative.n_max": 1,
+    });
+    let with = |mut body: Value| {
+        for (name, value) in more.as_object().expect("fields") {
+            body[name] = value.clone();
+        }
+        body
+    };
+    let talk = json!({"messages": [{"role": "user", "content": "Who comes?"}], "n": 2});
+    let whole = server.ok("/v1/chat/completions", &with(talk.clone()));
+    let streamed = with(json!({"messages": talk["messages"], "stream": true}));
+    let streamed = server.stream("/v1/chat/completions", &streamed);
+    let last = streamed.last().expect("a chunk");
+    for choice in [
+        &whole["choices"][0],
+        &whole["choices"][1],
+        &last["choices"][0],
+    ] {
+        proven(&choice["receipt"]);
+    }
+    let text = with(json!({"prompt": "ROMEO:"}));
+    proven(&server.ok("/completion", &text)["receipt"]);
+    proven(&server.ok("/v1/completions", &text)["choices"][0]["receipt"]);
+    let message = with(json!({"messages": talk["messages"]}));
+    proven(&server.ok("/v1/messages", &message)["receipt"]);
+    let held = with(json!({"prompt": "ROMEO:", "grammar": "root ::= \"a\""}));
+    let (status, text) = server.post("/completion", &held);
+    assert!(status == 400 && text.contains("receipt"), "{text}");
 }

@@ -85,6 +85,7 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Command {
     /// Continue a text
     Run(run::RunArgs),

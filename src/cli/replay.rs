@@ -89,7 +89,11 @@ impl ReplayArgs {
         };
         let bytes = regular_file::read(&self.receipt).map_err(|e| fail(&e))?;
         let mut value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| fail(&e))?;
-        let inner = value.get_mut("receipt").filter(|inner| inner.is_object());
+        let places = ["/receipt", "/choices/0/receipt"];
+        let place = places
+            .iter()
+            .find(|place| value.pointer(place).is_some_and(|v| v.is_object()));
+        let inner = place.and_then(|place| value.pointer_mut(place));
         let value = inner.map(serde_json::Value::take).unwrap_or(value);
         serde_path_to_error::deserialize(value)
             .map_err(|error| fail(&format!("at {}: {}", error.path(), error.inner())))

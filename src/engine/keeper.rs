@@ -20,8 +20,8 @@ pub(super) struct Keeper {
 }
 
 enum Job {
-    Begin(Waiting),
-    Keep(Running),
+    Begin(Box<Waiting>),
+    Keep(Box<Running>),
 }
 
 /// What comes back of a request that was handed over.
@@ -69,12 +69,12 @@ impl Keeper {
 
     /// Has a request begun.
     pub(super) fn begin(&self, waiting: Waiting) {
-        self.send(Job::Begin(waiting));
+        self.send(Job::Begin(Box::new(waiting)));
     }
 
     /// Has what a request has seen remembered.
     pub(super) fn keep(&self, running: Running) {
-        self.send(Job::Keep(running));
+        self.send(Job::Keep(Box::new(running)));
     }
 
     fn send(&self, job: Job) {
@@ -174,7 +174,7 @@ impl Work {
                 running.keep(self.prompts.as_mut());
                 match running.is_closing() {
                     true => Returned::Gone { slot: running.slot },
-                    false => Returned::Ready(Box::new(running)),
+                    false => Returned::Ready(running),
                 }
             }
         }

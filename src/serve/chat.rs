@@ -12,15 +12,14 @@ use utoipa::ToSchema;
 
 use super::app::{App, now};
 use super::error::ApiError;
-use super::generation::{
-    Gone, Sink, Step, finish_reason, gone, next, or_gone, settle, stream, timings, usage,
-};
+use super::generation::{Gone, Sink, finish_reason, gone, or_gone, settle, stream, timings, usage};
 use super::guided::{chat_plan, mask};
 use super::logprobs::logprob;
 use super::params::Params;
 use super::reasoning;
+use super::served::{Served, Step};
 use super::tokens::Turns;
-use crate::engine::{Answer, RequestStats, StopReason, Token};
+use crate::engine::{RequestStats, StopReason, Token};
 
 /// A conversation to be answered.
 #[derive(Deserialize, ToSchema)]
@@ -48,6 +47,8 @@ struct Choice {
     calls: Vec<Call>,
     logprobs: Vec<Value>,
     end: Option<(StopReason, RequestStats)>,
+    /// What was asked for besides: the receipt.
+    more: Value,
 }
 
 #[derive(Default)]
@@ -85,7 +86,7 @@ pub(super) async fn completions(
 pub(super) async fn begin(
     app: &App,
     asked: &Asked,
-) -> Result<(AnswerFormat, Vec<Answer>), ApiError> {
+) -> Result<(AnswerFormat, Vec<Served>), ApiError> {
     let Asked { turns, params } = asked;
     let prompt = turns.prompt(app)?;
     let format = turns.format(app, &prompt)?;
@@ -97,7 +98,7 @@ pub(super) async fn begin(
             .request(app, prompt.ids.clone(), i)?
             .mask(mask(&guide));
         let request = reasoning::bounded(app, turns, &prompt, request);
-        answers.push(app.engine.submit(request)?);
+        answers.push(Served::submit(app, params, request)?);
     }
     Ok((format, answers))
 }
@@ -110,14 +111,14 @@ pub(super) fn new_id(prefix: &str) -> String {
 
 async fn whole(
     app: &App,
-    answer: &mut Answer,
+    answer: &mut Served,
     format: AnswerFormat,
     params: &Params,
 ) -> Result<Choice, ApiError> {
     let mut parser = AnswerParser::new(format);
     let mut choice = Choice::default();
     loop {
-        match next(answer).await.ok_or_else(gone)? {
+        match answer.next().await.ok_or_else(gone)? {
             Step::Token(token, text) => {
                 choice.note(app, &token, params);
                 parser
@@ -131,6 +132,7 @@ async fn whole(
                 let rest = rest.into_iter().chain(parser.finish());
                 rest.for_each(|piece| choice.add(piece));
                 choice.end = Some((end.reason, end.stats));
+                answer.add_receipt(&mut choice.more);
                 return Ok(choice);
             }
         }
@@ -215,12 +217,14 @@ impl Frame {
                     message["content"] = Value::Null;
                 }
             }
-            json!({
+            let mut told = json!({
                 "index": index,
                 "message": message,
                 "logprobs": logprobs.then(|| json!({"content": choice.logprobs})),
                 "finish_reason": choice.finish_reason(),
-            })
+            });
+            add(&mut told, &choice.more);
+            told
         });
         let ends: Vec<&RequestStats> = choices
             .iter()
@@ -236,6 +240,13 @@ impl Frame {
             "usage": total(&ends, ends.len()),
             "timings": ends.first().map(|stats| timings(stats)),
         })
+    }
+}
+
+/// Adds the fields of one object to another.
+fn add(to: &mut Value, fields: &Value) {
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        to[name] = value.clone();
     }
 }
 
@@ -259,7 +270,7 @@ async fn write(
     sink: Sink,
     frame: Frame,
     (params, format): (Params, AnswerFormat),
-    answers: Vec<Answer>,
+    answers: Vec<Served>,
 ) -> Result<(), ApiError> {
     // Dropped with this, they end too.
     let mut choices = JoinSet::new();
@@ -309,7 +320,7 @@ struct Writer {
 impl Writer {
     async fn write(
         &self,
-        mut answer: Answer,
+        mut answer: Served,
         format: AnswerFormat,
     ) -> Result<RequestStats, Result<Gone, ApiError>> {
         let mut parser = AnswerParser::new(format);
@@ -319,7 +330,7 @@ impl Writer {
             .await?;
         let mut choice = Choice::default();
         loop {
-            match next(&mut answer).await.ok_or_else(|| Err(gone()))? {
+            match answer.next().await.ok_or_else(|| Err(gone()))? {
                 Step::Token(token, text) => {
                     choice.note(&self.app, &token, &self.params);
                     self.tell(parser.push(&text), &mut choice).await?;
@@ -330,6 +341,7 @@ impl Writer {
                     rest.extend(parser.finish());
                     self.tell(rest, &mut choice).await?;
                     choice.end = Some((end.reason, end.stats.clone()));
+                    answer.add_receipt(&mut choice.more);
                     self.close(&choice).await?;
                     return Ok(end.stats);
                 }
@@ -362,6 +374,7 @@ impl Writer {
             "logprobs": logprobs,
             "finish_reason": choice.finish_reason(),
         }]));
+        add(&mut last["choices"][0], &choice.more);
         if let Some((_, stats)) = &choice.end {
             last["timings"] = timings(stats);
         }

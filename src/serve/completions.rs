@@ -11,14 +11,13 @@ use utoipa::ToSchema;
 use super::app::{App, now};
 use super::chat::{fingerprint, new_id, total};
 use super::error::ApiError;
-use super::generation::{
-    Gone, Sink, Step, finish_reason, gone, next, or_gone, settle, stream, timings,
-};
+use super::generation::{Gone, Sink, finish_reason, gone, or_gone, settle, stream, timings};
 use super::guided::mask;
 use super::logprobs::{logprob, logprobs};
 use super::params::Params;
+use super::served::{Served, Step};
 use super::tokens::heavy;
-use crate::engine::{Answer, End, RequestStats, StopReason, Token};
+use crate::engine::{End, RequestStats, StopReason, Token};
 
 /// Most prompts of one request.
 const MOST_PROMPTS: usize = 64;
@@ -79,7 +78,7 @@ fn ids(app: &App, parts: &[Value]) -> Result<Vec<u32>, ApiError> {
 }
 
 /// Answers to all choices of all prompts.
-async fn submit(app: &App, asked: &Asked) -> Result<Vec<Answer>, ApiError> {
+async fn submit(app: &App, asked: &Asked) -> Result<Vec<Served>, ApiError> {
     let guide = app.guides.compile(asked.params.plan()?).await?;
     let mut answers = Vec::new();
     let prompts = heavy(|| prompts(app, &asked.prompt))?;
@@ -92,7 +91,8 @@ async fn submit(app: &App, asked: &Asked) -> Result<Vec<Answer>, ApiError> {
     for prompt in prompts {
         for i in 0..asked.params.choices()? {
             let request = asked.params.request(app, prompt.clone(), i)?;
-            answers.push(app.engine.submit(request.mask(mask(&guide)))?);
+            let request = request.mask(mask(&guide));
+            answers.push(Served::submit(app, &asked.params, request)?);
         }
     }
     Ok(answers)
@@ -105,10 +105,10 @@ struct Whole {
     end: End,
 }
 
-async fn whole(app: &App, answer: &mut Answer) -> Result<Whole, ApiError> {
+async fn whole(app: &App, answer: &mut Served) -> Result<Whole, ApiError> {
     let (mut text, mut tokens) = (String::new(), Vec::new());
     loop {
-        match next(answer).await.ok_or_else(gone)? {
+        match answer.next().await.ok_or_else(gone)? {
             Step::Token(token, piece) => {
                 text.push_str(&piece);
                 tokens.push(token);
@@ -145,12 +145,14 @@ pub(super) async fn openai(
     for (index, mut answer) in answers.into_iter().enumerate() {
         let Whole { text, tokens, end } = whole(&app, &mut answer).await?;
         let logprobs = params.top().map(|top| logprobs(&app, &tokens, top, &mut 0));
-        choices.push(json!({
+        let mut choice = json!({
             "index": index,
             "text": text,
             "logprobs": logprobs,
             "finish_reason": finish_reason(end.reason),
-        }));
+        });
+        answer.add_receipt(&mut choice);
+        choices.push(choice);
         ends.push(end.stats);
     }
     let ends: Vec<&RequestStats> = ends.iter().collect();
@@ -166,14 +168,14 @@ async fn write_openai(
     sink: Sink,
     head: Value,
     params: Params,
-    answers: Vec<Answer>,
+    answers: Vec<Served>,
 ) -> Result<(), ApiError> {
     let write = async {
         let mut ends = Vec::new();
         for (index, mut answer) in answers.into_iter().enumerate() {
             let mut offset = 0;
             loop {
-                let step = next(&mut answer).await.ok_or_else(|| Err(gone()))?;
+                let step = answer.next().await.ok_or_else(|| Err(gone()))?;
                 let (text, told, end) = match step {
                     Step::Token(token, text) => {
                         let told = params
@@ -193,6 +195,7 @@ async fn write_openai(
                     "logprobs": told,
                     "finish_reason": end.as_ref().map(|end| finish_reason(end.reason)),
                 }]);
+                answer.add_receipt(&mut chunk["choices"][0]);
                 sink.send(&chunk).await?;
                 if let Some(end) = end {
                     ends.push(end.stats);
@@ -234,6 +237,7 @@ pub(super) async fn native(
     for (index, mut answer) in answers.into_iter().enumerate() {
         let Whole { text, tokens, end } = whole(&app, &mut answer).await?;
         let mut body = native_end(&app, &params, &end, index);
+        answer.add_receipt(&mut body);
         body["content"] = text.into();
         body["tokens"] = tokens.iter().map(|t| t.id).collect::<Vec<_>>().into();
         if let Some(top) = params.top() {
@@ -252,11 +256,11 @@ async fn write_native(
     app: App,
     sink: Sink,
     params: Params,
-    mut answer: Answer,
+    mut answer: Served,
 ) -> Result<(), ApiError> {
     let write = async {
         loop {
-            match next(&mut answer).await.ok_or_else(|| Err(gone()))? {
+            match answer.next().await.ok_or_else(|| Err(gone()))? {
                 Step::Token(token, text) => {
                     let mut chunk = json!({
                         "index": 0,
@@ -273,6 +277,7 @@ async fn write_native(
                     let end = settle(&app, end).map_err(Err)?;
                     let mut last = native_end(&app, &params, &end, 0);
                     last["content"] = end.text.into();
+                    answer.add_receipt(&mut last);
                     sink.send(&last).await?;
                     return Ok::<(), Result<Gone, ApiError>>(());
                 }

@@ -12,27 +12,10 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::app::App;
 use super::error::ApiError;
-use crate::engine::{Answer, End, Event, RequestStats, StopReason, Token};
+use crate::engine::{End, RequestStats, StopReason};
 
 /// Messages that wait for a client that reads slowly.
 const AHEAD: usize = 64;
-
-/// What an answer gives: a token with its text, or the end.
-pub(super) enum Step {
-    Token(Token, String),
-    End(Box<End>),
-}
-
-/// The next step of an answer; `None` if the engine is gone.
-pub(super) async fn next(answer: &mut Answer) -> Option<Step> {
-    loop {
-        match answer.next_event().await? {
-            Event::Token { token, text } => return Some(Step::Token(token, text)),
-            Event::End(end) => return Some(Step::End(end)),
-            Event::Prompt { .. } => {}
-        }
-    }
-}
 
 /// Adds up what an answer took; its failure is an error.
 pub(super) fn settle(app: &App, end: Box<End>) -> Result<End, ApiError> {

@@ -14,12 +14,13 @@ use utoipa::ToSchema;
 use super::app::App;
 use super::chat::new_id;
 use super::error::ApiError;
-use super::generation::{Gone, Sink, Step, gone, next, or_gone, settle, stream};
+use super::generation::{Gone, Sink, gone, or_gone, settle, stream};
 use super::guided::{chat_plan, mask};
 use super::params::Params;
 use super::reasoning;
+use super::served::{Served, Step};
 use super::tokens::{Turns, text_of_parts};
-use crate::engine::{Answer, End, StopReason};
+use crate::engine::{End, StopReason};
 
 /// A conversation to be answered, in Anthropic's form.
 #[derive(Deserialize, ToSchema)]
@@ -73,7 +74,7 @@ async fn answer(app: App, body: Body) -> Result<Response, ApiError> {
     let ids = prompt.ids.clone();
     let request = params.request(&app, ids, 0)?.mask(mask(&guide));
     let request = reasoning::bounded(&app, &turns, &prompt, request);
-    let mut answer = app.engine.submit(request)?;
+    let mut answer = Served::submit(&app, &params, request)?;
     let head = json!({
         "id": new_id("msg_"),
         "type": "message",
@@ -97,17 +98,18 @@ async fn answer(app: App, body: Body) -> Result<Response, ApiError> {
     body["stop_reason"] = blocks.stop_reason(&end).into();
     body["stop_sequence"] = params.stopped_by(end.reason).into();
     body["usage"] = usage(&end);
+    answer.add_receipt(&mut body);
     Ok(Json(body).into_response())
 }
 
 async fn collect(
     app: &App,
-    answer: &mut Answer,
+    answer: &mut Served,
     mut parser: AnswerParser,
     blocks: &mut Blocks,
 ) -> Result<End, ApiError> {
     loop {
-        match next(answer).await.ok_or_else(gone)? {
+        match answer.next().await.ok_or_else(gone)? {
             Step::Token(_, text) => {
                 for piece in parser.push(&text) {
                     blocks.add(piece);
@@ -242,13 +244,13 @@ async fn write(
     sink: Sink,
     (head, params): (Value, Params),
     mut parser: AnswerParser,
-    mut answer: Answer,
+    mut answer: Served,
 ) -> Result<(), Result<Gone, ApiError>> {
     let start = json!({"type": "message_start", "message": head});
     sink.named("message_start", &start).await?;
     let mut blocks = Blocks::default();
     loop {
-        match next(&mut answer).await.ok_or_else(|| Err(gone()))? {
+        match answer.next().await.ok_or_else(|| Err(gone()))? {
             Step::Token(_, text) => tell(&sink, &mut blocks, parser.push(&text)).await?,
             Step::End(end) => {
                 let end = settle(&app, end).map_err(Err)?;
@@ -256,7 +258,7 @@ async fn write(
                 rest.extend(parser.finish());
                 tell(&sink, &mut blocks, rest).await?;
                 stop_block(&sink, blocks.all.len()).await?;
-                let delta = json!({
+                let mut delta = json!({
                     "type": "message_delta",
                     "delta": {
                         "stop_reason": blocks.stop_reason(&end),
@@ -264,6 +266,7 @@ async fn write(
                     },
                     "usage": usage(&end),
                 });
+                answer.add_receipt(&mut delta);
                 sink.named("message_delta", &delta).await?;
                 let stop = json!({"type": "message_stop"});
                 sink.named("message_stop", &stop).await?;

@@ -19,6 +19,7 @@ mod page;
 mod params;
 mod reasoning;
 mod responses;
+mod served;
 mod slots;
 mod status;
 mod tokens;

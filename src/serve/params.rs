@@ -64,6 +64,8 @@ pub(super) struct Params {
     top_logprobs: Option<usize>,
     n_probs: Option<usize>,
     cache_prompt: Option<bool>,
+    /// Whether the answer comes with what proves it afterwards.
+    pub(super) receipt: bool,
     #[serde(rename = "speculative.n_max")]
     draft: Option<usize>,
     #[serde(flatten)]

@@ -13,10 +13,11 @@ use sharpi_chat::answer::{AnswerParser, Piece};
 use super::app::{App, now};
 use super::chat::{self, new_id};
 use super::error::ApiError;
-use super::generation::{Gone, Sink, Step, finish_reason, gone, next, or_gone, settle, stream};
+use super::generation::{Gone, Sink, finish_reason, gone, or_gone, settle, stream};
 use super::logprobs::logprob;
 use super::params::Params;
-use crate::engine::{Answer, End, Token};
+use super::served::{Served, Step};
+use crate::engine::{End, Token};
 use output::{Event, Output};
 pub(super) use request::Asked;
 
@@ -159,16 +160,18 @@ impl Making {
 }
 
 impl Writer {
-    async fn whole(mut self, mut answer: Answer) -> Result<Value, ApiError> {
+    async fn whole(mut self, mut answer: Served) -> Result<Value, ApiError> {
         loop {
-            match next(&mut answer).await.ok_or_else(gone)? {
+            match answer.next().await.ok_or_else(gone)? {
                 Step::Token(token, text) => {
                     self.making.push(&token, &text, &self.app, &self.params);
                 }
                 Step::End(end) => {
                     let end = settle(&self.app, end)?;
                     self.making.end(&end.text);
-                    return Ok(self.told(&end).1);
+                    let mut told = self.told(&end).1;
+                    answer.add_receipt(&mut told);
+                    return Ok(told);
                 }
             }
         }
@@ -201,7 +204,7 @@ impl Writer {
         (name, told)
     }
 
-    async fn write(mut self, sink: Sink, answer: Answer) -> Result<(), Result<Gone, ApiError>> {
+    async fn write(mut self, sink: Sink, answer: Served) -> Result<(), Result<Gone, ApiError>> {
         match self.follow(&sink, answer).await {
             Err(Err(error)) => {
                 let mut failed = self.head.clone();
@@ -218,13 +221,13 @@ impl Writer {
     async fn follow(
         &mut self,
         sink: &Sink,
-        mut answer: Answer,
+        mut answer: Served,
     ) -> Result<(), Result<Gone, ApiError>> {
         let begun = ["response.created", "response.in_progress"];
         let begun = begun.map(|name| (name, json!({"response": self.head})));
         self.tell(sink, begun.into()).await?;
         loop {
-            match next(&mut answer).await.ok_or_else(|| Err(gone()))? {
+            match answer.next().await.ok_or_else(|| Err(gone()))? {
                 Step::Token(token, text) => {
                     let events = self.making.push(&token, &text, &self.app, &self.params);
                     self.tell(sink, events).await?;
@@ -232,7 +235,8 @@ impl Writer {
                 Step::End(end) => {
                     let end = settle(&self.app, end).map_err(Err)?;
                     let mut events = self.making.end(&end.text);
-                    let (name, told) = self.told(&end);
+                    let (name, mut told) = self.told(&end);
+                    answer.add_receipt(&mut told);
                     let status = told["status"].as_str().unwrap_or_default();
                     events.extend(self.making.output.close(status));
                     events.push((name, json!({"response": told})));
