@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::app::App;
 use super::chat::fingerprint;
@@ -11,7 +12,7 @@ use crate::engine::{EngineStats, RunTimes};
 use crate::parts::{blocks, used};
 
 /// The engine, how it was started and what it has done.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct EngineReport {
     model: String,
     version: &'static str,
@@ -29,6 +30,7 @@ pub(super) struct EngineReport {
     prompt_memory_bytes: u64,
     /// Seconds since the server was started, when the counters were read.
     seconds: f64,
+    #[schema(value_type = Object)]
     stats: EngineStats,
 }
 
@@ -52,14 +54,14 @@ pub(super) async fn engine(State(app): State<App>) -> Json<EngineReport> {
 }
 
 /// The recorded runs of all graphs.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct StepsReport {
     graphs: Vec<GraphReport>,
 }
 
 /// The recorded runs of a graph. Seconds of workers are divided by the number of workers: those of
 /// the ops, of the waits and the rest add up to those of the runs.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct GraphReport {
     graph: String,
     /// Whether prompts were read in these runs.
@@ -72,14 +74,14 @@ struct GraphReport {
 }
 
 /// A step of a graph's plan: ops that may run side by side.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct StepReport {
     ops: Vec<OpReport>,
     /// Seconds in which workers waited for one another behind it.
     wait_seconds: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct OpReport {
     op: &'static str,
     /// What of the model it uses, without the block.

@@ -24,6 +24,7 @@ mod perplexity;
 mod profile;
 mod prompt_cache;
 mod reduce;
+mod replay;
 #[path = "../support/rewrite.rs"]
 mod rewrite;
 mod run;

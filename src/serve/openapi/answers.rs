@@ -24,6 +24,8 @@ struct Choice {
     message: ChoiceMessage,
     logprobs: Option<Logprobs>,
     finish_reason: FinishReason,
+    /// What proves the answer, if it was asked for.
+    receipt: Option<Map<String, Value>>,
 }
 
 #[derive(Serialize, ToSchema)]

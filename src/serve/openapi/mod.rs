@@ -18,7 +18,7 @@ use utoipa::openapi::{
     InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Ref, RefOr, Required, Schema,
 };
 
-use super::{chat, completions, messages, responses, tokens};
+use super::{chat, completions, engine, messages, responses, tokens};
 pub(super) use requests::ChatMessage;
 
 /// The name of the way in which a client shows its key.
@@ -150,6 +150,11 @@ fn endpoints() -> Vec<Endpoint> {
         Endpoint::get::<ModelObject>("/v1/models/{model}", "A model by its name").without_key(),
         Endpoint::get::<Props>("/props", "How the server was started"),
         Endpoint::get::<Vec<Slot>>("/slots", "What each request does that runs"),
+        Endpoint::get::<engine::EngineReport>("/v1/engine", "What the engine does and has done"),
+        Endpoint::get::<engine::StepsReport>(
+            "/v1/engine/steps",
+            "The graph's steps with the time that they take",
+        ),
         Endpoint::get::<String>("/metrics", "Counters for Prometheus").text("text/plain"),
         Endpoint::get::<Document>("/openapi.json", "This document").without_key(),
     ]
