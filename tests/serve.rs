@@ -481,3 +481,18 @@ fn an_answer_comes_with_a_receipt_that_proves_it() {
     let (status, text) = server.post("/completion", &held);
     assert!(status == 400 && text.contains("receipt"), "{text}");
 }
+
+#[test]
+fn a_body_is_json_whatever_it_is_called_unless_a_page_of_another_origin_sends_it() {
+    let server = Server::start(greedy());
+    let send = |origin: Option<&str>| {
+        let mut request = agent().post(server.url("/tokenize"));
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        let form = "application/x-www-form-urlencoded";
+        text(request.content_type(form).send(r#"{"content": "ROMEO:"}"#)).0
+    };
+    assert_eq!(send(None), 200);
+    assert_eq!(send(Some("http://example.com")), 400);
+}

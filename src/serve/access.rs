@@ -70,7 +70,13 @@ pub(super) async fn watch(State(app): State<App>, request: Request, next: Next) 
 /// Reads a request whole in the time and up to the size allowed, before anything is done for it.
 pub(super) async fn read_body(State(app): State<App>, request: Request, next: Next) -> Response {
     let anthropic = is_anthropic(&request);
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    // `curl -d` calls JSON a form, and llama-server does not mind. A page of another origin must not
+    // get around its browser's asking first.
+    if !parts.headers.contains_key(header::ORIGIN) {
+        let json = HeaderValue::from_static("application/json");
+        parts.headers.insert(header::CONTENT_TYPE, json);
+    }
     // Who says beforehand that it is too much need not send it.
     if body.size_hint().lower() > app.options.max_body as u64 {
         return last(ApiError::too_large(), anthropic);

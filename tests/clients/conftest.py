@@ -88,13 +88,3 @@ def ai(server) -> openai.OpenAI:
 @pytest.fixture
 def claude(server) -> anthropic.Anthropic:
     return server.anthropic()
-
-
-def supported(ask):
-    """The answer to a request, or a skipped test where the server says that it cannot do that."""
-    try:
-        return ask()
-    except (openai.APIStatusError, anthropic.APIStatusError) as error:
-        if error.status_code != 501:
-            raise
-        pytest.skip(str(error))

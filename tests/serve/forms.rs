@@ -123,6 +123,7 @@ fn tools() -> Value {
             "unit": {"enum": ["celsius", "kelvin"]},
         },
         "required": ["place", "days"],
+        "additionalProperties": false,
     });
     json!([
         {"type": "function", "function": {"name": "weather", "parameters": parameters}},
