@@ -13,7 +13,7 @@ fn receipt(folder: &tempfile::TempDir, args: &str) -> std::path::PathBuf {
     path
 }
 
-const SAMPLED: &str = "-p ROMEO: -n 20 --temp 0.8 -s 7 --repeat-penalty 1.1";
+const SAMPLED: &str = "-p ROMEO: -n 20 --ignore-eos --temp 0.8 -s 7 --repeat-penalty 1.1";
 
 #[test]
 fn an_answer_is_the_same_with_other_threads_drafts_and_passes() {
@@ -26,7 +26,7 @@ fn an_answer_is_the_same_with_other_threads_drafts_and_passes() {
         for more in [
             "-t 1",
             "-t 2 --spec-type draft-mtp",
-            "--passes none --no-repack",
+            "--skip-pass fuse-norm --no-repack",
         ] {
             let record = json(sharpi(&format!("replay --json {more} {}", path.display())));
             assert_eq!(record["same"], true, "{record}");
