@@ -50,10 +50,10 @@ enum ReasoningFormat {
 }
 
 /// Names and values for a template.
-#[derive(Clone)]
-struct Variables(Vec<(String, Json)>);
+#[derive(Clone, Default)]
+pub(super) struct Variables(pub(super) Vec<(String, Json)>);
 
-fn variables(text: &str) -> Result<Variables, String> {
+pub(super) fn variables(text: &str) -> Result<Variables, String> {
     match text.parse() {
         Ok(Json::Object(fields)) => Ok(Variables(fields)),
         Ok(_) => Err("expected a JSON object".into()),

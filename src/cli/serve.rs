@@ -4,11 +4,11 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sharpi_chat::Json;
 use sharpi_compile::engine::EngineOptions;
 use sharpi_compile::serve::{App, ReasoningFormat, ServeOptions, serve};
 use sharpi_ir::plain::Plain;
 
+use super::conversation_args::{Variables, variables};
 use super::engine_args::EngineArgs;
 use super::failure::Failure;
 use super::model_arg::{self, ModelArg};
@@ -147,18 +147,6 @@ impl ServeArgs {
 
     fn alias(&self) -> String {
         self.alias.clone().unwrap_or_else(|| self.model.name())
-    }
-}
-
-/// Variables of a template.
-#[derive(Clone, Default)]
-struct Variables(Vec<(String, Json)>);
-
-fn variables(text: &str) -> Result<Variables, String> {
-    match text.parse() {
-        Ok(Json::Object(fields)) => Ok(Variables(fields)),
-        Ok(_) => Err("expected a JSON object".into()),
-        Err(error) => Err(format!("expected a JSON object: {error}")),
     }
 }
 

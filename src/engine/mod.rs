@@ -24,6 +24,8 @@ mod text;
 
 pub use engine::{Engine, EngineOptions, StartError};
 pub use error::GenerateError;
+#[cfg(feature = "guide")]
+pub(crate) use options::place_of;
 pub use options::{GenerateOptions, LogitsHash, Mask, MaskError, StopReason, Token};
 pub(crate) use pace::Pace;
 pub use progress::Progress;

@@ -80,6 +80,15 @@ pub trait Mask {
     ) -> Result<(), MaskError>;
 }
 
+/// Where a token has its logit among those of `ids`, or of all ids from 0 on.
+#[cfg(feature = "guide")]
+pub(crate) fn place_of(id: u32, ids: Option<&[u32]>) -> Option<usize> {
+    match ids {
+        None => Some(id as usize),
+        Some(ids) => ids.iter().position(|other| *other == id),
+    }
+}
+
 /// Why a mask cannot say which tokens may follow.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]

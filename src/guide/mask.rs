@@ -7,7 +7,7 @@ use llguidance::Matcher;
 use llguidance::toktrie::SimpleVob;
 
 use super::guide::{Guide, clean};
-use crate::engine::{Mask, MaskError};
+use crate::engine::{Mask, MaskError, place_of};
 
 /// Sets of tokens that are kept: what was computed for a draft is looked up when it is verified.
 const KEPT: usize = 16;
@@ -210,10 +210,7 @@ impl Mask for GuideMask {
             return Ok(());
         }
         for id in self.excluded() {
-            let place = match ids {
-                None => Some(id as usize),
-                Some(ids) => ids.iter().position(|other| *other == id),
-            };
+            let place = place_of(id, ids);
             if let Some(x) = place.and_then(|place| logits.get_mut(place)) {
                 *x = f32::NEG_INFINITY;
             }

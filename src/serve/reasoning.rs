@@ -6,7 +6,7 @@ use super::app::App;
 use super::error::ApiError;
 use super::tokens::Turns;
 use crate::conversation::ChatPrompt;
-use crate::engine::{Mask, MaskError, Request};
+use crate::engine::{Mask, MaskError, Request, place_of};
 use crate::tokenizer::Tokenizer;
 
 /// What ends reasoning, as templates write it.
@@ -120,10 +120,7 @@ impl Mask for Budget {
         let Some(forced) = self.forced(generated) else {
             return Ok(());
         };
-        let place = match ids {
-            None => Some(forced as usize),
-            Some(ids) => ids.iter().position(|id| *id == forced),
-        };
+        let place = place_of(forced, ids);
         let kept = place.and_then(|place| logits.get(place).copied());
         logits.fill(f32::NEG_INFINITY);
         if let (Some(place), Some(kept)) = (place, kept) {
