@@ -7,6 +7,27 @@ use sharpi_chat::{AnswerFormat, Json, Template, TemplateError};
 
 use crate::tokenizer::Tokenizer;
 
+/// Where reasoning goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ReasoningFormat {
+    /// It stays in the text, marks and all.
+    None,
+    /// To a field of its own: `reasoning_content`, or what an API has for it.
+    Deepseek,
+}
+
+impl ReasoningFormat {
+    /// The format of this name.
+    pub fn named(name: &str) -> Option<ReasoningFormat> {
+        match name {
+            "none" => Some(ReasoningFormat::None),
+            "auto" | "deepseek" => Some(ReasoningFormat::Deepseek),
+            _ => None,
+        }
+    }
+}
+
 /// A template with what it says of answers.
 #[derive(Debug)]
 pub struct ChatTemplate {

@@ -9,6 +9,8 @@
 //! measures, compares and makes models, `cli` the program with all of them; all are on by default, and
 //! none is needed to compile and run graphs.
 
+#[cfg(any(feature = "guide", feature = "tools"))]
+mod cache_type;
 #[cfg(feature = "chat")]
 pub mod conversation;
 #[cfg(feature = "tools")]
@@ -31,6 +33,7 @@ pub mod parts;
 #[cfg(feature = "tools")]
 pub mod perplexity;
 pub mod quantize;
+#[cfg(feature = "guide")]
 pub mod receipt;
 pub mod regular_file;
 mod sampling;

@@ -7,10 +7,17 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use sharpi_compile::engine::{Engine, EngineOptions, Event, Request};
 use sharpi_compile::generate::{DraftOptions, GenerateOptions, SamplerOptions};
+use sharpi_compile::guide::{Form, Grammar, Plan, ReasoningBudget};
 use sharpi_compile::ir::DType;
 use sharpi_compile::receipt::{Receipt, Recorder, Replay, Verdict, What};
+use sharpi_compile::tokenizer::Tokenizer;
 use sharpi_compile::{Executable, Session, SessionOptions};
 use support::{compile, model};
+
+fn tokenizer() -> Arc<Tokenizer> {
+    let tokenizer = model("micro-dense-Q8_0").tokenizer();
+    Arc::new(tokenizer.expect("a tokenizer"))
+}
 
 fn executable(cache: DType) -> Arc<Executable> {
     compile(&model("micro-dense-Q8_0"), cache)
@@ -18,6 +25,17 @@ fn executable(cache: DType) -> Arc<Executable> {
 
 /// Answers of an engine that has several to give at once, with their receipts.
 fn receipts(executable: &Arc<Executable>, draft: bool, ends: &[u32]) -> Vec<Receipt> {
+    receipts_under(&Form::default(), executable, draft, ends)
+}
+
+/// The same, each held to a form.
+fn receipts_under(
+    form: &Form,
+    executable: &Arc<Executable>,
+    draft: bool,
+    ends: &[u32],
+) -> Vec<Receipt> {
+    let tokenizer = tokenizer();
     let options = EngineOptions::default().parallel(4).drafts(3);
     let engine = Engine::start(executable.clone(), None, options).expect("an engine");
     let asked = (0..6u32).map(|i| {
@@ -27,6 +45,7 @@ fn receipts(executable: &Arc<Executable>, draft: bool, ends: &[u32]) -> Vec<Rece
             .seed(i.into())
             .logit_bias(vec![(i, f32::NEG_INFINITY)]);
         let recorder = Recorder::new(executable, &prompt, &sampler, (ends, false));
+        let recorder = recorder.form(form.clone());
         let options = GenerateOptions::default()
             .max_tokens(Some(20))
             .end_of_text(ends.to_vec())
@@ -35,6 +54,7 @@ fn receipts(executable: &Arc<Executable>, draft: bool, ends: &[u32]) -> Vec<Rece
             .prompt(prompt)
             .options(options)
             .sampler(sampler)
+            .mask(form.compile(&tokenizer).expect("a form"))
             .draft(draft.then(|| DraftOptions::default().n_max(3)));
         (recorder, engine.submit(request).expect("a place"))
     });
@@ -64,7 +84,8 @@ fn replay(
         .rollback(if drafts > 0 { drafts + 1 } else { 0 });
     let session = Session::new(executable.clone(), &options).expect("a session");
     let draft = (drafts > 0).then(|| DraftOptions::default().n_max(drafts));
-    let replay = Replay::new(receipt, session, draft, GenerateOptions::default());
+    let options = GenerateOptions::default();
+    let replay = Replay::new(receipt, session, &tokenizer(), draft, options);
     replay.expect("a replay").run(|_| {}).expect("a verdict")
 }
 
@@ -85,6 +106,54 @@ fn an_answer_in_company_is_proven_alone_with_drafts_and_without() {
                     let verdict = replay(&executable, &read, threads, drafts);
                     assert_eq!(verdict, Verdict::Same { rows });
                 }
+            }
+        }
+    }
+}
+
+/// Forms of all kinds in which a receipt can have one.
+fn forms() -> Vec<Form> {
+    let schema = serde_json::json!({
+        "type": "object",
+        "properties": {"a": {"type": "integer", "minimum": 0.5}, "b": {"enum": ["x", "\u{1F600}"]}},
+        "required": ["b"],
+    });
+    let grammars = vec![
+        Grammar::json_schema(schema),
+        Grammar::Regex("[a-f]{3,30}".into()),
+        Grammar::Gbnf("root ::= \"a\" root | \"b\"".into()),
+    ];
+    let any = Grammar::AnyOf(grammars.clone());
+    let start = |grammar| Form::default().plan(Some(Plan::default().start(Some(grammar))));
+    let mut forms: Vec<Form> = grammars.into_iter().map(start).collect();
+    let behind = Grammar::BehindBreaks(Box::new(any));
+    let plan = Plan::default().required(true);
+    let plan = plan.marks(vec![("</think>".into(), behind)]);
+    let (tokens, begun) = (5, true);
+    let budget = ReasoningBudget { tokens, begun };
+    forms.push(Form::default().plan(Some(plan)).reasoning(Some(budget)));
+    forms
+}
+
+#[test]
+fn an_answer_under_a_form_is_proven_with_the_form_in_its_receipt() {
+    let executable = executable(DType::F16);
+    let ends = tokenizer().end_of_text_ids().to_vec();
+    for form in forms() {
+        for draft in [false, true] {
+            for receipt in receipts_under(&form, &executable, draft, &ends) {
+                let text = serde_json::to_string(&receipt).expect("JSON");
+                let read: Receipt = serde_json::from_str(&text).expect("a receipt");
+                assert_eq!(read, receipt);
+                let rows = read.ids.len() + usize::from(read.end.is_some());
+                for (threads, drafts) in [(1, 0), (2, 3)] {
+                    let verdict = replay(&executable, &read, threads, drafts);
+                    assert_eq!(verdict, Verdict::Same { rows }, "{text}");
+                }
+                let mut free = read;
+                free.form = None;
+                let verdict = replay(&executable, &free, 1, 0);
+                assert!(matches!(verdict, Verdict::Differs(_)), "{verdict:?}");
             }
         }
     }

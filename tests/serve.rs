@@ -436,14 +436,16 @@ fn every_file_that_the_page_names_is_there() {
 #[test]
 fn an_answer_comes_with_a_receipt_that_proves_it() {
     let server = Server::start(greedy());
-    let executable = Model::embedded().expect("a model");
-    let executable = executable.compile(&CompileOptions::default());
+    let model = Model::embedded().expect("a model");
+    let tokenizer = Arc::new(model.tokenizer().expect("a tokenizer"));
+    let executable = model.compile(&CompileOptions::default());
     let executable = Arc::new(executable.expect("compiled"));
     let proven = |receipt: &Value| {
         let receipt: Receipt = serde_json::from_value(receipt.clone()).expect("a receipt");
         let options = SessionOptions::default().context(receipt.context());
         let session = Session::new(executable.clone(), &options).expect("a session");
-        let replay = Replay::new(&receipt, session, None, GenerateOptions::default());
+        let options = GenerateOptions::default();
+        let replay = Replay::new(&receipt, session, &tokenizer, None, options);
         let verdict = replay.expect("a replay").run(|_| {}).expect("a verdict");
         assert!(
             matches!(verdict, Verdict::Same { rows } if rows > 0),
@@ -477,9 +479,18 @@ fn an_answer_comes_with_a_receipt_that_proves_it() {
     proven(&server.ok("/v1/completions", &text)["choices"][0]["receipt"]);
     let message = with(json!({"messages": talk["messages"]}));
     proven(&server.ok("/v1/messages", &message)["receipt"]);
-    let held = with(json!({"prompt": "ROMEO:", "grammar": "root ::= \"a\""}));
-    let (status, text) = server.post("/completion", &held);
-    assert!(status == 400 && text.contains("receipt"), "{text}");
+    let held = with(json!({"prompt": "ROMEO:", "grammar": "root ::= [a-z]{3,9}"}));
+    proven(&server.ok("/completion", &held)["receipt"]);
+    let tool = json!({"type": "function", "function": {"name": "cry", "parameters": {
+        "type": "object", "properties": {"whose": {"type": "string"}}, "required": ["whose"],
+    }}});
+    let caller = Server::with("qwen3.5", 4096, greedy());
+    for choice in ["auto", "required"] {
+        let call = json!({"messages": talk["messages"], "tools": [tool], "tool_choice": choice});
+        let call = caller.ok("/v1/chat/completions", &with(call));
+        assert_ne!(call["choices"][0]["receipt"]["form"], Value::Null);
+        proven(&call["choices"][0]["receipt"]);
+    }
 }
 
 #[test]

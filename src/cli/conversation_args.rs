@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use sharpi_chat::answer::ToolForm;
 use sharpi_chat::template::Message;
 use sharpi_chat::{AnswerFormat, Json, TemplateError};
 use sharpi_compile::Model;
-use sharpi_compile::conversation::{ChatPrompt, ChatTemplate, Turns, thinking};
+use sharpi_compile::conversation::{ChatPrompt, ChatTemplate, ReasoningFormat, Turns, thinking};
 use sharpi_compile::tokenizer::Tokenizer;
 
 use super::escapes::unescaped;
@@ -35,18 +34,12 @@ pub(super) struct ConversationArgs {
     #[arg(long, overrides_with = "think")]
     no_think: bool,
     /// What becomes of the model's thoughts: `none` leaves them in the answer, marks and all
-    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = reasoning_format)]
     reasoning_format: ReasoningFormat,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum ReasoningFormat {
-    /// They stay in the answer
-    None,
-    /// They are kept apart from the answer
-    Auto,
-    /// The same
-    Deepseek,
+pub(super) fn reasoning_format(name: &str) -> Result<ReasoningFormat, String> {
+    ReasoningFormat::named(name).ok_or_else(|| "expected none, auto or deepseek".into())
 }
 
 /// Names and values for a template.
@@ -81,7 +74,7 @@ impl ConversationArgs {
                 "--chat takes the prompt for a message and answers it",
             ));
         }
-        if self.think || self.no_think || self.reasoning_format != ReasoningFormat::Auto {
+        if self.think || self.no_think || self.reasoning_format != ReasoningFormat::Deepseek {
             notice::detail("options of reasoning do nothing without --chat");
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sharpi_compile::engine::Mask;
-use sharpi_compile::guide::{Grammar, Guide, GuideVocabulary, Plan};
+use sharpi_compile::guide::{Form, Grammar, Plan};
 use sharpi_compile::tokenizer::Tokenizer;
 
 use super::failure::Failure;
@@ -31,19 +31,16 @@ pub(super) struct GrammarArgs {
 }
 
 impl GrammarArgs {
-    /// The mask of a text.
-    pub(super) fn mask(
+    /// What a text is held to, and the mask of one text.
+    pub(super) fn form(
         &self,
-        tokenizer: Arc<Tokenizer>,
-    ) -> Result<Option<Box<dyn Mask + Send>>, Failure> {
-        let Some(grammar) = self.grammar()? else {
-            return Ok(None);
-        };
-        let plan = Plan::default().start(Some(grammar));
-        let vocabulary = GuideVocabulary::new(tokenizer).map(Arc::new);
-        let guide = vocabulary.and_then(|vocabulary| Guide::new(&vocabulary, &plan));
-        let guide = guide.map_err(|error| Failure::plain(error, WRONG))?;
-        Ok(Some(Arc::new(guide).mask()))
+        tokenizer: &Arc<Tokenizer>,
+    ) -> Result<(Form, Option<Box<dyn Mask + Send>>), Failure> {
+        let plan = |grammar| Plan::default().start(Some(grammar));
+        let form = Form::default().plan(self.grammar()?.map(plan));
+        let mask = form.compile(tokenizer);
+        let mask = mask.map_err(|error| Failure::plain(error, WRONG))?;
+        Ok((form, mask))
     }
 
     fn grammar(&self) -> Result<Option<Grammar>, Failure> {

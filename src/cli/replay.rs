@@ -63,12 +63,13 @@ impl ReplayArgs {
         let model = self.model.open()?;
         let draft = self.spec.options(&model.hparams()?)?;
         self.exec.check()?;
+        let tokenizer = Arc::new(model.tokenizer()?);
         let session = self.session(&model, &receipt, draft.map_or(0, |d| d.n_max))?;
         let cancel = interrupt::flag()?;
         let options = GenerateOptions::default().batch(BATCH).cancel(cancel);
         let replay = {
             let _progress = Progress::spinner("hashing the weights");
-            Replay::new(&receipt, session, draft, options).map_err(failure)?
+            Replay::new(&receipt, session, &tokenizer, draft, options).map_err(failure)?
         };
         let tokens = receipt.ids.len();
         let bar = Progress::tokens("replay", receipt.prompt.len() + tokens);
@@ -159,6 +160,9 @@ fn failure(error: ReplayError) -> Failure {
     let help = match &error {
         ReplayError::Form(_) => "use the version of the program that the receipt names",
         ReplayError::Model { .. } => "name the file that gave the answer with -m",
+        ReplayError::Held(_) => {
+            "use the version of the program that the receipt names, and its model"
+        }
         ReplayError::Incomplete { .. } => {
             "the receipt was changed or cut; there is nothing to prove"
         }

@@ -82,9 +82,8 @@ pub(super) struct RunArgs {
     /// With --json, the K best logits of each step
     #[arg(long, value_name = "K", requires = "json")]
     logits_top: Option<usize>,
-    /// Write a file with which `replay` proves the text afterwards, bit for bit; not of a text that is
-    /// held to a grammar
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["grammar", "grammar_file", "json_schema", "json_schema_file"])]
+    /// Write a file with which `replay` proves the text afterwards, bit for bit
+    #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
     #[command(flatten)]
     lower: LowerArgs,
@@ -111,7 +110,7 @@ impl RunArgs {
         let context = self.context.of(&model)?;
         let hparams = model.hparams()?;
         check_prompt(&prompt.ids, context, hparams.vocabulary)?;
-        let mask = self.grammar.mask(Arc::clone(&tokenizer))?;
+        let (form, mask) = self.grammar.form(&tokenizer)?;
         let draft = self.spec.options(&hparams)?;
         if draft.is_none() && self.model.names_a_head() {
             notice::warn("--model-draft does nothing without drafting: see --spec-type");
@@ -146,7 +145,7 @@ impl RunArgs {
         let mut recorder = self.receipt.is_some().then(|| {
             let _progress = Progress::spinner("hashing the weights");
             let ends = (&*options.end_of_text, options.ignore_eos);
-            Recorder::new(session.executable(), &prompt.ids, &sampling, ends)
+            Recorder::new(session.executable(), &prompt.ids, &sampling, ends).form(form)
         });
         let (sampler, options) = (Sampler::new(sampling), (options, draft));
         let known = remembered.as_ref();

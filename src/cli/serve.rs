@@ -4,11 +4,12 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sharpi_compile::conversation::ReasoningFormat;
 use sharpi_compile::engine::EngineOptions;
-use sharpi_compile::serve::{App, ReasoningFormat, ServeOptions, serve};
+use sharpi_compile::serve::{App, ServeOptions, serve};
 use sharpi_ir::plain::Plain;
 
-use super::conversation_args::{Variables, variables};
+use super::conversation_args::{Variables, reasoning_format, variables};
 use super::engine_args::EngineArgs;
 use super::failure::Failure;
 use super::model_arg::{self, ModelArg};
@@ -148,10 +149,6 @@ impl ServeArgs {
     fn alias(&self) -> String {
         self.alias.clone().unwrap_or_else(|| self.model.name())
     }
-}
-
-fn reasoning_format(name: &str) -> Result<ReasoningFormat, String> {
-    ReasoningFormat::named(name).ok_or_else(|| "expected none, auto or deepseek".into())
 }
 
 fn failed(what: &str, error: &std::io::Error) -> Failure {

@@ -1,6 +1,7 @@
 //! What a text is held to.
 
 use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::GuideError;
@@ -9,7 +10,8 @@ use super::vocabulary::GuideVocabulary;
 use super::{gbnf, limits};
 
 /// What a text is held to.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Grammar {
     /// JSON that a schema accepts. Properties come in the schema's order.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use llguidance::Matcher;
 use llguidance::api::TopLevelGrammar;
+use serde::{Deserialize, Serialize};
 
 use super::error::GuideError;
 use super::grammar::Grammar;
@@ -16,7 +17,8 @@ use crate::engine::Mask;
 
 sharpi_passes::option_struct! {
     /// Which grammar holds from where on.
-    #[derive(Clone, PartialEq, Debug)]
+    #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
     pub struct Plan {
         /// What holds from the first token on; none if text is free at first.
         pub start: Option<Grammar> = None,

@@ -3,12 +3,15 @@
 //!
 //! A [`GuideVocabulary`] is made once for a tokenizer. A [`Plan`] says which [`Grammar`] holds from
 //! where on; compiled for a vocabulary it is a [`Guide`], of which each text gets a mask of its own
-//! ([`Guide::mask`]). The parser is llguidance's.
+//! ([`Guide::mask`]). A [`Form`] is all that holds an answer: a plan, and a bound of its reasoning. The
+//! parser is llguidance's.
 //!
 //! Control and other added tokens are no text: a grammar never means them unless it names them. At the
 //! end of a grammar the tokens that end a text may follow, and no others.
 
+mod budget;
 mod error;
+mod form;
 mod gbnf;
 mod grammar;
 #[expect(clippy::module_inception, reason = "the guide itself")]
@@ -21,7 +24,9 @@ mod tool_text;
 mod tools;
 mod vocabulary;
 
+pub use budget::ReasoningBudget;
 pub use error::GuideError;
+pub use form::Form;
 pub use grammar::Grammar;
 pub use guide::{Guide, Plan};
 pub use tools::ToolCalls;

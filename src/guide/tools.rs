@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sharpi_chat::Json;
 use sharpi_chat::answer::{AnswerFormat, ToolForm};
@@ -19,7 +20,8 @@ use super::vocabulary::GuideVocabulary;
 const MOST_NAME: usize = 256;
 
 /// Calls of tools, one or several.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ToolCalls {
     /// How calls are written, with the tools' schemas.
     pub format: AnswerFormat,

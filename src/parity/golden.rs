@@ -21,7 +21,7 @@ pub struct Capture {
     /// Its ids.
     pub prompt_ids: Vec<u32>,
     /// Type of the cached keys and values: f16, bf16 or f32.
-    #[serde(with = "crate::receipt::cache_type")]
+    #[serde(with = "crate::cache_type")]
     pub cache_type: DType,
     /// Most tokens drafted in a round; 0 without drafting.
     pub n_draft_max: usize,
@@ -76,7 +76,7 @@ pub struct Dump {
     /// Rounds of drafting; the passes show the first.
     pub rounds: Vec<Round>,
     /// Type of the cached keys and values: f16, bf16 or f32.
-    #[serde(with = "crate::receipt::cache_type")]
+    #[serde(with = "crate::cache_type")]
     pub cache_type: DType,
     /// Runs of a graph, in the order they were made.
     pub passes: Vec<Pass>,

@@ -5,7 +5,6 @@
 //! on any machine, with any number of threads, with drafts and without, and every bit of every row
 //! of logits must be the same.
 
-pub(crate) mod cache_type;
 mod hash;
 mod options;
 mod replay;
@@ -13,9 +12,10 @@ mod replay;
 use serde::{Deserialize, Serialize};
 use sharpi_ir::DType;
 
-use crate::Executable;
 use crate::engine::{LogitsHash, StopReason, Token};
+use crate::guide::Form;
 use crate::sampling::SamplerOptions;
+use crate::{Executable, cache_type};
 
 pub use hash::Hash;
 pub use replay::{Difference, Replay, ReplayError, Verdict, What};
@@ -49,6 +49,9 @@ pub struct Receipt {
     pub end_of_text: Vec<u32>,
     /// Whether those were never chosen.
     pub ignore_eos: bool,
+    /// What the answer was held to, if to anything. The logits are those before it held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<Form>,
     /// The tokens of the answer.
     pub ids: Vec<u32>,
     /// For each of them the hash of the logits that it was chosen from: BLAKE3 of 32-bit floats in the
@@ -113,10 +116,18 @@ impl Recorder {
             sampler: sampler.clone(),
             end_of_text: end_of_text.to_vec(),
             ignore_eos,
+            form: None,
             ids: Vec::new(),
             logits: Vec::new(),
             end: None,
         })
+    }
+
+    /// The same for an answer that is held to a form.
+    #[must_use]
+    pub fn form(mut self, form: Form) -> Recorder {
+        self.0.form = (form != Form::default()).then_some(form);
+        self
     }
 
     /// Takes note of a token.

@@ -1,13 +1,16 @@
 //! Makes an answer again and holds it against its receipt.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::{FORM, Hash, ModelHash, Receipt};
 use crate::Session;
 use crate::engine::{GenerateError, GenerateOptions, StopReason, check_prompt};
 use crate::exec::Executable;
 use crate::generate::{DraftOptions, Generator, Sampler};
+use crate::guide::GuideError;
 use crate::lower::TRUNK;
+use crate::tokenizer::Tokenizer;
 
 /// Why an answer cannot be made again.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,9 @@ pub enum ReplayError {
         /// Hashes of rows.
         logits: usize,
     },
+    /// A form to which the answer cannot be held.
+    #[error("the form of the answer: {0}")]
+    Held(#[from] GuideError),
     /// It cannot be run.
     #[error(transparent)]
     Generate(#[from] GenerateError),
@@ -152,13 +158,16 @@ impl Receipt {
 }
 
 impl<'r> Replay<'r> {
-    /// Makes the answer again in a fresh session of at least [`Receipt::context`] positions.
+    /// Makes the answer again in a fresh session of at least [`Receipt::context`] positions, and with
+    /// the model's tokenizer, which a form is told in.
     ///
     /// # Errors
-    /// As [`Receipt::check`]; a session that was used, drafting that the model cannot do.
+    /// As [`Receipt::check`]; a form that cannot be compiled, a session that was used, drafting that
+    /// the model cannot do.
     pub fn new(
         receipt: &'r Receipt,
         session: Session,
+        tokenizer: &Arc<Tokenizer>,
         draft: Option<DraftOptions>,
         options: GenerateOptions,
     ) -> Result<Replay<'r>, ReplayError> {
@@ -172,10 +181,18 @@ impl<'r> Replay<'r> {
             .end_of_text(receipt.end_of_text.clone())
             .ignore_eos(receipt.ignore_eos)
             .hash_logits(true);
+        let form = receipt.form.as_ref();
+        let mask = form.map(|form| form.compile(tokenizer)).transpose()?;
         let sampler = Sampler::new(receipt.sampler.clone());
         let options = (options, draft);
-        let (generator, _) =
-            Generator::resume(session, sampler, &receipt.prompt, options, None, None)?;
+        let (generator, _) = Generator::resume(
+            session,
+            sampler,
+            &receipt.prompt,
+            options,
+            mask.flatten(),
+            None,
+        )?;
         Ok(Replay { receipt, generator })
     }
 

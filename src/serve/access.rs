@@ -4,9 +4,8 @@ use std::any::Any;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use axum::body::{Bytes, HttpBody};
-use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sharpi_ir::plain;
@@ -67,53 +66,17 @@ pub(super) async fn watch(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
-/// Reads a request whole in the time and up to the size allowed, before anything is done for it.
-pub(super) async fn read_body(State(app): State<App>, request: Request, next: Next) -> Response {
-    let anthropic = is_anthropic(&request);
-    let (mut parts, body) = request.into_parts();
-    // `curl -d` calls JSON a form, and llama-server does not mind. A page of another origin must not
-    // get around its browser's asking first.
-    if !parts.headers.contains_key(header::ORIGIN) {
-        let json = HeaderValue::from_static("application/json");
-        parts.headers.insert(header::CONTENT_TYPE, json);
-    }
-    // Who says beforehand that it is too much need not send it.
-    if body.size_hint().lower() > app.options.max_body as u64 {
-        return last(ApiError::too_large(), anthropic);
-    }
-    let whole = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
-    let refused = match tokio::time::timeout(app.options.timeout, whole).await {
-        Ok(Ok(bytes)) => return next.run(Request::from_parts(parts, bytes.into())).await,
-        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(),
-        Ok(Err(error)) => ApiError::invalid(error.body_text()),
-        Err(_) => ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "invalid_request_error",
-            "the request did not come in time",
-        ),
-    };
-    last(refused, anthropic)
-}
-
-/// The last answer of a connection: what is left of the request is not read.
-fn last(error: ApiError, anthropic: bool) -> Response {
-    let mut response = told(error, anthropic);
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(header::CONNECTION, close);
-    response
-}
-
 /// The answer to a request at which the program panicked.
 pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a request panicked; it alone has failed");
     ApiError::panicked().into_response()
 }
 
-fn is_anthropic(request: &Request) -> bool {
+pub(super) fn is_anthropic(request: &Request) -> bool {
     request.uri().path().starts_with("/v1/messages")
 }
 
-fn told(error: ApiError, anthropic: bool) -> Response {
+pub(super) fn told(error: ApiError, anthropic: bool) -> Response {
     match anthropic {
         true => error.for_anthropic().into_response(),
         false => error.into_response(),

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use sharpi_chat::Json;
 
+use super::bodies::Bodies;
 use super::guided::Guides;
-use super::reasoning::ReasoningFormat;
-use crate::conversation::ChatTemplate;
 pub(super) use crate::conversation::unix_time as now;
+use crate::conversation::{ChatTemplate, ReasoningFormat};
 use crate::drafting::DraftOptions;
 use crate::engine::Engine;
 use crate::sampling::SamplerOptions;
@@ -60,6 +60,7 @@ pub struct App {
     pub(super) tokenizer: Arc<Tokenizer>,
     pub(super) template: Arc<ChatTemplate>,
     pub(super) guides: Guides,
+    pub(super) bodies: Bodies,
     pub(super) options: Arc<ServeOptions>,
     pub(super) counts: Arc<Counts>,
     /// When it began to serve; and in seconds since 1970.
@@ -92,6 +93,7 @@ impl App {
     ) -> App {
         App {
             engine: Arc::new(engine),
+            bodies: Bodies::new(&options),
             guides: Guides::new(tokenizer.clone()),
             marks: marks(&tokenizer),
             tokenizer,

@@ -13,10 +13,9 @@ use utoipa::ToSchema;
 use super::app::{App, now};
 use super::error::ApiError;
 use super::generation::{Gone, Sink, finish_reason, gone, or_gone, settle, stream, timings, usage};
-use super::guided::{chat_plan, mask};
+use super::guided::chat_form;
 use super::logprobs::logprob;
 use super::params::Params;
-use super::reasoning;
 use super::served::{Served, Step};
 use super::tokens::Turns;
 use crate::engine::{RequestStats, StopReason, Token};
@@ -90,15 +89,13 @@ pub(super) async fn begin(
     let Asked { turns, params } = asked;
     let prompt = turns.prompt(app)?;
     let format = turns.format(app, &prompt)?;
-    let plan = chat_plan(app, turns, params, (&format, &prompt.text))?;
-    let guide = app.guides.compile(plan).await?;
+    let form = chat_form(app, turns, params, (&format, &prompt))?;
+    let held = app.guides.hold(form).await?;
     let mut answers = Vec::new();
     for i in 0..params.choices()? {
-        let request = params
-            .request(app, prompt.ids.clone(), i)?
-            .mask(mask(&guide));
-        let request = reasoning::bounded(app, turns, &prompt, request);
-        answers.push(Served::submit(app, params, request)?);
+        let request = params.request(app, prompt.ids.clone(), i)?;
+        let request = request.printed(app.marks.to_vec());
+        answers.push(Served::submit(app, params, request, &held)?);
     }
     Ok((format, answers))
 }

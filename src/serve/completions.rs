@@ -12,7 +12,6 @@ use super::app::{App, now};
 use super::chat::{fingerprint, new_id, total};
 use super::error::ApiError;
 use super::generation::{Gone, Sink, finish_reason, gone, or_gone, settle, stream, timings};
-use super::guided::mask;
 use super::logprobs::{logprob, logprobs};
 use super::params::Params;
 use super::served::{Served, Step};
@@ -79,7 +78,7 @@ fn ids(app: &App, parts: &[Value]) -> Result<Vec<u32>, ApiError> {
 
 /// Answers to all choices of all prompts.
 async fn submit(app: &App, asked: &Asked) -> Result<Vec<Served>, ApiError> {
-    let guide = app.guides.compile(asked.params.plan()?).await?;
+    let held = app.guides.hold(asked.params.form()?).await?;
     let mut answers = Vec::new();
     let prompts = heavy(|| prompts(app, &asked.prompt))?;
     if prompts.len() > MOST_PROMPTS {
@@ -91,8 +90,7 @@ async fn submit(app: &App, asked: &Asked) -> Result<Vec<Served>, ApiError> {
     for prompt in prompts {
         for i in 0..asked.params.choices()? {
             let request = asked.params.request(app, prompt.clone(), i)?;
-            let request = request.mask(mask(&guide));
-            answers.push(Served::submit(app, &asked.params, request)?);
+            answers.push(Served::submit(app, &asked.params, request, &held)?);
         }
     }
     Ok(answers)

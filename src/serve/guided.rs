@@ -14,9 +14,11 @@ use tokio::time::timeout;
 use super::app::App;
 use super::error::ApiError;
 use super::params::Params;
+use super::reasoning;
 use super::tokens::Turns;
+use crate::conversation::ChatPrompt;
 use crate::engine::Mask;
-use crate::guide::{Grammar, Guide, GuideError, GuideVocabulary, Plan, ToolCalls};
+use crate::guide::{Form, Grammar, Guide, GuideError, GuideVocabulary, Plan, ToolCalls};
 use crate::tokenizer::Tokenizer;
 
 /// Grammars that are compiled at a time.
@@ -48,14 +50,25 @@ impl Guides {
         }))
     }
 
+    /// Compiles a form, of which each text gets a mask.
+    pub(super) async fn hold(&self, form: Form) -> Result<Held, ApiError> {
+        let guide = match &form.plan {
+            Some(plan) => Some(self.compile(plan.clone()).await?),
+            None => None,
+        };
+        let tokenizer = self.0.tokenizer.clone();
+        Ok(Held {
+            form,
+            guide,
+            tokenizer,
+        })
+    }
+
     /// Compiles a plan, away from the threads that answer. What takes too long is refused, and goes on
     /// in the place of another until it is done.
-    pub(super) async fn compile(&self, plan: Option<Plan>) -> Result<Option<Arc<Guide>>, ApiError> {
-        let Some(plan) = plan else {
-            return Ok(None);
-        };
+    async fn compile(&self, plan: Plan) -> Result<Arc<Guide>, ApiError> {
         if let Some(guide) = self.known(&plan) {
-            return Ok(Some(guide));
+            return Ok(guide);
         }
         let busy = || {
             let message = "other grammars are being compiled; try again later";
@@ -74,7 +87,7 @@ impl Guides {
             guide
         });
         match timeout(COMPILE_TIME, work).await {
-            Ok(Ok(guide)) => Ok(Some(guide?)),
+            Ok(Ok(guide)) => Ok(guide?),
             Ok(Err(_)) => Err(ApiError::invalid("the grammar cannot be compiled")),
             Err(_) => Err(ApiError::invalid(format!(
                 "the grammar takes more than {} s to compile; say less, or split it",
@@ -105,9 +118,18 @@ impl Inner {
     }
 }
 
-/// A mask for one answer.
-pub(super) fn mask(guide: &Option<Arc<Guide>>) -> Option<Box<dyn Mask + Send>> {
-    guide.as_ref().map(Guide::mask)
+/// What answers are held to.
+pub(super) struct Held {
+    pub(super) form: Form,
+    guide: Option<Arc<Guide>>,
+    tokenizer: Arc<Tokenizer>,
+}
+
+impl Held {
+    /// A mask for one answer.
+    pub(super) fn mask(&self) -> Option<Box<dyn Mask + Send>> {
+        self.form.mask(self.guide.as_ref(), &self.tokenizer)
+    }
 }
 
 impl From<GuideError> for ApiError {
@@ -118,9 +140,9 @@ impl From<GuideError> for ApiError {
 
 impl Params {
     /// What a text is held to from its beginning.
-    pub(super) fn plan(&self) -> Result<Option<Plan>, ApiError> {
-        let grammar = self.grammar()?;
-        Ok(grammar.map(|grammar| Plan::default().start(Some(grammar))))
+    pub(super) fn form(&self) -> Result<Form, ApiError> {
+        let plan = |grammar| Plan::default().start(Some(grammar));
+        Ok(Form::default().plan(self.grammar()?.map(plan)))
     }
 
     /// The grammar that the fields of all APIs ask for.
@@ -178,7 +200,18 @@ fn response_format(format: &Value) -> Result<Option<Grammar>, ApiError> {
 }
 
 /// What the answer to a conversation is held to, whose prompt has been written.
-pub(super) fn chat_plan(
+pub(super) fn chat_form(
+    app: &App,
+    turns: &Turns,
+    params: &Params,
+    (format, prompt): (&AnswerFormat, &ChatPrompt),
+) -> Result<Form, ApiError> {
+    let plan = chat_plan(app, turns, params, (format, &prompt.text))?;
+    let reasoning = reasoning::bound(app, turns, prompt);
+    Ok(Form::default().plan(plan).reasoning(reasoning))
+}
+
+fn chat_plan(
     app: &App,
     turns: &Turns,
     params: &Params,

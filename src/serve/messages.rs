@@ -15,9 +15,8 @@ use super::app::App;
 use super::chat::new_id;
 use super::error::ApiError;
 use super::generation::{Gone, Sink, gone, or_gone, settle, stream};
-use super::guided::{chat_plan, mask};
+use super::guided::chat_form;
 use super::params::Params;
-use super::reasoning;
 use super::served::{Served, Step};
 use super::tokens::{Turns, text_of_parts};
 use crate::engine::{End, StopReason};
@@ -68,13 +67,12 @@ async fn answer(app: App, body: Body) -> Result<Response, ApiError> {
     let prompt = turns.prompt(&app)?;
     let format = turns.format(&app, &prompt)?;
     let (count, params) = (prompt.ids.len(), asked.params);
-    let plan = chat_plan(&app, &turns, &params, (&format, &prompt.text))?;
-    let guide = app.guides.compile(plan).await?;
+    let form = chat_form(&app, &turns, &params, (&format, &prompt))?;
+    let held = app.guides.hold(form).await?;
     let parser = AnswerParser::new(format);
     let ids = prompt.ids.clone();
-    let request = params.request(&app, ids, 0)?.mask(mask(&guide));
-    let request = reasoning::bounded(&app, &turns, &prompt, request);
-    let mut answer = Served::submit(&app, &params, request)?;
+    let request = params.request(&app, ids, 0)?.printed(app.marks.to_vec());
+    let mut answer = Served::submit(&app, &params, request, &held)?;
     let head = json!({
         "id": new_id("msg_"),
         "type": "message",

@@ -5,6 +5,7 @@
 
 mod access;
 mod app;
+mod bodies;
 mod chat;
 mod completions;
 mod engine;
@@ -35,7 +36,6 @@ use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use app::{App, ServeOptions};
-pub use reasoning::ReasoningFormat;
 
 /// Serves until `stop` is done, then until the answers that run have ended.
 ///
@@ -88,7 +88,7 @@ pub fn router(app: App) -> Router {
         .route("/props", get(status::props))
         .route("/slots", get(slots::slots))
         .route("/metrics", get(status::metrics))
-        .layer(from_fn_with_state(app.clone(), access::read_body))
+        .layer(from_fn_with_state(app.clone(), bodies::read))
         .layer(from_fn_with_state(app.clone(), access::check_key));
     open.merge(closed)
         .fallback(status::unknown)

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::app::App;
 use super::error::ApiError;
+use super::guided::Held;
 use super::params::Params;
 use super::tokens::heavy;
 use crate::engine::{Answer, End, Event, Request, Token};
@@ -22,16 +23,15 @@ pub(super) enum Step {
 }
 
 impl Served {
-    /// Hands a request to the engine.
+    /// Hands a request to the engine, whose answer is held to a form.
     pub(super) fn submit(
         app: &App,
         params: &Params,
-        mut request: Request,
+        request: Request,
+        held: &Held,
     ) -> Result<Served, ApiError> {
-        let recorder = match params.receipt {
-            true => Some(recorder(app, &mut request)?),
-            false => None,
-        };
+        let mut request = request.mask(held.mask());
+        let recorder = params.receipt.then(|| recorder(app, &mut request, held));
         Ok(Served {
             answer: app.engine.submit(request)?,
             recorder,
@@ -69,17 +69,11 @@ impl Served {
 }
 
 /// Takes down what a receipt says of a request.
-fn recorder(app: &App, request: &mut Request) -> Result<Recorder, ApiError> {
-    if request.mask.is_some() {
-        return Err(ApiError::invalid(
-            "a receipt cannot prove an answer that is held to a form, may call tools or has bounded \
-             reasoning: leave `receipt` away, or what holds the answer",
-        ));
-    }
+fn recorder(app: &App, request: &mut Request, held: &Held) -> Recorder {
     request.options.hash_logits = true;
     let ends = (&*request.options.end_of_text, request.options.ignore_eos);
     let executable = app.engine.executor().executable();
     // The first one reads all weights.
     let recorder = || Recorder::new(executable, &request.prompt, &request.sampler, ends);
-    Ok(heavy(recorder))
+    heavy(recorder).form(held.form.clone())
 }

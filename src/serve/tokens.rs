@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 use super::app::App;
 use super::error::ApiError;
 use super::openapi::ChatMessage;
-use super::reasoning::{self, ReasoningFormat};
-use crate::conversation::{self, ChatPrompt};
+use super::reasoning;
+use crate::conversation::{self, ChatPrompt, ReasoningFormat};
 
 /// Most messages of a conversation: each gives the template some milliseconds.
 const MOST_MESSAGES: usize = 4096;

@@ -62,7 +62,13 @@ fn what_was_changed_is_named_with_its_place() {
 }
 
 #[test]
-fn a_text_that_is_held_to_a_grammar_has_no_receipt() {
-    let command = sharpi("run --receipt r.json --json-schema {} -p a");
-    fails(command, 2, &["cannot be used with"]);
+fn a_text_that_is_held_to_a_grammar_is_proven_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = receipt(&folder, "--json-schema {} -p a -n 12 --temp 0.9 -s 3");
+    let again = || sharpi(&format!("replay --json {}", path.display()));
+    assert_eq!(json(again())["same"], true);
+    let mut changed: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    changed["form"]["plan"]["start"] = serde_json::json!({"regex": "[a-"});
+    std::fs::write(&path, changed.to_string()).unwrap();
+    fails(again(), 1, &["the form of the answer: "]);
 }

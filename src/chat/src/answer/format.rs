@@ -1,10 +1,13 @@
 //! In which form a model answers.
 
+use serde::{Deserialize, Serialize};
+
 use super::schema::{Kind, Parameters};
 use crate::Json;
 
 /// How a model writes calls of tools.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ToolForm {
     /// It calls none: whatever looks like a call is text.
@@ -17,7 +20,8 @@ pub enum ToolForm {
 }
 
 /// The form of an answer.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AnswerFormat {
     /// Whether what stands between `<think>` and `</think>` is reasoning. Otherwise it

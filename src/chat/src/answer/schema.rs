@@ -1,11 +1,14 @@
 //! Which parameters of which tools are text.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use crate::Json;
 
 /// What a parameter takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
     /// Strings: a value is text as it stands.
     Text,
@@ -16,8 +19,8 @@ pub(super) enum Kind {
 }
 
 /// The kinds of parameters, by tool and name.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Parameters(HashMap<String, HashMap<String, Kind>>);
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Parameters(BTreeMap<String, BTreeMap<String, Kind>>);
 
 impl Parameters {
     /// Of tools as OpenAI's API has them, with or without `{"function": …}` around.
@@ -31,7 +34,7 @@ impl Parameters {
     }
 }
 
-fn tool(tool: &Json) -> Option<(String, HashMap<String, Kind>)> {
+fn tool(tool: &Json) -> Option<(String, BTreeMap<String, Kind>)> {
     let tool = tool.get("function").unwrap_or(tool);
     let name = tool.get("name")?.as_str()?;
     let schema = tool
