@@ -69,7 +69,7 @@ fn bench(c: &mut Criterion) {
         ("schema", Grammar::json_schema(schema), text),
         (
             "regex",
-            Grammar::Regex(r"(\p{L}+[ ,.])+".into()),
+            Grammar::Regex(r"(\p{L}+[,.]? ?)+".into()),
             "an el of fire, and no more.",
         ),
     ];
