@@ -132,29 +132,37 @@ fn who_does_not_read_is_dropped() {
 }
 
 #[test]
-fn connections_beyond_the_bound_wait_for_their_turn() {
-    let server = Server::start(greedy().max_connections(2));
-    let first = server.connect();
-    let _second = server.connect();
+fn connections_beyond_the_bound_wait_while_all_others_have_a_request() {
+    let server = Server::with("chatml", 4096, greedy().max_connections(2));
+    let long = json!({"prompt": "ROMEO:", "max_tokens": 2000, "ignore_eos": true, "stream": true});
+    let mut busy = [0, 1].map(|_| server.send(&whole("/v1/completions", &long)));
+    for stream in &mut busy {
+        stream.read_exact(&mut [0; 64]).expect("a beginning");
+    }
     let mut third = server.send(HEALTH);
     third
-        .set_read_timeout(Some(Duration::from_millis(300)))
+        .set_read_timeout(Some(Duration::from_millis(20)))
         .expect("a timeout");
     let early = third.read(&mut [0]).expect_err("there is no room yet");
     // A process that was stopped for a while goes on with the latter.
     let waits = [ErrorKind::WouldBlock, ErrorKind::Interrupted];
     assert!(waits.contains(&early.kind()), "{early}");
-    drop(first);
+    for stream in &mut busy {
+        assert!(rest(stream).contains("[DONE]"), "an answer was cut");
+    }
     third.set_read_timeout(Some(LATE)).expect("a timeout");
     assert!(rest(&mut third).starts_with("HTTP/1.1 200"));
 }
 
 #[test]
-fn hundreds_that_only_connect_keep_nobody_from_an_answer() {
-    let server = Server::start(greedy());
-    let idle: Vec<TcpStream> = (0..300).map(|_| server.connect()).collect();
+fn whoever_only_connects_keeps_nobody_from_an_answer() {
+    let server = Server::start(greedy().max_connections(8));
+    let clock = Instant::now();
+    let mut idle: Vec<TcpStream> = (0..300).map(|_| server.connect()).collect();
     let body = json!({"prompt": "ROMEO:", "max_tokens": 4});
     server.ok("/v1/completions", &body);
+    assert!(clock.elapsed() < TIMEOUT * 5, "{:?}", clock.elapsed());
+    assert_eq!(rest(&mut idle[0]), "", "the oldest is closed");
     drop(idle);
     server.ok("/v1/completions", &body);
 }
