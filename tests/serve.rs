@@ -2,6 +2,8 @@
 
 #[path = "serve/forms.rs"]
 mod forms;
+#[path = "serve/load.rs"]
+mod load;
 #[path = "support/served.rs"]
 mod served;
 mod support;
@@ -58,45 +60,6 @@ fn a_conversation_is_answered_whole_or_in_pieces_with_the_same_text() {
     assert_eq!(
         chunks[chunks.len() - 2]["choices"][0]["finish_reason"],
         choice["finish_reason"]
-    );
-}
-
-#[test]
-fn answers_under_load_are_those_of_a_request_alone() {
-    let server = Server::start(greedy());
-    let body = |i: u64| {
-        let mut body = ask(&format!("Speak, number {i}, of love and war."));
-        body["temperature"] = json!(if i.is_multiple_of(3) { 0.0 } else { 0.9 });
-        body["seed"] = i.into();
-        body["speculative.n_max"] = (i % 2).into();
-        body
-    };
-    let content = |server: &Server, i: u64| {
-        let answer = server.ok("/v1/chat/completions", &body(i));
-        answer["choices"][0]["message"]["content"].clone()
-    };
-    let alone: Vec<Value> = (0..32).map(|i| content(&server, i)).collect();
-    let server = Server::start(greedy());
-    let together: Vec<Value> = std::thread::scope(|scope| {
-        let all: Vec<_> = (0..32)
-            .map(|i| {
-                scope.spawn({
-                    let server = &server;
-                    move || content(server, i)
-                })
-            })
-            .collect();
-        all.into_iter().map(|one| one.join().unwrap()).collect()
-    });
-    assert_eq!(together, alone);
-    let (_, metrics) = server.get("/metrics");
-    assert!(
-        metrics.contains("llamacpp:requests_processing 0\n"),
-        "{metrics}"
-    );
-    assert!(
-        metrics.contains("llamacpp:http_errors_total 0\n"),
-        "{metrics}"
     );
 }
 
