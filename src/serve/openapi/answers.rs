@@ -134,6 +134,8 @@ struct TextChoice {
     text: String,
     logprobs: Option<TextLogprobs>,
     finish_reason: FinishReason,
+    /// What proves the answer, if it was asked for.
+    receipt: Option<Map<String, Value>>,
 }
 
 /// How likely tokens were: OpenAI's lists, and llama-server's `content`.
@@ -163,6 +165,8 @@ pub(super) struct OwnCompletion {
     timings: Timings,
     #[schema(required = false)]
     completion_probabilities: Vec<Logprob>,
+    /// What proves the answer, if it was asked for.
+    receipt: Option<Map<String, Value>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -187,6 +191,8 @@ pub(super) struct ResponseObject {
     model: String,
     output: Vec<Item>,
     usage: ResponseUsage,
+    /// What proves the answer, if it was asked for.
+    receipt: Option<Map<String, Value>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -232,6 +238,8 @@ pub(super) struct MessageObject {
     #[schema(required = true)]
     stop_sequence: Option<String>,
     usage: MessageUsage,
+    /// What proves the answer, if it was asked for.
+    receipt: Option<Map<String, Value>>,
 }
 
 #[derive(Serialize, ToSchema)]
