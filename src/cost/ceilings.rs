@@ -5,6 +5,10 @@ use sharpi_ir::plain::shorten_middle;
 
 use super::Cost;
 
+/// How many times more than its share of threads a count of threads may seem to do: the one thread that
+/// it is held against may have been measured in a slower moment.
+const BEYOND_SHARE: f64 = 1.25;
+
 /// The rates of a machine, measured by [`hwbench`](crate::hwbench) or given.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ceilings {
@@ -154,6 +158,38 @@ impl Ceilings {
             }
         }
         self.raise();
+        self.lower();
+    }
+
+    /// Cuts what cannot be, and says whether there was any: so many threads do no more than so many
+    /// times what one does, in caches too, of which each has its part. The clock of a virtual machine
+    /// can stand still for a while after the machine did.
+    pub fn lower(&mut self) -> bool {
+        let Some(one) = self.rates.first().copied().filter(|r| r.threads == 1) else {
+            return false;
+        };
+        let before = self.clone();
+        for rates in &mut self.rates {
+            let most = rates.threads as f64 * BEYOND_SHARE;
+            rates.read_bytes = rates.read_bytes.min(one.read_bytes * most);
+            rates.int_macs = rates.int_macs.min(one.int_macs * most);
+            rates.f32_macs = rates.f32_macs.min(one.f32_macs * most);
+        }
+        let alone: Vec<SetReads> = self
+            .sets
+            .iter()
+            .filter(|s| s.threads == 1)
+            .copied()
+            .collect();
+        for set in &mut self.sets {
+            let parts = alone.iter().filter(|s| s.bytes * set.threads <= set.bytes);
+            let part = parts.max_by_key(|s| s.bytes);
+            if let Some(part) = part.or(alone.iter().min_by_key(|s| s.bytes)) {
+                let most = set.threads as f64 * BEYOND_SHARE;
+                set.read_bytes = set.read_bytes.min(part.read_bytes * most);
+            }
+        }
+        *self != before
     }
 
     /// Lifts what cannot be less: more threads do no less than fewer, and no set is read more slowly
@@ -253,6 +289,26 @@ mod tests {
         assert!(!kept.disturbed, "one measurement was quiet");
         assert_eq!([0, 1].map(|i| kept.rates[i].read_bytes), [12.0, 16.0]);
         assert_eq!(kept.sets[1].read_bytes, 35.0);
+    }
+
+    #[test]
+    fn what_no_count_of_threads_can_do_is_cut() {
+        let mut found = ceilings();
+        assert!(!found.clone().lower());
+        (found.rates[1].int_macs, found.rates[2].read_bytes) = (2400.0, 99.0);
+        found.sets = vec![
+            set(1, 50, 40.0),
+            set(1, 100, 30.0),
+            set(2, 100, 99.0),
+            set(2, 200, 99.0),
+        ];
+        assert!(found.lower());
+        assert_eq!(
+            (found.rates[1].int_macs, found.rates[2].read_bytes),
+            (250.0, 99.0)
+        );
+        let sets: Vec<f64> = found.sets.iter().map(|s| s.read_bytes).collect();
+        assert_eq!(sets, [40.0, 30.0, 99.0, 75.0]);
     }
 
     #[test]

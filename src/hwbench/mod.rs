@@ -104,6 +104,7 @@ pub fn measure(mut progress: impl FnMut(usize, usize)) -> Result<Ceilings, Hwben
         sets,
     };
     ceilings.raise();
+    ceilings.disturbed |= ceilings.lower();
     Ok(ceilings)
 }
 
