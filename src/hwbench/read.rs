@@ -52,7 +52,7 @@ struct Prefetch {
 const NEAR: usize = 1 << 22;
 
 /// Processors differ in what is fastest, and a bound takes the best.
-const PATTERNS: [Prefetch; 4] = [
+const PATTERNS: [Prefetch; 5] = [
     Prefetch {
         first: None,
         second: None,
@@ -68,6 +68,10 @@ const PATTERNS: [Prefetch; 4] = [
     Prefetch {
         first: Some(4 << 10),
         second: Some(16 << 10),
+    },
+    Prefetch {
+        first: Some(4 << 10),
+        second: Some(64 << 10),
     },
 ];
 

@@ -164,7 +164,7 @@ fn in_place<I: Isa, F: Format, const T: usize>(
         let tile = panel.block::<F>(b, buffer);
         let head = &Head::<I>::new::<F, InRows<'_, 1>>(tile);
         let acts = InRows::<T>::new::<F>(&acts[b * TileLayout::of::<F>().row.0..], row_bytes);
-        let quants = InPlace::<F, T>(tile, PhantomData);
+        let quants = InPlace::<F>::new(tile);
         add_blocks::<I, F, _, T, 1>([quants], [head], [acts], sums);
     }
     store::<I, F>(sums, p, rows, first..first + T, out);

@@ -123,6 +123,12 @@ impl<'a> PanelBlock<'a> {
         self.columns.as_ptr().wrapping_add(i * COLUMN)
     }
 
+    /// Where what stands apart lies, if anything does.
+    #[inline(always)]
+    pub(super) fn words_at(&self) -> Option<*const u8> {
+        (!self.words.is_empty()).then_some(self.words.as_ptr())
+    }
+
     /// What stands apart, one byte or two of each row.
     ///
     /// # Panics

@@ -122,29 +122,34 @@ pub(super) trait Quants<I: Isa> {
     fn quants(&self, g: usize, j: usize) -> I::B;
 }
 
-/// How far ahead of its use a weight is asked for, in bytes: a few times what a core reads while
-/// it waits for one.
-const AHEAD: usize = 8 << 10;
-/// The same where there is enough to do while weights come: the core's list of misses then has to
-/// be short, so that they come into L2 long before and into L1 shortly before.
-const AHEAD_L2: usize = 32 << 10;
+/// How far ahead of their use weights are asked for, in bytes: long before into L2, so that the memory
+/// always has enough to do, and shortly before into L1, whose list of misses is short.
+const AHEAD_L2: usize = 64 << 10;
 const AHEAD_L1: usize = 4 << 10;
 
-/// Whether products of so many tokens take less time than the weights. Small blocks have more to do
-/// for each byte.
-const fn waits<F: Format>(tokens: usize) -> bool {
-    tokens <= 2 && (F::LEN == 256 || columns::<F>() == 8)
+/// Asks for the cache lines that far behind this one.
+#[inline(always)]
+fn ask_behind(line: *const u8) {
+    prefetch(line.wrapping_add(AHEAD_L1), Cache::L1);
+    prefetch(line.wrapping_add(AHEAD_L2), Cache::L2);
 }
 
-/// As they lie in the block, for `T` tokens. On the way the memory is asked for those of a later
-/// block, line by line, spread evenly: as many at once as a block has would fill the core's list
-/// of misses.
-pub(super) struct InPlace<'a, F, const T: usize>(
-    pub(super) PanelBlock<'a>,
-    pub(super) PhantomData<F>,
-);
+/// As they lie in the block. On the way the memory is asked for those of a later block, line by line,
+/// spread evenly: as many at once as a block has would fill the core's list of misses.
+pub(super) struct InPlace<'a, F>(PanelBlock<'a>, PhantomData<F>);
 
-impl<I: Isa, F: Format, const T: usize> Quants<I> for InPlace<'_, F, T> {
+impl<'a, F: Format> InPlace<'a, F> {
+    #[inline(always)]
+    pub(super) fn new(block: PanelBlock<'a>) -> InPlace<'a, F> {
+        // What stands apart is read where a panel ends, and is on the way of no other line.
+        if let Some(words) = block.words_at() {
+            ask_behind(words);
+        }
+        InPlace(block, PhantomData)
+    }
+}
+
+impl<I: Isa, F: Format> Quants<I> for InPlace<'_, F> {
     #[inline(always)]
     fn quants(&self, g: usize, j: usize) -> I::B {
         // In the order of the products, in rounds whose steps are known when this is compiled.
@@ -156,12 +161,7 @@ impl<I: Isa, F: Format, const T: usize> Quants<I> for InPlace<'_, F, T> {
         };
         if z * lines / steps != (z + 1) * lines / steps {
             let line = self.0.line(round * lines + z * lines / steps);
-            if waits::<F>(T) {
-                prefetch(line.wrapping_add(AHEAD), Cache::L1);
-            } else {
-                prefetch(line.wrapping_add(AHEAD_L1), Cache::L1);
-                prefetch(line.wrapping_add(AHEAD_L2), Cache::L2);
-            }
+            ask_behind(line);
         }
         F::quants::<I>(&self.0, g, j)
     }
