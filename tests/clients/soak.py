@@ -63,7 +63,7 @@ class Soak:
 
     def ask(self, i, leaves):
         path, body = self.all[i]
-        connection = http.client.HTTPConnection(self.address, timeout=120)
+        connection = http.client.HTTPConnection(self.address, timeout=600)
         body = json.dumps({key: value for key, value in body.items() if value is not None})
         connection.request("POST", path, body, {"content-type": "application/json"})
         response = connection.getresponse()
