@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use served::{Server, greedy};
+use served::{Server, app, greedy};
 
 /// How long clients may take here.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -165,6 +165,31 @@ fn whoever_only_connects_keeps_nobody_from_an_answer() {
     assert_eq!(rest(&mut idle[0]), "", "the oldest is closed");
     drop(idle);
     server.ok("/v1/completions", &body);
+}
+
+#[test]
+fn until_the_model_is_loaded_every_request_gets_503() {
+    let (loaded, waits) = tokio::sync::oneshot::channel();
+    let server = Server::after(async { waits.await.expect("a model") });
+    let ask = json!({"messages": [{"role": "user", "content": "hi"}], "max_tokens": 4});
+    for (path, kind) in [
+        ("/health", "unavailable_error"),
+        ("/v1/chat/completions", "unavailable_error"),
+        ("/v1/messages", "overloaded_error"),
+    ] {
+        let (status, told) = server.post(path, &ask);
+        assert_eq!(status, 503, "{path}: {told}");
+        assert!(
+            told.contains("Loading model") && told.contains(kind),
+            "{told}"
+        );
+    }
+    loaded.send(app(greedy(), "chatml", 2)).ok().expect("sent");
+    let clock = Instant::now();
+    while server.get("/health").0 != 200 {
+        assert!(clock.elapsed() < LATE, "still loading");
+    }
+    server.ok("/v1/chat/completions", &ask);
 }
 
 #[test]

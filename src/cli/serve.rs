@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use sharpi_compile::conversation::ReasoningFormat;
 use sharpi_compile::engine::EngineOptions;
-use sharpi_compile::serve::{App, ServeOptions, serve};
+use sharpi_compile::serve::{App, ServeOptions, serve, serve_loading};
 use sharpi_ir::plain::Plain;
+use tokio::sync::oneshot;
 
 use super::conversation_args::{Variables, reasoning_format, variables};
 use super::engine_args::EngineArgs;
@@ -90,6 +91,42 @@ pub(super) struct ServeArgs {
 
 impl ServeArgs {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_all().build();
+        let runtime = runtime.map_err(|e| failed("cannot start threads", &e))?;
+        runtime.block_on(self.listen(out))
+    }
+
+    async fn listen(&self, out: &mut impl Write) -> Result<(), Failure> {
+        let place = (self.host.as_str(), self.port);
+        let listener = tokio::net::TcpListener::bind(place).await;
+        let what = format!("cannot listen on {}:{}", Plain(&self.host), self.port);
+        let listener = Arc::new(listener.map_err(|e| failed(&what, &e))?);
+        let address = listener.local_addr().map_err(|e| failed(&what, &e))?;
+        if !address.ip().is_loopback() && self.api_key.is_empty() {
+            notice::warn(
+                "whoever reaches this machine can use the model: --api-key KEY asks for a key",
+            );
+        }
+        let (loaded, waits) = oneshot::channel::<()>();
+        let early = Arc::clone(&listener);
+        let early = tokio::spawn(async move {
+            let loaded = async {
+                waits.await.ok();
+            };
+            serve_loading(&early, loaded).await;
+        });
+        let app = tokio::task::block_in_place(|| self.load())?;
+        drop(loaded);
+        early.await.ok();
+        writeln!(out, "listening on http://{address}")?;
+        out.flush()?;
+        serve(app, &listener, stopped()).await;
+        notice::tell("stopped: all answers have ended");
+        Ok(())
+    }
+
+    fn load(&self) -> Result<App, Failure> {
         let model = self.model.open()?;
         // Of a model of another kind the vocabulary is another too; the kind is what to tell.
         model.hparams()?;
@@ -120,30 +157,7 @@ impl ServeArgs {
             .sampler(sampler.temp(temp))
             .draft(draft)
             .max_tokens(usize::try_from(self.n_predict).ok());
-        let app = App::new(engine, tokenizer, template, options);
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = runtime.worker_threads(2).enable_all().build();
-        let runtime = runtime.map_err(|e| failed("cannot start threads", &e))?;
-        runtime.block_on(self.listen(app, out))
-    }
-
-    async fn listen(&self, app: App, out: &mut impl Write) -> Result<(), Failure> {
-        let place = (self.host.as_str(), self.port);
-        let listener = tokio::net::TcpListener::bind(place).await;
-        let what = format!("cannot listen on {}:{}", Plain(&self.host), self.port);
-        let listener = listener.map_err(|e| failed(&what, &e))?;
-        let address = listener.local_addr().map_err(|e| failed(&what, &e))?;
-        if !address.ip().is_loopback() && self.api_key.is_empty() {
-            notice::warn(
-                "whoever reaches this machine can use the model: --api-key KEY asks for a key",
-            );
-        }
-        writeln!(out, "listening on http://{address}")?;
-        out.flush()?;
-        let served = serve(app, listener, stopped()).await;
-        served.map_err(|e| failed("the server has failed", &e))?;
-        notice::tell("stopped: all answers have ended");
-        Ok(())
+        Ok(App::new(engine, tokenizer, template, options))
     }
 
     fn alias(&self) -> String {

@@ -25,7 +25,12 @@ pub(super) async fn check_key(State(app): State<App>, request: Request, next: Ne
         "authentication_error",
         "Invalid API Key: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`",
     );
-    told(error, is_anthropic(&request))
+    refused(&request, error)
+}
+
+/// A refusal as the client of a request reads it.
+pub(super) fn refused(request: &Request, error: ApiError) -> Response {
+    told(error, is_anthropic(request))
 }
 
 fn shown(headers: &HeaderMap) -> Option<&[u8]> {

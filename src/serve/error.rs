@@ -44,6 +44,12 @@ impl ApiError {
         ApiError::new(StatusCode::NOT_IMPLEMENTED, "not_supported_error", message)
     }
 
+    /// What may work a little later.
+    pub(super) fn unavailable(message: impl ToString) -> ApiError {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        ApiError::new(status, "unavailable_error", message)
+    }
+
     pub(super) fn too_large() -> ApiError {
         ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,

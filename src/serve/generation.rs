@@ -37,11 +37,7 @@ pub(super) fn settle(app: &App, end: Box<End>) -> Result<End, ApiError> {
 
 /// What a client is told whose answer has been cut off from without.
 pub(super) fn gone() -> ApiError {
-    ApiError::new(
-        axum::http::StatusCode::SERVICE_UNAVAILABLE,
-        "unavailable_error",
-        "the server is being stopped",
-    )
+    ApiError::unavailable("the server is being stopped")
 }
 
 /// llama-server's `timings`.

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use serde_json::Value;
 use sharpi_chat::Json as ChatJson;
 use sharpi_chat::answer::{AnswerFormat, ToolForm};
@@ -70,14 +69,7 @@ impl Guides {
         if let Some(guide) = self.known(&plan) {
             return Ok(guide);
         }
-        let busy = || {
-            let message = "other grammars are being compiled; try again later";
-            ApiError::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable_error",
-                message,
-            )
-        };
+        let busy = || ApiError::unavailable("other grammars are being compiled; try again later");
         let permit = timeout(COMPILE_TIME, self.0.compiling.clone().acquire_owned()).await;
         let permit = permit.map_err(|_| busy())?.map_err(|_| busy())?;
         let inner = self.0.clone();

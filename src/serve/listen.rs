@@ -36,7 +36,7 @@ const MAKE_ROOM: Duration = Duration::from_millis(20);
 /// request is closed; where all have one, it waits.
 pub(super) async fn listen(
     router: Router,
-    listener: TcpListener,
+    listener: &TcpListener,
     options: &ServeOptions,
     stop: impl Future<Output = ()>,
 ) {
@@ -50,7 +50,7 @@ pub(super) async fn listen(
     let (alive, mut ended) = mpsc::channel(1);
     loop {
         tokio::select! {
-            (stream, permit) = connections.next(&listener) => {
+            (stream, permit) = connections.next(listener) => {
                 connections.begin(stream, (permit, Some(alive.clone())));
             }
             () = &mut stop => break,
@@ -62,7 +62,7 @@ pub(super) async fn listen(
     loop {
         tokio::select! {
             // Who comes now hears that there is no more.
-            (stream, permit) = connections.next(&listener) => {
+            (stream, permit) = connections.next(listener) => {
                 connections.begin(stream, (permit, None));
             }
             _ = ended.recv() => return,

@@ -1,6 +1,7 @@
 //! The engine over HTTP, for clients that were written for llama-server, OpenAI or Anthropic.
 //!
-//! [`serve`] answers until it is told to stop; then running answers end and new ones get 503. Names and
+//! [`serve`] answers until it is told to stop; then running answers end and new ones get 503, as all do before the
+//! model is there ([`serve_loading`]). Names and
 //! meanings of endpoints, fields and counters are llama-server's.
 
 mod access;
@@ -26,33 +27,33 @@ mod status;
 mod tokens;
 
 use std::future::Future;
-use std::io;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use app::{App, ServeOptions};
+use error::ApiError;
 
 /// Serves until `stop` is done, then until the answers that run have ended.
-///
-/// # Errors
-/// What the system says of the socket.
-pub async fn serve(
-    app: App,
-    listener: TcpListener,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+pub async fn serve(app: App, listener: &TcpListener, stop: impl Future<Output = ()>) {
     let (engine, options) = (app.engine.clone(), app.options.clone());
     let stop = async move {
         stop.await;
         engine.close();
     };
     listen::listen(router(app), listener, &options, stop).await;
-    Ok(())
+}
+
+/// Answers every request with 503 until `loaded` is done.
+pub async fn serve_loading(listener: &TcpListener, loaded: impl Future<Output = ()>) {
+    let loading =
+        async |request: Request| access::refused(&request, ApiError::unavailable("Loading model"));
+    let router = Router::new().fallback(loading);
+    listen::listen(router, listener, &ServeOptions::default(), loaded).await;
 }
 
 /// All endpoints.

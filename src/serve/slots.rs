@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -29,11 +28,7 @@ pub(super) async fn slots(
     let running = app.engine.progress();
     let most = app.engine.options().parallel;
     if asked.fail_on_no_slot.is_some() && running.len() >= most {
-        return Err(ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "unavailable_error",
-            "no slot available",
-        ));
+        return Err(ApiError::unavailable("no slot available"));
     }
     let slots = (0..most).map(|id| match running.iter().find(|one| one.slot == id) {
         Some(one) => busy(one),

@@ -2,7 +2,7 @@
 #![allow(dead_code, missing_docs)]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use sharpi_compile::conversation::ChatTemplate;
 use sharpi_compile::engine::{Engine, EngineOptions};
 use sharpi_compile::lower::LowerOptions;
-use sharpi_compile::serve::{App, ServeOptions, serve};
+use sharpi_compile::serve::{App, ServeOptions, serve, serve_loading};
 use sharpi_compile::{CompileOptions, Model};
 use tokio::sync::oneshot;
 
@@ -57,24 +57,40 @@ impl Server {
     }
 
     pub fn of(app: App) -> Server {
+        let (server, loaded) = Server::begin(std::future::ready(app));
+        loaded.recv().expect("a model");
+        server
+    }
+
+    /// That of a model which is loaded once `app` is done.
+    pub fn after(app: impl Future<Output = App> + Send + 'static) -> Server {
+        Server::begin(app).0
+    }
+
+    fn begin(app: impl Future<Output = App> + Send + 'static) -> (Server, mpsc::Receiver<()>) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
         let listener = listener.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel::<()>();
+        let (is_loaded, loaded) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             let stopped = async {
                 stopped.await.ok();
             };
-            runtime
-                .block_on(serve(app, listener, stopped))
-                .expect("a clean end");
+            runtime.block_on(async {
+                let mut loaded = None;
+                serve_loading(&listener, async { loaded = Some(app.await) }).await;
+                is_loaded.send(()).ok();
+                serve(loaded.expect("a model"), &listener, stopped).await;
+            });
         });
-        Server {
+        let server = Server {
             address,
             stop: Some(stop),
             thread: Some(thread),
-        }
+        };
+        (server, loaded)
     }
 
     /// Lets it end; it is waited for when it is dropped.
