@@ -359,7 +359,7 @@ fn errors_name_the_place() {
         ),
         (
             "{{ raise_exception('no: ' ~ messages[0].content) }}",
-            "the chat template refuses the conversation: no: x\u{F0000}",
+            "the chat template refuses the conversation: no: x\\u{f0000}",
         ),
     ];
     for (template, expected) in cases {

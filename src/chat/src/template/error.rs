@@ -4,10 +4,14 @@ use std::error::Error as _;
 use std::fmt;
 
 use minijinja::{Error, ErrorKind};
+use sharpi_ir::plain;
 
 use super::functions::Raised;
 use super::limits::{MAX_OUTPUT, MAX_SOURCE, MAX_TOKENS};
 use super::marks::Marks;
+
+/// Most bytes of what a template says through `raise_exception`.
+const MOST_RAISED: usize = 1000;
 
 /// A place in a template's source, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +124,8 @@ impl TemplateError {
     pub(super) fn render(error: &Error, source: &str, marks: &Marks) -> TemplateError {
         let place = place(error, source);
         if let Some(raised) = raised(error) {
-            let message = marks.plain(&raised.0).into_owned();
+            let mut message = plain::lines(&marks.plain(&raised.0));
+            plain::shorten(&mut message, MOST_RAISED);
             return TemplateError::Raised { place, message };
         }
         if chain(error).any(|error| error.kind() == ErrorKind::OutOfFuel) {
@@ -161,12 +166,5 @@ fn reason(error: &Error, marks: Option<&Marks>) -> String {
         None => error.kind().to_string(),
     };
     let reason = marks.map_or(reason.clone(), |marks| marks.plain(&reason).into_owned());
-    let line: String = reason
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    match line.char_indices().nth(300) {
-        Some((at, _)) => format!("{}…", &line[..at]),
-        None => line,
-    }
+    plain::line(&reason)
 }
