@@ -33,7 +33,7 @@ pub use graph::{Graph, NodeId, NodeKind, Operand, Operands, ResultInfo, Value};
 pub use infer::{OperandType, ResultTypes, TypeError, infer};
 pub use module::{Module, Redeclared, StateId, Symbols, Weight, WeightId};
 pub use op::{Op, OpError, slot};
-pub use patch::{Patch, PatchError, PatchOperand};
+pub use patch::{Applied, Patch, PatchError, PatchOperand};
 pub use rollback::rollback_bytes;
 pub use rope::RopeScaling;
 pub use rows::RowSet;

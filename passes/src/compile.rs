@@ -42,6 +42,7 @@ pub fn compile(module: Module, options: &Options) -> Result<Compiled, CompileErr
         decisions,
         stage,
         report,
+        trace: _,
     } = run(module, options)?;
     let mut plans = IndexMap::new();
     for (name, decided) in decisions {

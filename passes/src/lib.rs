@@ -36,6 +36,7 @@ pub mod rewrite;
 mod schedule;
 mod select_rows;
 mod stage;
+mod trace;
 
 pub use check_plan::{PlanFault, check_memory, check_plan, check_schedule};
 pub use compile::{Compiled, Plan, compile, run_until};
@@ -60,3 +61,4 @@ pub use report::{PassReport, Report};
 pub use schedule::{Schedule, ScheduleSteps};
 pub use select_rows::SelectRows;
 pub use stage::Stage;
+pub use trace::{Rewrite, Traced};

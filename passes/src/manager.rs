@@ -16,6 +16,7 @@ use crate::pass::{Context, Decisions, Pass};
 use crate::print::print_snapshot;
 use crate::report::{PassReport, Report};
 use crate::stage::Stage;
+use crate::trace::{Rewrite, Traced};
 
 /// A module on its way through the pipeline.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub stage: Stage,
     /// What was done so far.
     pub report: Report,
+    /// The module as imported and after each pass that ran, if [`Options::trace`] asked for it.
+    pub trace: Vec<Traced>,
 }
 
 /// Runs the pipeline as far as the options say.
@@ -40,6 +43,9 @@ pub fn run(module: Module, options: &Options) -> Result<Snapshot, CompileError> 
     let dumps = options.dump_after_each.as_deref();
     let mut at = Snapshot::imported(module)?;
     at.dump(dumps, 0, Stage::Imported.name())?;
+    if options.trace {
+        at.trace.push(Traced::new(&at, None, IndexMap::new()));
+    }
     if options.stops_after(Stage::Imported.name()) {
         return Ok(at);
     }
@@ -54,12 +60,18 @@ pub fn run(module: Module, options: &Options) -> Result<Snapshot, CompileError> 
                     true => &mut Fuel::default(),
                     false => &mut fuel,
                 };
-                at.run_pass(pass, fuel, options.verify)?;
+                let mut log = options.trace.then(IndexMap::new);
+                at.run_pass(pass, fuel, options.verify, log.as_mut())?;
                 at.dump(dumps, number, pass.name())?;
+                if let Some(log) = log {
+                    at.trace.push(Traced::new(&at, Some(pass.name()), log));
+                }
             }
             let complete = i + 1 == phase.passes.len();
             if complete {
                 at.reach(phase.stage)?;
+                let last = at.trace.last_mut();
+                last.into_iter().for_each(|last| last.stage = phase.stage);
             }
             if options.stops_after(pass.name())
                 || (complete && options.stops_after(phase.stage.name()))
@@ -83,7 +95,7 @@ pub fn run(module: Module, options: &Options) -> Result<Snapshot, CompileError> 
 pub fn run_exactly(module: Module, passes: &[&dyn Pass]) -> Result<Snapshot, CompileError> {
     let mut at = Snapshot::imported(module)?;
     for pass in passes {
-        at.run_pass(*pass, &mut Fuel::default(), Verify::Each)?;
+        at.run_pass(*pass, &mut Fuel::default(), Verify::Each, None)?;
     }
     Ok(at)
 }
@@ -96,6 +108,7 @@ impl Snapshot {
             module,
             stage: Stage::Imported,
             report: Report::default(),
+            trace: Vec::new(),
         };
         at.verify(|| "as imported".into())?;
         Ok(at)
@@ -106,6 +119,7 @@ impl Snapshot {
         pass: &dyn Pass,
         fuel: &mut Fuel,
         when: Verify,
+        mut log: Option<&mut IndexMap<String, Vec<Rewrite>>>,
     ) -> Result<(), CompileError> {
         let mut changed = false;
         let symbols = &mut self.module.symbols;
@@ -119,6 +133,7 @@ impl Snapshot {
                 symbols,
                 decisions,
                 fuel,
+                log: (log.as_mut()).map(|log| log.entry(name.clone()).or_default()),
             };
             let stats = pass.run(graph, &mut context);
             let stats = stats.map_err(|source| CompileError::Pass {

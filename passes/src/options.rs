@@ -24,6 +24,8 @@ option_struct! {
         pub fuel: Option<usize> = None,
         /// Folder for the module's text as imported and after every pass.
         pub dump_after_each: Option<PathBuf> = None,
+        /// Whether the module is kept as it is after each pass, with the rewrites made.
+        pub trace: bool = false,
         /// When graphs are verified.
         pub verify: Verify = Verify::default(),
     }

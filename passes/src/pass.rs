@@ -6,6 +6,7 @@ use sharpi_ir::{Graph, PatchError, Symbol, Symbols};
 use crate::fuel::Fuel;
 use crate::plan_memory::MemoryPlan;
 use crate::schedule::Schedule;
+use crate::trace::Rewrite;
 
 /// A step of the pipeline. A pass keeps nothing between runs.
 pub trait Pass: Send + Sync {
@@ -37,6 +38,8 @@ pub struct Context<'a> {
     pub decisions: &'a mut Decisions,
     /// For its rewrites.
     pub fuel: &'a mut Fuel,
+    /// Where its rewrites are written down, if they are.
+    pub log: Option<&'a mut Vec<Rewrite>>,
 }
 
 /// What passes decide about a graph besides its shape.

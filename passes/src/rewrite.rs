@@ -5,6 +5,7 @@ use sharpi_ir::{Graph, NodeId, Patch, Symbols};
 use crate::fuel::LastRewrite;
 use crate::label;
 use crate::pass::{Context, PassError, Stats};
+use crate::trace::Rewrite;
 
 /// Sweeps over a graph after which rules that still fire are taken to undo each other's work.
 pub const MAX_SWEEPS: usize = 32;
@@ -91,10 +92,14 @@ pub(crate) fn apply(
         node: label::node(graph, node),
     });
     // A patch that is refused leaves the graph as it was.
-    (graph.apply(patch, context.symbols)).map_err(|source| PassError::Patch {
+    let applied = graph.apply(patch, context.symbols);
+    let applied = applied.map_err(|source| PassError::Patch {
         node: label::node(graph, node),
         source,
     })?;
     stats.count(rule);
+    if let Some(log) = &mut context.log {
+        log.push(Rewrite { rule, applied });
+    }
     Ok(true)
 }

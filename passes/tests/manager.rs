@@ -23,6 +23,7 @@ fn in_context<T>(symbols: &mut Symbols, run: impl FnOnce(&mut Context<'_>) -> T)
         symbols,
         decisions: &mut Decisions::default(),
         fuel: &mut Fuel::default(),
+        log: None,
     })
 }
 
@@ -398,4 +399,41 @@ fn passes_that_plan_tell_the_size_of_what_they_decide() {
         ["arena_bytes", "sum_bytes", "lower_bound_bytes"].map(|name| figures("plan-memory")[name]);
     assert_eq!((arena, sum), (memory.arena_bytes, memory.sum_bytes));
     assert!(least <= arena && arena < sum, "{least} {arena} {sum}");
+}
+
+#[test]
+fn a_trace_has_the_module_after_every_pass_and_names_what_came_and_went() {
+    let traced = run(deltanet(2), &Options::default().trace(true)).unwrap();
+    let passes: Vec<_> = traced.trace.iter().map(|t| t.pass).collect();
+    let all = Pipeline::default();
+    let expected = std::iter::once(None).chain(all.passes().map(|p| Some(p.name())));
+    assert_eq!(passes, expected.collect::<Vec<_>>());
+    assert_eq!(traced.trace[0].stage, Stage::Imported);
+    assert_eq!(traced.trace.last().unwrap().stage, Stage::Planned);
+    let mut rewrites = 0;
+    for pair in traced.trace.windows(2) {
+        for (name, graph) in &pair[1].module.graphs {
+            let mut nodes: Vec<NodeId> = pair[0].module.graphs[name].nodes().collect();
+            for rewrite in &pair[1].rewrites[name] {
+                let applied = &rewrite.applied;
+                assert!(
+                    applied.heirs.iter().all(|n| nodes.contains(n)),
+                    "{rewrite:?}"
+                );
+                assert!(
+                    applied.erased.iter().all(|n| nodes.contains(n)),
+                    "{rewrite:?}"
+                );
+                nodes.retain(|n| !applied.erased.contains(n));
+                nodes.extend(&applied.added);
+                rewrites += 1;
+            }
+            nodes.sort();
+            assert_eq!(nodes, graph.nodes().collect::<Vec<_>>());
+        }
+    }
+    assert!(rewrites > 0);
+    let plain = run(deltanet(2), &Options::default()).unwrap();
+    assert!(plain.trace.is_empty());
+    assert_eq!(print_snapshot(&plain), print_snapshot(&traced));
 }

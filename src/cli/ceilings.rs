@@ -44,6 +44,11 @@ impl CeilingsArg {
     }
 }
 
+/// What is known without measuring: the ceilings of a file, or those of this machine that are kept.
+pub(super) fn known(file: Option<&Path>) -> Result<Option<Ceilings>, Failure> {
+    file.map_or_else(|| Ok(hwbench::kept()), |path| read(path).map(Some))
+}
+
 /// What this machine was measured to do, now if that has not been done, if it is asked for, or if
 /// the machine was busy then and is not any more.
 pub(super) fn this_machine(again: bool) -> Result<Ceilings, Failure> {

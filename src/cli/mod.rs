@@ -62,6 +62,7 @@ mod tokenize;
 mod trace;
 mod units;
 mod version;
+mod viewer;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -40,6 +40,12 @@ impl ModelArg {
         name(self.model.as_ref())
     }
 
+    /// The same without the folder that the file is in.
+    pub(super) fn short_name(&self) -> String {
+        let file = self.model.as_deref().and_then(Path::file_name);
+        file.map_or(EMBEDDED.into(), |name| PlainPath(name.as_ref()).to_string())
+    }
+
     /// Whether it is the one that is part of the program.
     pub(super) fn is_bundled(&self) -> bool {
         self.model.is_none()

@@ -35,12 +35,17 @@ macro_rules! file {
 
 const FILES: &[File] = &[
     file!("/", HTML, "index.html"),
+    file!("/page/colours.css", CSS, "colours.css"),
     file!("/page/page.css", CSS, "page.css"),
     file!("/page/chat.css", CSS, "chat.css"),
     file!("/page/panel.css", CSS, "panel.css"),
+    file!("/page/steps.css", CSS, "steps.css"),
     file!("/page/icon.svg", ICON, "icon.svg"),
     file!("/page/main.js", SCRIPT, "main.js"),
+    file!("/page/kinds.js", SCRIPT, "kinds.js"),
+    file!("/page/lanes.js", SCRIPT, "lanes.js"),
     file!("/page/api.js", SCRIPT, "api.js"),
+    file!("/page/bars.js", SCRIPT, "bars.js"),
     file!("/page/chat.js", SCRIPT, "chat.js"),
     file!("/page/conversations.js", SCRIPT, "conversations.js"),
     file!("/page/dom.js", SCRIPT, "dom.js"),
@@ -51,6 +56,7 @@ const FILES: &[File] = &[
     file!("/page/settings.js", SCRIPT, "settings.js"),
     file!("/page/steps.js", SCRIPT, "steps.js"),
     file!("/page/theme.js", SCRIPT, "theme.js"),
+    file!("/page/themes.js", SCRIPT, "themes.js"),
 ];
 
 /// A route for each file.

@@ -63,6 +63,17 @@ pub struct Patch {
     erased: Vec<NodeId>,
 }
 
+/// What a patch did to the nodes of a graph.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Applied {
+    /// Nodes that it added, in the order of their adding.
+    pub added: Vec<NodeId>,
+    /// Nodes that it erased. Later patches may give their ids to new nodes.
+    pub erased: Vec<NodeId>,
+    /// Nodes that were there before and took over users of replaced values.
+    pub heirs: Vec<NodeId>,
+}
+
 /// Why a patch was refused; the graph is as before.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("rule {rule}: {message}")]
@@ -114,7 +125,7 @@ impl Patch {
 
 impl Graph {
     /// Checks and applies a patch. A refused one leaves the graph as it is.
-    pub fn apply(&mut self, patch: Patch, symbols: &Symbols) -> Result<(), PatchError> {
+    pub fn apply(&mut self, patch: Patch, symbols: &Symbols) -> Result<Applied, PatchError> {
         let refused = |message| PatchError {
             rule: patch.rule,
             message,
@@ -131,20 +142,29 @@ impl Graph {
             let results = types.into_iter().map(|ty| ResultInfo { ty, name: None });
             added.push(self.push(NodeKind::Op(new.op), &operands, results.collect()));
         }
+        let mut heirs = Vec::new();
         for (old, new) in patch.replaced {
             if let Operand::Value(new) = resolve(&new, &added) {
                 self.redirect(old, new, &added);
+                if !added.contains(&new.node) {
+                    heirs.push(new.node);
+                }
             }
         }
         for (node, slot, new) in patch.operands {
             self.set_slot(node, slot, resolve(&new, &added));
         }
         self.set_chains(&chains, &added);
-        for node in patch.erased {
+        for &node in &patch.erased {
             self.inner.remove_node(node.0);
             self.inputs.retain(|n| *n != node);
         }
-        Ok(())
+        heirs.dedup();
+        Ok(Applied {
+            added,
+            erased: patch.erased,
+            heirs,
+        })
     }
 
     fn redirect(&mut self, old: Value, new: Value, added: &[NodeId]) {

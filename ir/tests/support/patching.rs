@@ -36,7 +36,7 @@ pub fn first(node: NodeId) -> Value {
 pub fn apply(module: &mut Module, patch: Patch) -> Result<(), String> {
     let symbols = module.symbols.clone();
     let graph = module.graphs.get_mut("g").expect("the graph");
-    graph.apply(patch, &symbols).map_err(|e| e.to_string())
+    (graph.apply(patch, &symbols).map(drop)).map_err(|e| e.to_string())
 }
 
 /// The lines of the ops, without types, after a patch that must apply.

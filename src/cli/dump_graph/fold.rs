@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// A part of a folded row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Piece {
+pub(in crate::cli) enum Piece {
     /// The section of that index.
     One(usize),
     /// Sections that stand there several times.
@@ -20,13 +20,13 @@ pub(super) enum Piece {
 }
 
 /// Every section by itself.
-pub(super) fn unfolded(count: usize) -> Vec<Piece> {
+pub(in crate::cli) fn unfolded(count: usize) -> Vec<Piece> {
     (0..count).map(Piece::One).collect()
 }
 
 /// Folds sections with equal keys; a section without a key equals no other. Where several
 /// repetitions begin, the one that covers most sections is taken, and of equals the shortest.
-pub(super) fn fold<K: PartialEq>(keys: &[Option<K>]) -> Vec<Piece> {
+pub(in crate::cli) fn fold<K: PartialEq>(keys: &[Option<K>]) -> Vec<Piece> {
     fold_within(keys, 0..keys.len())
 }
 
@@ -63,7 +63,7 @@ fn covered<K: PartialEq>(keys: &[Option<K>], within: Range<usize>, period: usize
 }
 
 /// For every section the one that is shown in its place.
-pub(super) fn shown_instead(pieces: &[Piece], count: usize) -> Vec<usize> {
+pub(in crate::cli) fn shown_instead(pieces: &[Piece], count: usize) -> Vec<usize> {
     let mut shown: Vec<usize> = (0..count).collect();
     redirect(pieces, &mut shown);
     // A repetition within a body leads on to another.

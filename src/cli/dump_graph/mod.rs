@@ -2,7 +2,7 @@
 
 mod diff;
 mod dot;
-mod fold;
+pub(super) mod fold;
 mod json;
 mod picture;
 mod source;
@@ -19,9 +19,11 @@ use sharpi_ir::Module;
 use sharpi_ir::plain::PlainPath;
 use sharpi_passes::{Pipeline, Report, Snapshot, Stage};
 
+use super::ceilings;
 use super::failure::Failure;
 use super::pass_args::PassArgs;
 use super::range::range;
+use super::viewer::{self, Machine, Measured, Subject};
 use super::write_json;
 use diff::Side;
 use picture::{Picture, View};
@@ -34,7 +36,7 @@ pub(super) struct DumpGraph {
     /// One graph alone, such as trunk or mtp [default: all that there are]
     #[arg(long, value_name = "NAME")]
     graph: Option<String>,
-    /// How far to compile [default: imported, as the model file describes it]
+    /// How far to compile [default: imported, as the model file describes it; planned for html]
     #[arg(long, value_name = "STAGE", value_parser = Stage::ALL.map(Stage::name), conflicts_with_all = ["stop_after", "before"])]
     stage: Option<String>,
     /// Compile as far as this pass instead
@@ -61,6 +63,13 @@ pub(super) struct DumpGraph {
     /// File to write to [default: the standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Times of the ops for html: what `profile --export-graph` has written
+    #[arg(long, value_name = "FILE")]
+    measured: Option<PathBuf>,
+    /// Ceilings of the machine whose best times html shows: what `hwbench --json` has printed
+    /// [default: this machine's, if they were measured]
+    #[arg(long, value_name = "FILE")]
+    ceilings: Option<PathBuf>,
     #[command(flatten)]
     passes: PassArgs,
 }
@@ -73,6 +82,8 @@ enum Format {
     Json,
     /// For Graphviz
     Dot,
+    /// A page of all stages up to the last one wanted, to look through in a browser
+    Html,
 }
 
 impl DumpGraph {
@@ -89,7 +100,7 @@ impl DumpGraph {
         if let Some(sides) = self.sides()? {
             return self.show_diff(&sides, out);
         }
-        let default = match self.pass_stats {
+        let default = match self.pass_stats || self.format == Format::Html {
             true => Stage::Planned,
             false => Stage::Imported,
         };
@@ -99,22 +110,50 @@ impl DumpGraph {
                 (self.stop_after.as_deref().or(self.stage.as_deref())).unwrap_or(default.name())
             }
         };
-        let snapshot = self.compiled(self.module()?, stop)?;
-        if self.pass_stats {
-            return self.show_stats(&snapshot.report, out);
-        }
-        let picture = Picture::new(&snapshot, &self.view());
-        if let Some(layers) = &self.layers
-            && picture.is_empty()
-        {
-            let (first, last) = (layers.start(), layers.end());
-            return Err(Failure::plain(
-                format!("no op belongs to the blocks {first} to {last}"),
-                "blocks count from 0, the multi-token-prediction head is the last one; without \
-                 --layers all are shown",
+        if self.format != Format::Html && (self.measured.is_some() || self.ceilings.is_some()) {
+            return Err(Failure::usage(
+                "--measured and --ceilings are for pages",
+                "ask for --format html, or leave them away",
             ));
         }
-        self.write(&picture, out)
+        if self.pass_stats {
+            let snapshot = self.compiled(self.module()?, stop)?;
+            return self.show_stats(&snapshot.report, out);
+        }
+        match self.format {
+            Format::Text => self.show_picture(stop, |picture| Ok(text::write(picture, out)?)),
+            Format::Json => self.show_picture(stop, |picture| {
+                write_json(out, &json::Document::new(picture))
+            }),
+            Format::Dot => self.show_picture(stop, |picture| Ok(dot::write(picture, out)?)),
+            Format::Html => self.show_page(stop, out),
+        }
+    }
+
+    fn show_picture(
+        &self,
+        stop: &str,
+        write: impl FnOnce(&Picture<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let snapshot = self.compiled(self.module()?, stop)?;
+        let picture = Picture::new(&snapshot, &self.view());
+        self.check_layers(picture.is_empty())?;
+        write(&picture)
+    }
+
+    fn check_layers(&self, is_empty: bool) -> Result<(), Failure> {
+        match &self.layers {
+            Some(layers) if is_empty => Err(Failure::plain(
+                format!(
+                    "no op belongs to the blocks {} to {}",
+                    layers.start(),
+                    layers.end()
+                ),
+                "blocks count from 0, the multi-token-prediction head is the last one; without \
+                 --layers all are shown",
+            )),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn view(&self) -> View<'_> {
@@ -147,6 +186,28 @@ impl DumpGraph {
     fn compiled(&self, module: Module, stop: &str) -> Result<Snapshot, Failure> {
         let options = self.passes.options().stop_after(Some(stop.to_string()));
         Ok(sharpi_passes::run(module, &options)?)
+    }
+
+    /// The page of all stages up to one.
+    fn show_page(&self, stop: &str, out: &mut impl Write) -> Result<(), Failure> {
+        let options = self.passes.options().trace(true);
+        let options = options.stop_after(Some(stop.to_string()));
+        let trace = sharpi_passes::run(self.module()?, &options)?.trace;
+        let measured = match &self.measured {
+            Some(path) => Some(Measured::read(path, &trace)?),
+            None => None,
+        };
+        let subject = Subject {
+            title: &self.source.name(),
+            trace: &trace,
+            graph: self.graph.as_deref(),
+            layers: self.layers.as_ref(),
+            folded: !self.no_fold,
+            machine: ceilings::known(self.ceilings.as_deref())?.map(Machine::new),
+            measured,
+        };
+        self.check_layers(subject.is_empty())?;
+        Ok(viewer::write_html(&subject, out)?)
     }
 
     /// What is to be compared, if anything is.
@@ -186,18 +247,10 @@ impl DumpGraph {
         match self.format {
             Format::Text => Ok(write!(out, "{report}")?),
             Format::Json => write_json(out, &stats::Document::new(report)),
-            Format::Dot => Err(Failure::usage(
+            Format::Dot | Format::Html => Err(Failure::usage(
                 "statistics are no picture",
                 "ask for --format json, or leave --format away",
             )),
-        }
-    }
-
-    fn write(&self, picture: &Picture<'_>, out: &mut impl Write) -> Result<(), Failure> {
-        match self.format {
-            Format::Text => Ok(text::write(picture, out)?),
-            Format::Json => write_json(out, &json::Document::new(picture)),
-            Format::Dot => Ok(dot::write(picture, out)?),
         }
     }
 }

@@ -30,6 +30,15 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// What the file is called, without its folder.
+    pub(super) fn name(&self) -> String {
+        let file = self.file.as_deref().and_then(Path::file_name);
+        file.map_or_else(
+            || self.model.short_name(),
+            |name| PlainPath(name.as_ref()).to_string(),
+        )
+    }
+
     /// The graphs before any pass. Of a model only the header is read.
     pub(super) fn module(&self) -> Result<Module, Failure> {
         match &self.file {

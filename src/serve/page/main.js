@@ -6,31 +6,8 @@ import * as conversations from "./conversations.js";
 import * as drawers from "./drawers.js";
 import * as panel from "./panel.js";
 import * as settings from "./settings.js";
-import { byId, drawIcons, el, iconButton, notify, setIcon } from "./dom.js";
-
-const THEMES = ["auto", "light", "dark"];
-let theme = document.documentElement.dataset.theme ?? "auto";
-
-function showTheme() {
-  const button = byId("theme");
-  const name = { auto: "as the system has it", light: "light", dark: "dark" }[theme];
-  setIcon(button, { auto: "auto", light: "sun", dark: "moon" }[theme]);
-  button.setAttribute("aria-label", `Colours: ${name}`);
-  button.title = `Colours: ${name}`;
-}
-
-function nextTheme() {
-  theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
-  if (theme === "auto") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme;
-  try {
-    if (theme === "auto") localStorage.removeItem("sharpi.theme");
-    else localStorage.setItem("sharpi.theme", theme);
-  } catch {
-    // It holds for this visit.
-  }
-  showTheme();
-}
+import { byId, drawIcons, el, iconButton, notify } from "./dom.js";
+import { startTheme } from "./themes.js";
 
 function listConversations() {
   const open = chat.current();
@@ -130,8 +107,7 @@ function wireDialogs() {
 }
 
 drawIcons();
-showTheme();
-byId("theme").addEventListener("click", nextTheme);
+startTheme(byId("theme"));
 settings.build();
 wireDialogs();
 panel.start((error) => {

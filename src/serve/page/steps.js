@@ -1,12 +1,12 @@
 // The graph's steps with their share of the time, as it was measured while the server worked.
 
 import * as api from "./api.js";
+import { barRow } from "./bars.js";
 import { el } from "./dom.js";
+import { colour, kindOf, readColours } from "./kinds.js";
+import { Lanes } from "./lanes.js";
 
 const EVERY = 5000;
-/** Rows that are shown of an op that stands in more steps than this. */
-const MOST_STEPS = 200;
-
 let root = null;
 let shown = "";
 let last = 0;
@@ -16,6 +16,15 @@ let chosen = null;
 let report = null;
 /** Names of the rows that are unfolded. */
 const unfolded = new Set();
+/** The steps as lanes, and what is told of one of them. */
+const told = el("p", { class: "said", "aria-hidden": "true" });
+const lanes = new Lanes({
+  label: "Steps in their order, as wide as the time that they take",
+  colour: (name) => colour(name === "on-cell" ? "ink" : name),
+  paint: ({ op }) => colour(kindOf(op)),
+  pick: tell,
+  hover: tell,
+});
 
 export function build() {
   root = el("div", { id: "steps" }, el("p", { class: "said" }, "Nothing was measured yet."));
@@ -41,14 +50,22 @@ function draw() {
   const graph = graphs[labels.indexOf(part)];
   const rows = sums(graph);
   const total = graph.seconds;
-  const key = JSON.stringify([labels, part, view, rows.map((row) => [row.name, row.seconds])]);
+  const key = JSON.stringify([labels, part, view, rows.map((row) => [row.name, row.value])]);
   if (key === shown) return;
   // Nothing is taken from under the hand of who is at it.
   const focused = document.activeElement?.closest?.("#steps [data-key]")?.dataset.key;
   shown = key;
   const head = el("div", { class: "choices" }, select("Graph", labels, part, (v) => (chosen = v)), select("Sum up by", ["op", "block"], view === "ops" ? "op" : "block", (v) => (view = v === "op" ? "ops" : "blocks")));
-  root.replaceChildren(head, ...rows.map((row) => drawRow(row, total)), summary(graph));
+  root.replaceChildren(head, lanes.canvas, told, ...rows.map((row) => barRow(row, total, unfolded)), summary(graph));
+  readColours();
+  lanes.show(graph.steps.map(({ ops, wait_seconds: wait }) => ({ cells: ops.map(cellOf), wait })), true);
   if (focused) root.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+}
+
+const cellOf = ({ op, uses, block, seconds }) => ({ op, name: [op, ...uses].join(" "), value: seconds, block });
+
+function tell(cell) {
+  told.textContent = cell ? `${cell.name}${cell.block == null ? "" : ` of block ${cell.block}`}, ${(1e3 * cell.value).toPrecision(3)} ms of the runs measured` : "";
 }
 
 function select(name, options, value, choose) {
@@ -72,50 +89,18 @@ function sums(graph) {
       const opName = [op, ...uses].join(" ");
       const place = block == null ? "outside of blocks" : `block ${block}`;
       const name = view === "ops" ? opName : place;
-      const sum = all.get(name) ?? { name, seconds: 0, steps: [] };
-      sum.seconds += seconds;
-      sum.steps.push({ name: view === "ops" ? `${place} · step ${number}` : `${opName} · step ${number}`, seconds });
+      const sum = all.get(name) ?? { name, value: 0, parts: [] };
+      sum.value += seconds;
+      sum.parts.push({ name: view === "ops" ? `${place} · step ${number}` : `${opName} · step ${number}`, value: seconds });
       all.set(name, sum);
       busy += seconds;
     }
   });
-  const sorted = [...all.values()].sort((a, b) => b.seconds - a.seconds);
-  const idle = { name: "waiting for one another", seconds: waits, steps: [], idle: true };
-  const rest = { name: "starting and ending runs", seconds: Math.max(0, graph.seconds - busy - waits), steps: [], idle: true };
+  const sorted = [...all.values()].sort((a, b) => b.value - a.value);
+  const idle = { name: "waiting for one another", value: waits, parts: [] };
+  const rest = { name: "starting and ending runs", value: Math.max(0, graph.seconds - busy - waits), parts: [] };
   return [...sorted, idle, rest];
 }
-
-function drawRow(row, total) {
-  const head = [
-    el("span", { class: "name" }, row.name),
-    el("span", { class: "share" }, percent(row.seconds, total)),
-    track(row.seconds / total),
-  ];
-  if (row.steps.length === 0) return el("div", { class: "step-row idle" }, head);
-  const node = el("details", { class: "step-row", open: unfolded.has(row.name) }, el("summary", { dataset: { key: row.name } }, head));
-  const fill = () => {
-    const steps = row.steps.toSorted((a, b) => b.seconds - a.seconds).slice(0, MOST_STEPS);
-    const most = steps[0]?.seconds || 1;
-    node.append(el("ul", {}, steps.map((step) => el("li", {}, el("span", { class: "name" }, step.name), el("span", { class: "share" }, percent(step.seconds, total)), track(step.seconds / most)))));
-  };
-  if (node.open) fill();
-  node.addEventListener("toggle", () => {
-    if (!node.open) unfolded.delete(row.name);
-    else {
-      unfolded.add(row.name);
-      if (node.childElementCount === 1) fill();
-    }
-  });
-  return node;
-}
-
-function track(share) {
-  const fill = el("span", { class: "fill" });
-  fill.style.width = `${(100 * Math.min(1, share || 0)).toFixed(2)}%`;
-  return el("span", { class: "track", "aria-hidden": "true" }, fill);
-}
-
-const percent = (seconds, total) => `${total ? ((100 * seconds) / total).toFixed(1) : "0.0"} %`;
 
 function summary({ runs, tokens, seconds }) {
   const each = (1e3 * seconds) / runs;
