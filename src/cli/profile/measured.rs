@@ -38,6 +38,13 @@ pub(super) enum Phase {
 }
 
 impl Phase {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Phase::Prompt => "prompt",
+            Phase::Text => "text",
+        }
+    }
+
     fn of(run: &RecordedRun, prompt: usize) -> Phase {
         match run.position + 1 < prompt {
             true => Phase::Prompt,
@@ -67,6 +74,7 @@ pub(super) struct Sum {
     pub(super) best_seconds: f64,
     /// Bytes that had to be read and written.
     pub(super) bytes: f64,
+    pub(super) multiply_adds: f64,
 }
 
 impl Sum {
@@ -76,6 +84,7 @@ impl Sum {
         self.wait_seconds += other.wait_seconds;
         self.best_seconds += other.best_seconds;
         self.bytes += other.bytes;
+        self.multiply_adds += other.multiply_adds;
     }
 
     fn of<'a>(all: impl Iterator<Item = &'a Sum>) -> Sum {
@@ -89,28 +98,16 @@ impl Sum {
 impl Measured {
     /// By phase, then by graph.
     pub(super) fn all(recorded: &Recorded) -> Vec<Measured> {
-        let mut parts = Vec::new();
-        for phase in [Phase::Prompt, Phase::Text] {
-            for graph in recorded.executable.module().graphs.keys() {
-                let of_part = |run: &&RecordedRun| {
-                    run.graph == *graph && Phase::of(run, recorded.prompt) == phase
-                };
-                let runs: Vec<_> = recorded.runs.iter().filter(of_part).collect();
-                if !runs.is_empty() {
-                    parts.push(Measured::new(recorded, phase, graph, runs));
-                }
-            }
-        }
+        let parts = parts(recorded).into_iter();
         parts
+            .map(|(phase, graph, runs)| Measured::new(recorded, phase, graph, &runs))
+            .collect()
     }
 
-    fn new(recorded: &Recorded, phase: Phase, name: &str, runs: Vec<&RecordedRun>) -> Measured {
+    fn new(recorded: &Recorded, phase: Phase, name: &str, runs: &[&RecordedRun]) -> Measured {
         let module = recorded.executable.module();
         let (graph, symbols) = (&module.graphs[name], &module.symbols);
-        let mut sums: IndexMap<NodeId, Sum> = IndexMap::new();
-        for run in &runs {
-            add_run(recorded, run, &mut sums);
-        }
+        let sums = sums(recorded, runs);
         let block_of = blocks(graph, symbols, &graph.order());
         let mut ops: IndexMap<String, Sum> = IndexMap::new();
         let mut by_block: IndexMap<Option<usize>, Sum> = IndexMap::new();
@@ -144,6 +141,32 @@ impl Measured {
             blocks: by_block.into_iter().map(block).collect(),
         }
     }
+}
+
+/// The runs of each phase and graph that there are.
+pub(super) fn parts(recorded: &Recorded) -> Vec<(Phase, &str, Vec<&RecordedRun>)> {
+    let mut parts = Vec::new();
+    for phase in [Phase::Prompt, Phase::Text] {
+        for graph in recorded.executable.module().graphs.keys() {
+            let of_part = |run: &&RecordedRun| {
+                run.graph == *graph && Phase::of(run, recorded.prompt) == phase
+            };
+            let runs: Vec<_> = recorded.runs.iter().filter(of_part).collect();
+            if !runs.is_empty() {
+                parts.push((phase, graph.as_str(), runs));
+            }
+        }
+    }
+    parts
+}
+
+/// What each op took in runs of one graph.
+pub(super) fn sums(recorded: &Recorded, runs: &[&RecordedRun]) -> IndexMap<NodeId, Sum> {
+    let mut sums = IndexMap::new();
+    for run in runs {
+        add_run(recorded, run, &mut sums);
+    }
+    sums
 }
 
 /// Adds what each op of a run took.
@@ -181,6 +204,7 @@ fn add_run(recorded: &Recorded, run: &RecordedRun, sums: &mut IndexMap<NodeId, S
                 wait_seconds: seconds(wait),
                 best_seconds: best(&cost),
                 bytes: cost.memory_bytes(),
+                multiply_adds: cost.macs(),
             });
         }
     }

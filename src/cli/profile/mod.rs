@@ -1,5 +1,6 @@
 //! `profile`: where the time of a prompt and of a text goes, op by op and worker by worker.
 
+mod graph;
 mod json;
 mod measured;
 mod text;
@@ -16,7 +17,8 @@ use sharpi_compile::exec::RecordedRun;
 use sharpi_compile::generate::{
     DraftOptions, GenerateOptions, Generator, MtpDrafter, Sampler, SamplerOptions, check_prompt,
 };
-use sharpi_compile::{Executable, Model, Session};
+use sharpi_compile::lower::LowerOptions;
+use sharpi_compile::{Executable, Model, Session, SessionOptions};
 use sharpi_ir::plain::PlainPath;
 
 use super::ceilings::CeilingsArg;
@@ -60,6 +62,12 @@ pub(super) struct Profile {
     /// Write what each worker did when, as a trace that ui.perfetto.dev shows
     #[arg(long, value_name = "FILE")]
     export: Option<PathBuf>,
+    /// Write what each op took, for `dump-graph --format html --measured FILE`
+    #[arg(long, value_name = "FILE")]
+    export_graph: Option<PathBuf>,
+    /// Write a page of the graphs with what each op took, to look through in a browser
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     #[command(flatten)]
     ceilings: CeilingsArg,
     #[command(flatten)]
@@ -77,18 +85,27 @@ struct Recorded {
     timings: Timings,
     ceilings: Ceilings,
     threads: usize,
+    /// What the graphs were made of.
+    model: Model,
+    lower: LowerOptions,
 }
 
 impl Profile {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
-        // A place that cannot be written to is told before anything runs.
-        let export = match &self.export {
-            Some(path) => Some((path, File::create(path).map_err(|e| unwritable(path, &e))?)),
-            None => None,
-        };
+        // Places that cannot be written to are told before anything runs.
+        let export = Output::create("--export", self.export.as_deref())?;
+        let export_graph = Output::create("--export-graph", self.export_graph.as_deref())?;
+        let html = Output::create("--html", self.html.as_deref())?;
         let recorded = self.record(self.ceilings.get(Some(self.exec.threads()))?)?;
-        if let Some((path, file)) = export {
-            timeline::write(&recorded, BufWriter::new(file)).map_err(|e| unwritable(path, &e))?;
+        if let Some(mut file) = export {
+            file.write(|out| timeline::write(&recorded, out))?;
+        }
+        if let Some(mut file) = export_graph {
+            file.write(|out| graph::export(&recorded, out))?;
+        }
+        if let Some(mut file) = html {
+            let page = graph::page(&recorded, &self.model.short_name(), &self.passes.options())?;
+            file.write(|out| out.write_all(&page))?;
         }
         let measured = Measured::all(&recorded);
         match self.json {
@@ -108,8 +125,14 @@ impl Profile {
         let prompt = self.prompt.read(&model_arg::tokenizer(&model)?)?.ids;
         let context = self.context.of(&model)?;
         check_prompt(&prompt, context, hparams.vocabulary)?;
+        let lower = Shape {
+            context,
+            drafts: n_max,
+        };
+        let rollback = lower.rollback();
+        let lower = lower.lower(&self.lower, self.vocabulary.read()?);
         let mut session = timed(&mut timings.compile_seconds, || {
-            self.session(&model, context, n_max)
+            self.session(&model, lower.clone(), self.exec.session(context, rollback))
         })?;
         let executable = session.executable().clone();
         session.record();
@@ -141,18 +164,19 @@ impl Profile {
             timings,
             ceilings,
             threads: self.exec.threads(),
+            model,
+            lower,
         })
     }
 
-    fn session(&self, model: &Model, context: usize, n_max: usize) -> Result<Session, Failure> {
-        let shape = Shape {
-            context,
-            drafts: n_max,
-        };
+    fn session(
+        &self,
+        model: &Model,
+        lower: LowerOptions,
+        options: SessionOptions,
+    ) -> Result<Session, Failure> {
         self.exec.check()?;
-        let lower = shape.lower(&self.lower, self.vocabulary.read()?);
         let executable = self.exec.compile(model, lower, self.passes.options())?;
-        let options = self.exec.session(context, shape.rollback());
         Ok(Session::new(Arc::new(executable), &options)?)
     }
 
@@ -179,9 +203,33 @@ impl Profile {
     }
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
+/// A file that an option names to write to.
+struct Output<'a> {
+    option: &'static str,
+    path: &'a Path,
+    file: BufWriter<File>,
+}
+
+impl<'a> Output<'a> {
+    fn create(option: &'static str, path: Option<&'a Path>) -> Result<Option<Output<'a>>, Failure> {
+        let Some(path) = path else { return Ok(None) };
+        let file = File::create(path).map_err(|e| unwritable(option, path, &e))?;
+        let file = BufWriter::new(file);
+        Ok(Some(Output { option, path, file }))
+    }
+
+    fn write(
+        &mut self,
+        write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        let written = write(&mut self.file).and_then(|()| self.file.flush());
+        written.map_err(|e| unwritable(self.option, self.path, &e))
+    }
+}
+
+fn unwritable(option: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::plain(
         format!("{}: {error}", PlainPath(path)),
-        "name a file that can be written with --export",
+        format!("name a file that can be written with {option}"),
     )
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Recorded;
-use super::measured::{Measured, Named, Phase, Sum};
+use super::measured::{Measured, Named, Sum};
 use crate::cli::table::Table;
 use crate::cli::units::si;
 
@@ -41,10 +41,7 @@ pub(super) fn write(
 }
 
 fn write_part(part: &Measured, out: &mut impl Write) -> io::Result<()> {
-    let phase = match part.phase {
-        Phase::Prompt => "prompt",
-        Phase::Text => "text",
-    };
+    let phase = part.phase.name();
     let (runs, tokens) = (part.runs, part.tokens);
     writeln!(
         out,

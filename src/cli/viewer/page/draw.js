@@ -82,7 +82,7 @@ function drawSection(ctx, laid, item, scale, look, index) {
     drawExports(ctx, body);
     body.layout.states.forEach((name, i) => drawState(ctx, item, name, i, scale));
     item.section.ops.forEach((op) => drawOp(ctx, body.layout.boxes[op.place], op, scale, look));
-    drawImports(ctx, laid, item, index, scale, look);
+    drawImports(ctx, laid, item, scale, look);
   } else {
     for (const op of item.section.ops) {
       const [x, y, w, h] = body.layout.boxes[op.place];
@@ -271,10 +271,11 @@ export function imports(laid, item) {
   return item.imports;
 }
 
-function drawImports(ctx, laid, item, index, scale, look) {
+function drawImports(ctx, laid, item, scale, look) {
+  const { section } = item;
   for (const { box: [x, y, w, h], label, maker } of imports(laid, item)) {
-    const how = maker && look.edge(displayed(laid, maker), null);
-    box(ctx, x, y, w, h, h / 2, colour("paper"), how ? colour("before") : colour("strong-line"));
+    const feeds = look.selected && maker && section.ops.includes(look.selected) && look.selected.before.some(({ from }) => from === maker);
+    box(ctx, x, y, w, h, h / 2, colour("paper"), colour(feeds ? "before" : "strong-line"), feeds ? 2 : 1);
     if (scale >= READ) small(ctx, label, x + 10, y + h / 2, w - 18);
   }
 }

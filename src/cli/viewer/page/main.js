@@ -92,8 +92,8 @@ const page = {
       filled,
       isSelected: (op) => op === shown,
       edge(a, b) {
-        if (!shown) return null;
-        if (near.before.has(a) && (b === null || b === undefined || b === shown || near.before.has(b))) return b === null ? (page.path === 0 ? null : "before") : "before";
+        if (!shown || b === undefined) return null;
+        if (near.before.has(a) && (b === shown || near.before.has(b))) return "before";
         return (a === shown || near.after.has(a)) && near.after.has(b) ? "after" : null;
       },
       faded: (op) => page.path > 0 && shown && op !== shown && !near.before.has(op) && !near.after.has(op),
