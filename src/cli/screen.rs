@@ -27,12 +27,29 @@ pub(super) struct Screen<W: Write> {
     pending: Vec<u8>,
 }
 
+/// How text looks on a terminal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Style {
+    Usual,
+    Dim,
+    Bold,
+    Red,
+    Green,
+    Yellow,
+    Blue,
+    Magenta,
+    Cyan,
+}
+
 /// The standard output.
 pub(super) type Stdout = Screen<io::StdoutLock<'static>>;
 
 /// Where the program writes what it found: tables, graphs, JSON.
 pub(super) fn findings() -> Stdout {
-    Screen::new(io::stdout().lock(), is_noise, Spelling::Text)
+    Screen {
+        dims: io::stdout().is_terminal() && may_dim(),
+        ..Screen::new(io::stdout().lock(), is_noise, Spelling::Text)
+    }
 }
 
 /// Where the program writes what a model wrote. It belongs to who asked for it: a file or another
@@ -90,17 +107,32 @@ impl<W: Write> Screen<W> {
         }
     }
 
-    /// Whether [`Screen::dim`] does anything.
+    /// Whether [`Screen::dim`] and [`Screen::style`] do anything.
     pub(super) fn dims(&self) -> bool {
         self.dims
     }
 
     /// Dims what follows, or shows it as usual again.
     pub(super) fn dim(&mut self, on: bool) -> io::Result<()> {
-        match (self.dims, on) {
-            (false, _) => Ok(()),
-            (true, true) => self.out.write_all(b"\x1b[2m"),
-            (true, false) => self.out.write_all(b"\x1b[0m"),
+        self.style(if on { Style::Dim } else { Style::Usual })
+    }
+
+    /// How what follows looks.
+    pub(super) fn style(&mut self, style: Style) -> io::Result<()> {
+        let code: &[u8] = match style {
+            Style::Usual => b"\x1b[0m",
+            Style::Dim => b"\x1b[2m",
+            Style::Bold => b"\x1b[1m",
+            Style::Red => b"\x1b[31m",
+            Style::Green => b"\x1b[32m",
+            Style::Yellow => b"\x1b[33m",
+            Style::Blue => b"\x1b[34m",
+            Style::Magenta => b"\x1b[35m",
+            Style::Cyan => b"\x1b[36m",
+        };
+        match self.dims {
+            true => self.out.write_all(code),
+            false => Ok(()),
         }
     }
 

@@ -4,26 +4,47 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 
 use sharpi_compile::parts::symbol_name;
-use sharpi_ir::{NodeId, NodeKind, Value};
+use sharpi_ir::{NodeId, NodeKind, Operand, Value};
 
 use super::fold::{Piece, shown_instead};
 use super::picture::{Picture, Row, Section, Shown};
+use crate::cli::viewer::kinds::{colour, kind_of};
 
 pub(super) fn write(picture: &Picture<'_>, out: &mut impl Write) -> io::Result<()> {
     let module = &picture.snapshot.module;
     writeln!(out, "digraph \"{}\" {{", escaped(&module.name))?;
-    writeln!(out, "  node [shape=box, fontname=monospace];")?;
+    let (title, stage) = (escaped(&module.name), picture.snapshot.stage);
+    writeln!(
+        out,
+        "  label=\"{title}, {stage}\"; labelloc=t; fontname=\"sans-serif\";"
+    )?;
+    writeln!(
+        out,
+        "  node [shape=box, style=filled, fillcolor=\"#ffffff\", fontname=monospace];"
+    )?;
     for shown in &picture.graphs {
         writeln!(out, "  subgraph \"cluster_{}\" {{", shown.name)?;
-        writeln!(out, "    label=\"@{}\";", shown.name)?;
+        let title = format!("@{}{}", shown.name, decided(picture, shown));
+        writeln!(out, "    label=\"{}\";", escaped(&title))?;
         for &input in shown.graph.inputs() {
-            write_box(picture, shown, input, out)?;
+            write_box(picture, shown, input, None, out)?;
         }
         write_pieces(picture, shown, &shown.pieces, out)?;
         write_edges(shown, out)?;
         writeln!(out, "  }}")?;
     }
     writeln!(out, "}}")
+}
+
+/// Steps and arena, where they are decided.
+fn decided(picture: &Picture<'_>, shown: &Shown<'_>) -> String {
+    let Some(decided) = picture.snapshot.decisions.get(shown.name) else {
+        return String::new();
+    };
+    let steps = decided.schedule.as_ref().map(|s| s.steps.len());
+    let arena = decided.memory.as_ref().map(|m| m.arena_bytes);
+    let steps = steps.map_or(String::new(), |n| format!(", {n} steps"));
+    steps + &arena.map_or(String::new(), |bytes| format!(", arena of {bytes} bytes"))
 }
 
 fn write_pieces(
@@ -67,7 +88,7 @@ fn write_section(
         )?;
     }
     for row in &section.rows {
-        write_box(picture, shown, row.node, out)?;
+        write_box(picture, shown, row.node, row.note.as_deref(), out)?;
     }
     match section.block {
         Some(_) => writeln!(out, "    }}"),
@@ -75,29 +96,49 @@ fn write_section(
     }
 }
 
-/// What it is, the weights and states it uses, and what comes out.
+/// What it is, the weights and states it uses with their types, what comes out, and what is decided
+/// about it.
 fn write_box(
     picture: &Picture<'_>,
     shown: &Shown<'_>,
     node: NodeId,
+    note: Option<&str>,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let (title, shape) = match shown.graph.kind(node) {
-        NodeKind::Input(name) => (name.as_str(), "ellipse"),
-        NodeKind::Op(op) => (op.mnemonic(), "box"),
+    let (title, look) = match shown.graph.kind(node) {
+        NodeKind::Input(name) => (name.as_str(), "shape=ellipse".to_string()),
+        NodeKind::Op(op) => {
+            let tip = op.signature().doc.trim();
+            let colour = colour(kind_of(op.mnemonic()));
+            let look = format!(
+                "fillcolor=\"{colour}33\", color=\"{colour}\", tooltip=\"{}\"",
+                escaped(tip)
+            );
+            (op.mnemonic(), look)
+        }
     };
     let mut label = escaped(title);
     let symbols = &picture.snapshot.module.symbols;
-    let operands = shown.graph.operands(node).into_iter();
-    for name in operands.filter_map(|o| symbol_name(symbols, o)) {
-        label += &format!("\\n@{}", escaped(name));
+    for operand in shown.graph.operands(node) {
+        let ty = match operand {
+            Operand::Value(_) => None,
+            Operand::Weight(w) => symbols.weight_of(w).map(|(_, w)| w.ty.to_string()),
+            Operand::State(s) => symbols.state_of(s).map(|(_, ty)| ty.to_string()),
+        };
+        let name = symbol_name(symbols, operand);
+        if let Some((name, ty)) = name.zip(ty) {
+            label += &format!("\\n@{} {ty}", escaped(name));
+        }
     }
     for result in shown.graph.results(node) {
         let name = result.name.as_deref().unwrap_or_default();
         label += &format!("\\n{} {}", escaped(name), result.ty);
     }
+    if let Some(note) = note {
+        label += &format!("\\n{}", escaped(note));
+    }
     let id = id(shown, node);
-    writeln!(out, "      {id} [label=\"{label}\", shape={shape}];")
+    writeln!(out, "      {id} [label=\"{label}\", {look}];")
 }
 
 /// Edges between what is shown, dashed where only a state orders two ops; one that ends at a hidden

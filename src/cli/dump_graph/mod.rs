@@ -1,5 +1,6 @@
 //! `dump-graph`: the graphs of a model, at any stage of the compiler.
 
+mod colours;
 mod diff;
 mod dot;
 pub(super) mod fold;
@@ -23,6 +24,7 @@ use super::ceilings;
 use super::failure::Failure;
 use super::pass_args::PassArgs;
 use super::range::range;
+use super::screen::Stdout;
 use super::viewer::{self, Machine, Measured, Subject};
 use super::write_json;
 use diff::Side;
@@ -84,16 +86,32 @@ enum Format {
     Dot,
     /// A page of all stages up to the last one wanted, to look through in a browser
     Html,
+    /// A picture for documents
+    Svg,
+    /// For Model Explorer
+    ModelExplorer,
 }
 
 impl DumpGraph {
-    pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
-        let Some(path) = &self.output else {
+    pub(super) fn run(&self, out: &mut Stdout) -> Result<(), Failure> {
+        let colours = out.dims() && self.format == Format::Text && !self.pass_stats;
+        if self.output.is_none() && !colours {
             return self.show(out);
-        };
+        }
         let mut bytes = Vec::new();
         self.show(&mut bytes)?;
-        write_file(path, &bytes)
+        if let Some(path) = &self.output {
+            return write_file(path, &bytes);
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(match self.is_difference() {
+            true => colours::write_difference(&text, out)?,
+            false => colours::write_graphs(&text, out)?,
+        })
+    }
+
+    fn is_difference(&self) -> bool {
+        self.diff.is_some() || (self.before.is_some() && self.stop_after.is_some())
     }
 
     fn show(&self, out: &mut impl Write) -> Result<(), Failure> {
@@ -126,7 +144,7 @@ impl DumpGraph {
                 write_json(out, &json::Document::new(picture))
             }),
             Format::Dot => self.show_picture(stop, |picture| Ok(dot::write(picture, out)?)),
-            Format::Html => self.show_page(stop, out),
+            Format::Html | Format::Svg | Format::ModelExplorer => self.show_viewer(stop, out),
         }
     }
 
@@ -188,8 +206,8 @@ impl DumpGraph {
         Ok(sharpi_passes::run(module, &options)?)
     }
 
-    /// The page of all stages up to one.
-    fn show_page(&self, stop: &str, out: &mut impl Write) -> Result<(), Failure> {
+    /// The page of all stages up to one, or the last of them in another way.
+    fn show_viewer(&self, stop: &str, out: &mut impl Write) -> Result<(), Failure> {
         let options = self.passes.options().trace(true);
         let options = options.stop_after(Some(stop.to_string()));
         let trace = sharpi_passes::run(self.module()?, &options)?.trace;
@@ -207,7 +225,13 @@ impl DumpGraph {
             measured,
         };
         self.check_layers(subject.is_empty())?;
-        Ok(viewer::write_html(&subject, out)?)
+        match self.format {
+            Format::Svg => Ok(viewer::write_svg(&subject, out)?),
+            Format::ModelExplorer => write_json(out, &viewer::model_explorer(&subject)),
+            Format::Html | Format::Text | Format::Json | Format::Dot => {
+                Ok(viewer::write_html(&subject, out)?)
+            }
+        }
     }
 
     /// What is to be compared, if anything is.
@@ -247,10 +271,12 @@ impl DumpGraph {
         match self.format {
             Format::Text => Ok(write!(out, "{report}")?),
             Format::Json => write_json(out, &stats::Document::new(report)),
-            Format::Dot | Format::Html => Err(Failure::usage(
-                "statistics are no picture",
-                "ask for --format json, or leave --format away",
-            )),
+            Format::Dot | Format::Html | Format::Svg | Format::ModelExplorer => {
+                Err(Failure::usage(
+                    "statistics are no picture",
+                    "ask for --format json, or leave --format away",
+                ))
+            }
         }
     }
 }

@@ -6,13 +6,17 @@ mod costs;
 mod document;
 mod history;
 mod html;
+pub(super) mod kinds;
 mod layout;
 pub(super) mod measured;
+mod model_explorer;
 mod plan;
+mod svg;
 
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 
+use serde::Serialize;
 use sharpi_passes::Traced;
 
 use body::Source;
@@ -37,20 +41,40 @@ pub(super) struct Subject<'a> {
     pub(super) measured: Option<Measured>,
 }
 
-impl Subject<'_> {
+impl<'a> Subject<'a> {
+    /// The graphs of the last stage, as far as they are shown.
+    fn last_graphs(&self) -> impl Iterator<Item = (&'a str, Source<'a>)> {
+        let (only, layers) = (self.graph, self.layers);
+        self.trace.last().into_iter().flat_map(move |last| {
+            let graphs = last.module.graphs.iter();
+            let wanted = graphs.filter(move |(name, _)| only.is_none_or(|only| only == *name));
+            wanted.map(move |(name, graph)| {
+                (
+                    name.as_str(),
+                    Source::new(graph, &last.module.symbols, layers),
+                )
+            })
+        })
+    }
+
     /// Whether there is no op to show at the last stage.
     pub(super) fn is_empty(&self) -> bool {
-        let graphs = self.trace.last().into_iter().flat_map(|last| {
-            let symbols = &last.module.symbols;
-            let graphs = last.module.graphs.iter();
-            let wanted = graphs.filter(|(name, _)| self.graph.is_none_or(|only| only == *name));
-            wanted.map(move |(_, graph)| Source::new(graph, symbols, self.layers))
-        });
-        graphs.into_iter().all(|source| source.sections.is_empty())
+        self.last_graphs()
+            .all(|(_, source)| source.sections.is_empty())
     }
 }
 
 /// The page.
 pub(super) fn write_html(subject: &Subject<'_>, out: &mut impl Write) -> io::Result<()> {
     html::write(&document::Document::new(subject), out)
+}
+
+/// A picture of the last stage.
+pub(super) fn write_svg(subject: &Subject<'_>, out: &mut impl Write) -> io::Result<()> {
+    svg::write(subject, out)
+}
+
+/// The last stage for Model Explorer.
+pub(super) fn model_explorer(subject: &Subject<'_>) -> impl Serialize {
+    model_explorer::Collection::new(subject)
 }
