@@ -125,11 +125,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "profile",
-        &["profile -m model.gguf -p 'Once upon' -n 64 --export trace.json"],
+        &[
+            "profile -m model.gguf -p 'Once upon' -n 64 --export trace.json",
+            "profile -m model.gguf -p 'Once upon' -n 64 --html profile.html",
+        ],
     ),
     (
         "dump-graph",
         &[
+            "dump-graph model.gguf --format html -o graphs.html",
             "dump-graph model.gguf --graph mtp",
             "dump-graph -m model.gguf --stage planned --layers 0-3",
             "dump-graph model.gguf --no-fold -o graph.sir",

@@ -20,6 +20,9 @@ fn a_dump_is_the_same_each_time() {
         "--stage planned",
         "--format json --stage fused",
         "--format dot",
+        "--format svg",
+        "--format model-explorer --stage planned",
+        "--format html --stage cse",
     ] {
         let dump = || stdout(sharpi(&format!("dump-graph {args}")));
         assert_eq!(dump(), dump(), "{args}");
@@ -173,6 +176,105 @@ fn an_edge_of_a_dot_picture_joins_boxes_that_are_there() {
             "{from} -> {to}"
         );
     }
+}
+
+#[test]
+fn a_planned_dot_picture_has_steps_the_arena_types_and_colours() {
+    let dot = stdout(sharpi("dump-graph --format dot --stage planned"));
+    for words in [
+        "label=\"qwen35, planned\"",
+        "@trunk, 25 steps, arena of 5193792 bytes",
+        "@token_embd q4_k[2048, 256]",
+        "\\nstep 0, arena 4194304+524288",
+        "fillcolor=\"#3b72c433\"",
+    ] {
+        assert!(dot.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn model_explorer_gets_every_op_and_edge_and_a_layer_for_each_block() {
+    let collection = json(sharpi("dump-graph --format model-explorer --stage planned"));
+    let whole = json(sharpi("dump-graph --format json --no-fold --stage planned"));
+    for (graph, own) in
+        (collection["graphs"].as_array().unwrap().iter()).zip(whole["graphs"].as_array().unwrap())
+    {
+        assert_eq!(graph["id"], own["name"]);
+        let nodes = graph["nodes"].as_array().unwrap();
+        let ids: Vec<_> = nodes.iter().map(|n| &n["id"]).collect();
+        let body = own["body"].as_array().unwrap();
+        let ops = nodes
+            .iter()
+            .filter(|n| n["id"].as_str().unwrap().starts_with("op "));
+        let labels: Vec<_> = ops.clone().map(|n| &n["label"]).collect();
+        assert_eq!(labels, body.iter().map(|op| &op["op"]).collect::<Vec<_>>());
+        for (node, op) in ops.zip(body) {
+            let layer = op["block"]
+                .as_u64()
+                .map_or(String::new(), |n| format!("blk.{n}"));
+            assert_eq!(node["namespace"], layer);
+            let edges = node["incomingEdges"].as_array().unwrap();
+            assert!(
+                edges.iter().all(|e| ids.contains(&&e["sourceNodeId"])),
+                "{node}"
+            );
+            let values = op["operands"].as_array().unwrap().iter();
+            let values = values
+                .filter(|o| o.as_str().unwrap().starts_with('%'))
+                .count();
+            let ordered = edges
+                .iter()
+                .filter(|e| e["targetNodeInputId"] == "state")
+                .count();
+            assert_eq!(edges.len(), values + ordered);
+        }
+    }
+}
+
+#[test]
+fn a_page_has_all_stages_up_to_the_one_wanted() {
+    let stages = |options: &str| {
+        let page = stdout(sharpi(&format!("dump-graph --format html {options}")));
+        let data = page.split_once("id=\"data\">").unwrap().1;
+        let data = data.split_once("</script>").unwrap().0;
+        let data: Value = serde_json::from_str(data).unwrap();
+        let stages = data["stages"].as_array().unwrap().iter();
+        let passes = stages.map(|s| s["pass"].as_str().unwrap_or("imported").to_string());
+        passes.collect::<Vec<_>>()
+    };
+    assert_eq!(stages("--stage imported"), ["imported"]);
+    assert_eq!(
+        stages("--stop-after cse"),
+        ["imported", "quantize-activations", "cse"]
+    );
+    let scheduled = "--stage scheduled --passes cse --graph mtp --layers 4";
+    let required = ["imported", "quantize-activations", "cse", "schedule"];
+    assert_eq!(stages(scheduled), required);
+}
+
+#[test]
+fn a_page_takes_only_times_of_its_own_graphs() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("measured.json");
+    let other = r#"{"cpu": "x", "threads": 1, "parts": [{"phase": "text", "graph": "trunk",
+        "runs": 1, "tokens": 1, "seconds": 1, "ops": []}]}"#;
+    for (text, complaint) in [
+        ("[]", "no profile of a graph"),
+        (other, "of another graph @trunk"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let mut command = sharpi("dump-graph --format html --measured");
+        command.arg(&file);
+        fails(command, 1, &[complaint]);
+    }
+    let mut text = sharpi("dump-graph --measured");
+    text.arg(&file);
+    fails(text, 2, &["--measured and --ceilings are for pages"]);
+    fails(
+        sharpi("dump-graph --format html --layers 9"),
+        1,
+        &["blocks 9 to 9"],
+    );
 }
 
 #[test]

@@ -19,23 +19,28 @@ const FLAGS = [
 /** A browser with a new profile folder of its own. */
 export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS });
 
-/** A page of a new visitor. What it asks of others, and errors that nobody expects, are kept. */
-export async function visit(browser, url, options = {}) {
+/**
+ * A page of a new visitor, once `ready` is seen in it. What it asks of others, and errors that nobody
+ * expects, are kept.
+ */
+export async function visit(browser, url, { ready = "#input", ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   context.setDefaultTimeout(30_000);
   const page = await context.newPage();
   page.wrong = [];
   page.expected = [];
   const origin = new URL(url).origin;
+  // A page that is a file has no origin, and may ask nobody at all.
+  const own = (asked) => (origin === "null" ? asked === url : new URL(asked).origin === origin);
   page.on("request", (request) => {
-    if (new URL(request.url()).origin !== origin) page.wrong.push(`asked ${request.url()}`);
+    if (!own(request.url())) page.wrong.push(`asked ${request.url()}`);
   });
   page.on("pageerror", (error) => page.wrong.push(String(error)));
   page.on("console", (message) => {
     if (message.type() === "error") page.wrong.push(message.text());
   });
   await page.goto(url);
-  await page.locator("#input").waitFor();
+  await page.locator(ready).waitFor();
   return page;
 }
 

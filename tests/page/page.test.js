@@ -41,6 +41,7 @@ test("beside the chat stand the engine's own figures", async () => {
   const percents = await page.locator("#steps .step-row").locator("> .share, > summary > .share").allTextContents();
   const sum = percents.reduce((all, text) => all + parseFloat(text), 0);
   assert.ok(Math.abs(sum - 100) < 0.1 * percents.length, `${sum} of 100`);
+  await page.locator("#steps canvas.lanes").waitFor();
   const row = page.locator("details.step-row").first();
   await row.locator("summary").click();
   await row.locator("li").first().waitFor();

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The page of `serve` in a real browser: run.sh PROGRAM. Gets the browser and the driver if they are
+# The page of `serve` and that of `dump-graph` in a real browser: run.sh PROGRAM. Gets the browser and the driver if they are
 # missing. PAGE_SHOTS=DIR leaves pictures there, to be looked at.
 set -euo pipefail
 program=$(realpath "${1:?the program, such as target/release/sharpi-compile}")
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 missing() {
-    printf 'the page cannot be tested: %s\n' "$*" >&2
+    printf 'the pages cannot be tested: %s\n' "$*" >&2
     exit 1
 }
 

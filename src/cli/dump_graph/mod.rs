@@ -66,7 +66,7 @@ pub(super) struct DumpGraph {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Times of the ops for html: what `profile --export-graph` has written
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "layers")]
     measured: Option<PathBuf>,
     /// Ceilings of the machine whose best times html shows: what `hwbench --json` has printed
     /// [default: this machine's, if they were measured]

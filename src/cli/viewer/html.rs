@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::cli::screen;
+
 /// A module of the page's script.
 struct Module {
     name: &'static str,
@@ -68,15 +70,16 @@ pub(super) fn write(document: &impl Serialize, out: &mut impl Write) -> io::Resu
     out.write_all(rest.as_bytes())
 }
 
-/// JSON in which nothing can end the element that it stands in, or begin another.
+/// JSON in which nothing can end the element that it stands in or begin another, and nothing is
+/// there that a terminal would obey.
 fn data(document: &impl Serialize) -> io::Result<String> {
-    let json = serde_json::to_string(document)?;
+    let mut json = Vec::new();
+    serde_json::to_writer(screen::json(&mut json), document)?;
+    let json = String::from_utf8_lossy(&json);
     let mut safe = String::with_capacity(json.len() + json.len() / 16);
     for c in json.chars() {
         match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                safe.push_str(&format!("\\u{:04x}", c as u32));
-            }
+            '<' | '>' | '&' => safe.push_str(&format!("\\u{:04x}", c as u32)),
             _ => safe.push(c),
         }
     }

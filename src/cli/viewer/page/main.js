@@ -24,6 +24,8 @@ const page = {
   /** The selected op as it is at the stage of the right pane. */
   selection: null,
   path: 0,
+  /** The stage that is shown on the left; null for the one before. */
+  beside: null,
   shape: 0,
   colouring: "kind",
   tab: "op",
@@ -97,7 +99,7 @@ const page = {
         return (a === shown || near.after.has(a)) && near.after.has(b) ? "after" : null;
       },
       faded: (op) => page.path > 0 && shown && op !== shown && !near.before.has(op) && !near.after.has(op),
-      changed: (op) => (left ? takenBy(op) : madeBy(op))?.how ?? null,
+      changed: (op) => difference(op, left),
       paint: page.paint,
       badge: (op) => (filled ? badge(op) : op.step === null || op.step < 0 ? null : `step ${op.step}`),
     };
@@ -163,24 +165,39 @@ function timesShown(op) {
 
 /** An op of the stage before is shown beside. */
 function selectOfPass(op) {
-  if (op.graph.stage !== page.shownStage().index && !page.comparing()) compare(true);
+  if (!page.panes.some((pane) => pane.stage.index === op.graph.stage)) {
+    page.beside = null;
+    byId("beside").value = "";
+    compare(true);
+  }
   page.select(op, page.panes.find((pane) => pane.stage.index === op.graph.stage) ?? page.panes.at(-1));
 }
 
+/** Shows another stage on the left, or the one alone. */
 function compare(on) {
   const right = page.panes.at(-1);
-  const index = right.stage.index;
-  page.panes = on && index > 0 ? [page.panes.length > 1 ? page.panes[0] : new Pane(page, index - 1), right] : [right];
-  if (page.comparing()) page.panes[0].show(index - 1);
+  const left = page.beside ?? right.stage.index - 1;
+  page.panes = on && left >= 0 && left !== right.stage.index ? [page.comparing() ? page.panes[0] : new Pane(page, left), right] : [right];
+  if (page.comparing()) page.panes[0].show(left);
   byId("panes").replaceChildren(...page.panes.map(({ node }) => node));
   byId("compare").setAttribute("aria-pressed", String(on));
+  byId("beside-label").hidden = !on;
   caption();
+}
+
+/** What became of an op from the left pane to the right one. */
+function difference(op, onLeft) {
+  const [left, right] = page.panes.map((pane) => pane.stage.index);
+  if (!page.comparing() || right === left + 1) return (onLeft ? takenBy(op) : madeBy(op))?.how ?? null;
+  const there = graphOf(onLeft ? right : left, op.graph.name);
+  if (there?.byId.has(op.id)) return null;
+  return onLeft ? "removed" : "added";
 }
 
 function caption() {
   page.panes.forEach(({ caption: node, stage: shown }, i) => {
     const ops = shown.graphs.reduce((sum, { ops: all }) => sum + all.length, 0);
-    node.textContent = `${page.comparing() && i === 0 ? "before: " : ""}${shown.index ? "after " : ""}${shown.name} · ${ops} ops`;
+    node.textContent = `${page.comparing() && i === 0 ? "compared with: " : ""}${shown.index ? "after " : ""}${shown.name} · ${ops} ops`;
   });
 }
 
@@ -208,6 +225,13 @@ function buildStages() {
   slider.max = String(LAST);
   slider.addEventListener("input", () => goTo(Number(slider.value)));
   byId("stage-names").replaceChildren(...doc.stages.map((_, i) => el("li", { onclick: () => goTo(i) }, stageName(i))));
+  const beside = byId("beside");
+  beside.replaceChildren(el("option", { value: "" }, "the stage before"), ...doc.stages.map((_, i) => el("option", { value: String(i) }, stageName(i))));
+  beside.addEventListener("change", () => {
+    page.beside = beside.value === "" ? null : Number(beside.value);
+    compare(true);
+    page.select(page.selection);
+  });
   byId("compare").addEventListener("click", () => compare(byId("compare").getAttribute("aria-pressed") !== "true"));
 }
 
@@ -251,23 +275,15 @@ function repaint() {
 
 /** Printed is the whole graph, on white, as large as the paper. */
 function buildPrint() {
-  let views = [];
   addEventListener("beforeprint", () => {
-    views = page.panes.map(({ view }) => view);
     document.documentElement.dataset.printing = "";
     readColours();
-    for (const pane of page.panes) {
-      pane.fit();
-      pane.paint();
-    }
+    for (const pane of page.panes) pane.paintWhole();
   });
   addEventListener("afterprint", () => {
     delete document.documentElement.dataset.printing;
     readColours();
-    page.panes.forEach((pane, i) => {
-      pane.view = views[i];
-      pane.ask();
-    });
+    for (const pane of page.panes) pane.resize();
   });
 }
 

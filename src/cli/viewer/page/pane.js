@@ -90,6 +90,14 @@ export class Pane {
     this.paintOn(this.ctx, w, h, this.view, devicePixelRatio);
   }
 
+  /** All of it on the canvas, sharp enough for paper; the next change of size brings the view back. */
+  paintWhole() {
+    const [w, h] = [this.width + 32, this.height + 16];
+    const ratio = Math.min(2, 8000 / Math.max(w, h));
+    Object.assign(this.canvas, { width: Math.round(w * ratio), height: Math.round(h * ratio) });
+    this.paintOn(this.ctx, w, h, { x: -16, y: 0, scale: 1 }, ratio);
+  }
+
   paintOn(ctx, w, h, view, ratio) {
     const { x, y, scale } = view;
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);

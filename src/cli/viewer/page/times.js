@@ -17,16 +17,13 @@ export function best(op, shape) {
 export function measured(op, shape) {
   if (!doc.measured || op.graph.stage !== doc.stages.length - 1) return null;
   const part = partOf(op.graph.name, shape);
-  const time = part?.ops[indexInWhole(op)];
+  const time = part?.ops[op.index];
   if (!time) return null;
   const each = (x) => x / part.runs;
   return { seconds: each(time.seconds), wait: each(time.wait_seconds), best: each(time.best_seconds), macs: each(time.multiply_adds), bytes: each(time.bytes) };
 }
 
 export const partOf = (graph, shape) => doc.measured?.parts.find((part) => part.graph === graph && part.phase === SHAPES[shape].phase);
-
-/** Where some blocks alone are shown, nothing was measured of them that could be found. */
-const indexInWhole = (op) => op.index;
 
 const by = (name, of) => ({ name, of });
 
