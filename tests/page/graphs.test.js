@@ -11,8 +11,8 @@ let browser, large, page27b;
 
 before(async () => {
   browser = await launch();
-  large = shape27b();
-  page27b = graphs("27b", large);
+  large = await shape27b();
+  page27b = await graphs("27b", large);
 });
 after(() => browser?.close());
 
@@ -70,14 +70,14 @@ function same(found, expected, where) {
 test("every op and every edge of every stage stands in the page once", async () => {
   for (const model of [null, ...models(), large]) {
     const source = model ? ["-m", model] : [];
-    const page = await open(graphs("whole", ...source));
+    const page = await open(await graphs("whole", ...source));
     await page.getByRole("button", { name: "Unfold all" }).click();
     const stages = await page.evaluate(() => window.viewer.doc.stages.map(({ pass }) => pass ?? "imported"));
     assert.equal(stages.length, 13);
     // The bundled models are alike: of all but one the ends are enough.
     const looked = model === null || model === large ? stages : [stages[0], stages.at(-1)];
     for (const stage of looked) {
-      const json = JSON.parse(run("dump-graph", ...source, "--no-fold", "--format", "json", "--stop-after", stage));
+      const json = JSON.parse(await run("dump-graph", ...source, "--no-fold", "--format", "json", "--stop-after", stage));
       same(asJson(await inPage(page, stages.indexOf(stage))), inJson(json), `${model} ${stage}`);
     }
     await leave(page);
@@ -95,7 +95,7 @@ test("the page of the 27B shape is small, soon there, and moves smoothly with no
     await leave(page);
   }
   assert.ok(Math.min(...times) < 1000, `${times} ms`);
-  const page = await open(graphs("27b-whole", large, "--no-fold", "--stage", "imported"));
+  const page = await open(await graphs("27b-whole", large, "--no-fold", "--stage", "imported"));
   const { ops, paints, frames } = await page.evaluate(async () => {
     const pane = window.viewer.page.panes[0];
     const [paints, frames] = [[], []];
@@ -190,14 +190,14 @@ test("an op is found by its name, its tensor or its weight, and all is told of i
 });
 
 test("the slider goes through the passes, and what they did is told and marked", async () => {
-  const page = await open(graphs("tiny"));
+  const page = await open(await graphs("tiny"));
   await page.getByRole("tab", { name: "Pass" }).click();
   await page.locator("#stage").focus();
   await page.keyboard.press("Home");
   await page.locator("#panel h2", { hasText: "imported" }).waitFor();
   await page.keyboard.press("ArrowRight");
   await page.getByText("round-before-product, 32 times").waitFor();
-  const stats = JSON.parse(run("dump-graph", "--pass-stats", "--format", "json"));
+  const stats = JSON.parse(await run("dump-graph", "--pass-stats", "--format", "json"));
   const told = await page.evaluate(() => window.viewer.doc.stages.map(({ pass, graphs }) => ({ pass, graphs: graphs.map(({ name, rewrites }) => ({ name, rules: rewrites.reduce((all, [rule]) => ({ ...all, [rule]: (all[rule] ?? 0) + 1 }), {}) })) })));
   for (const { pass, graph, rewrites } of stats.passes) {
     const part = told.find((stage) => stage.pass === pass).graphs.find(({ name }) => name === graph);
@@ -217,7 +217,7 @@ test("the slider goes through the passes, and what they did is told and marked",
 });
 
 test("two stages stand side by side, and what is selected is selected in both", async () => {
-  const page = await open(graphs("tiny"));
+  const page = await open(await graphs("tiny"));
   await page.evaluate(() => window.viewer.goTo(8));
   await page.getByRole("button", { name: "Compare" }).click();
   assert.equal(await page.locator(".pane").count(), 2);
@@ -262,7 +262,7 @@ test("two stages stand side by side, and what is selected is selected in both", 
 });
 
 test("steps and the arena are drawn, and lead to their ops", async () => {
-  const page = await open(graphs("tiny"));
+  const page = await open(await graphs("tiny"));
   const canvas = page.locator("canvas.lanes");
   const box = await canvas.boundingBox();
   const found = await page.evaluate(() => {
@@ -295,7 +295,7 @@ function ceilings() {
 
 test("a page of a profile shows what ops took, beside what they would take at best", async () => {
   const [html, measured] = [join(folder, "profile.html"), join(folder, "profile.json")];
-  run("profile", "-p", "KING RICHARD III:", "-n", "4", "-t", "1", "--ceilings", ceilings(), "--html", html, "--export-graph", measured);
+  await run("profile", "-p", "KING RICHARD III:", "-n", "4", "-t", "1", "--ceilings", ceilings(), "--html", html, "--export-graph", measured);
   const page = await open(`file://${html}`);
   await page.getByRole("tab", { name: "Cost" }).click();
   const percents = await page.locator("#panel .step-row").locator("> .share, > summary > .share").allTextContents();
@@ -311,7 +311,7 @@ test("a page of a profile shows what ops took, beside what they would take at be
   await page.getByRole("button", { name: "Wide as their time" }).click();
   await shot(page, "graphs-profile-light");
   await leave(page);
-  const again = await open(graphs("measured", "--no-draft", "--measured", measured, "--ceilings", ceilings()));
+  const again = await open(await graphs("measured", "--no-draft", "--measured", measured, "--ceilings", ceilings()));
   assert.equal(await again.evaluate(() => window.viewer.doc.measured.parts.length), 2);
   await leave(again);
 });
@@ -320,7 +320,7 @@ test("names of a file are text, whatever stands in them", async () => {
   const name = `</script><img src=x onerror=hacked=1><!--\\"&'\u2028`;
   const file = join(folder, `${name.replaceAll("/", "").replaceAll("\\", "").replaceAll('"', "")}.sir`);
   writeFileSync(file, `module @"${name}" {\n weight @"${name}" : f32[2] = "${name}"\n graph @"${name}"(%"${name}": f32[2]) -> (%"${name}": f32[2]) {\n  %0 = mul %"${name}", @"${name}" : f32[2] as "${name}"\n  return %"${name}" = %0\n }\n}\n`);
-  const url = graphs("hostile", file);
+  const url = await graphs("hostile", file);
   const page = await open(url);
   const nodes = () => page.evaluate(() => [document.images.length, document.querySelectorAll("script").length, typeof hacked]);
   assert.deepEqual(await nodes(), [0, 3, "undefined"]);
@@ -390,7 +390,7 @@ test("no text lies on another, at any stage and size, light or dark, on a screen
 });
 
 test("the graph is walked with the keyboard alone", async () => {
-  const page = await open(graphs("tiny"));
+  const page = await open(await graphs("tiny"));
   const { keyboard } = page;
   const until = async (found) => {
     for (let i = 0; i < 40; i += 1) {
