@@ -104,10 +104,11 @@ impl DumpGraph {
             return write_file(path, &bytes);
         }
         let text = String::from_utf8_lossy(&bytes);
-        Ok(match self.is_difference() {
+        match self.is_difference() {
             true => colours::write_difference(&text, out)?,
             false => colours::write_graphs(&text, out)?,
-        })
+        }
+        Ok(())
     }
 
     fn is_difference(&self) -> bool {
