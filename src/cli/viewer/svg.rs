@@ -294,7 +294,7 @@ fn clip(text: &str, width: i64) -> String {
         false => text.to_string(),
         true => text
             .chars()
-            .take(most.min(MOST_CHARS).max(1) - 1)
+            .take(most.clamp(1, MOST_CHARS) - 1)
             .chain(['…'])
             .collect(),
     }
