@@ -22,7 +22,7 @@ fn a_dump_is_the_same_each_time() {
         "--format dot",
         "--format svg",
         "--format model-explorer --stage planned",
-        "--format html --stage cse",
+        "--format html --stop-after cse",
     ] {
         let dump = || stdout(sharpi(&format!("dump-graph {args}")));
         assert_eq!(dump(), dump(), "{args}");
