@@ -4,6 +4,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
+use crate::parts::Parts;
 use crate::types::DType;
 
 /// The value of an attribute.
@@ -17,6 +18,8 @@ pub enum Attr {
     Ints(SmallVec<[u32; 4]>),
     /// An element type.
     DType(DType),
+    /// The indices that each rank has.
+    Parts(Parts),
     /// Named constants that belong together; none of them is itself such a group.
     Group(Vec<(String, Attr)>),
     /// One case of several by its name, with the constants that it has; none of them is itself a
@@ -32,7 +35,7 @@ impl Attr {
             Attr::Group(fields) | Attr::Case(_, fields) => {
                 fields.iter().all(|(_, attr)| attr.is_finite())
             }
-            Attr::Int(_) | Attr::Ints(_) | Attr::DType(_) => true,
+            Attr::Int(_) | Attr::Ints(_) | Attr::DType(_) | Attr::Parts(_) => true,
         }
     }
 }
@@ -44,6 +47,7 @@ impl fmt::Display for Attr {
             Attr::Float(x) => write!(f, "{x:?}"),
             Attr::Ints(v) => write!(f, "{:?}", v.as_slice()),
             Attr::DType(d) => write!(f, "{d}"),
+            Attr::Parts(parts) => write!(f, "{parts}"),
             Attr::Group(fields) => write_fields(f, fields),
             Attr::Case(name, fields) if fields.is_empty() => f.write_str(name),
             Attr::Case(name, fields) => {
@@ -77,9 +81,12 @@ impl AttrValue for u32 {
     fn from_attr(attr: Option<&Attr>) -> Option<u32> {
         match attr? {
             Attr::Int(n) => u32::try_from(*n).ok(),
-            Attr::Float(_) | Attr::Ints(_) | Attr::DType(_) | Attr::Group(_) | Attr::Case(..) => {
-                None
-            }
+            Attr::Float(_)
+            | Attr::Ints(_)
+            | Attr::DType(_)
+            | Attr::Parts(_)
+            | Attr::Group(_)
+            | Attr::Case(..) => None,
         }
     }
 }
@@ -96,6 +103,7 @@ impl AttrValue for f32 {
             | Attr::Int(_)
             | Attr::Ints(_)
             | Attr::DType(_)
+            | Attr::Parts(_)
             | Attr::Group(_)
             | Attr::Case(..) => None,
         }
@@ -110,9 +118,12 @@ impl AttrValue for SmallVec<[u32; 4]> {
     fn from_attr(attr: Option<&Attr>) -> Option<Self> {
         match attr? {
             Attr::Ints(v) => Some(v.clone()),
-            Attr::Int(_) | Attr::Float(_) | Attr::DType(_) | Attr::Group(_) | Attr::Case(..) => {
-                None
-            }
+            Attr::Int(_)
+            | Attr::Float(_)
+            | Attr::DType(_)
+            | Attr::Parts(_)
+            | Attr::Group(_)
+            | Attr::Case(..) => None,
         }
     }
 }
@@ -125,7 +136,12 @@ impl AttrValue for DType {
     fn from_attr(attr: Option<&Attr>) -> Option<DType> {
         match attr? {
             Attr::DType(d) => Some(*d),
-            Attr::Int(_) | Attr::Float(_) | Attr::Ints(_) | Attr::Group(_) | Attr::Case(..) => None,
+            Attr::Int(_)
+            | Attr::Float(_)
+            | Attr::Ints(_)
+            | Attr::Parts(_)
+            | Attr::Group(_)
+            | Attr::Case(..) => None,
         }
     }
 }

@@ -35,7 +35,8 @@ pub struct Weight {
     pub ty: TensorType,
     /// Name of the tensor in the model file.
     pub source: String,
-    /// Rows of that tensor, in this order, where it has more; `None` for all of it.
+    /// Rows of that tensor, in this order, where it has more; `None` for all of it. Of several
+    /// matrices they are rows of each, of a vector elements.
     pub rows: Option<RowSet>,
 }
 

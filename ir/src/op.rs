@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::attr::{Attr, AttrValue};
 use crate::epilogue::{Epilogue, OutputGate, SharedExpert};
+use crate::parts::Parts;
 use crate::rope::RopeScaling;
 use crate::signature::{AttrSpec, Facts, OperandKind, OperandSpec, Signature, SlotName};
 use crate::types::DType;
@@ -209,6 +210,12 @@ ops! {
     ExpertRows = "expert_rows" (experts: Value, table: Weight) {} [imported]
     /// Sum over a token's experts in their order: `f32[T, k, E] -> f32[T, E]`.
     ExpertSum = "expert_sum" (x: Value) {} [imported]
+
+    /// Of a value whose indices along an axis are divided among ranks the whole, on every rank, each
+    /// of which runs the same op: rank `rank` gives the indices `parts[rank]`, `[T, .., N of the
+    /// rank, ..] -> [T, .., N, ..]`. What several ranks have comes from the first of them. Of
+    /// rounded rows the parts are whole blocks.
+    AllGather = "all_gather" (x: Value) { axis: u32, rank: u32, parts: Parts } []
 
     /// Products of one input with one weight or several, for each of which it is rounded to the
     /// weight's activation type, unless it comes so; with `norm_eps` of its RMS norm. An epilogue

@@ -77,7 +77,12 @@ impl AttrValue for RopeScaling {
             None => return Some(scaling),
             Some(Attr::Group(fields)) => fields,
             Some(
-                Attr::Int(_) | Attr::Float(_) | Attr::Ints(_) | Attr::DType(_) | Attr::Case(..),
+                Attr::Int(_)
+                | Attr::Float(_)
+                | Attr::Ints(_)
+                | Attr::DType(_)
+                | Attr::Parts(_)
+                | Attr::Case(..),
             ) => return None,
         };
         for (name, attr) in fields {

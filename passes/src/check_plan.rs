@@ -50,6 +50,15 @@ pub enum PlanFault {
         other: String,
         first: usize,
     },
+    /// A gather beside or before one that stands before it in the canonical order, in which all
+    /// ranks gather.
+    #[error("{op} runs in step {step}, expected after step {first}, in which {other} gathers")]
+    GatherOrder {
+        op: String,
+        step: usize,
+        other: String,
+        first: usize,
+    },
     /// A value without a place.
     #[error("{value} has no place in the arena")]
     Unplaced { value: String },
@@ -93,7 +102,8 @@ pub fn check_plan(graph: &Graph, plan: &Plan) -> Vec<PlanFault> {
     faults
 }
 
-/// Every op runs once, after what makes its operands and after what touches its state first.
+/// Every op runs once, after what makes its operands and after what touches its state first; gathers run
+/// one after another.
 pub fn check_schedule(graph: &Graph, steps: &[Vec<NodeId>]) -> Vec<PlanFault> {
     let labels = Labels::new(graph);
     let mut faults = Vec::new();
@@ -115,7 +125,31 @@ pub fn check_schedule(graph: &Graph, steps: &[Vec<NodeId>]) -> Vec<PlanFault> {
             Some(_) => check_order(graph, &labels, &step_of, node, &mut faults),
         }
     }
+    check_gathers(graph, &labels, &step_of, &mut faults);
     faults
+}
+
+/// One gather in a step, in the canonical order.
+fn check_gathers(
+    graph: &Graph,
+    labels: &Labels,
+    step_of: &HashMap<NodeId, usize>,
+    faults: &mut Vec<PlanFault>,
+) {
+    let gathers = |node: &NodeId| matches!(graph.op(*node), Some(Op::AllGather { .. }));
+    let gathers: Vec<NodeId> = graph.order().into_iter().filter(gathers).collect();
+    for pair in gathers.windows(2) {
+        if let (Some(&first), Some(&step)) = (step_of.get(&pair[0]), step_of.get(&pair[1]))
+            && step <= first
+        {
+            faults.push(PlanFault::GatherOrder {
+                op: labels.node(pair[1]),
+                step,
+                other: labels.node(pair[0]),
+                first,
+            });
+        }
+    }
 }
 
 fn check_order(

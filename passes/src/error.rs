@@ -37,6 +37,9 @@ pub enum CompileError {
         /// The name.
         pass: &'static str,
     },
+    /// The module cannot be divided.
+    #[error(transparent)]
+    Shard(#[from] crate::shard::ShardError),
     /// The module does not verify.
     #[error("the module does not verify {when}:\n{source}")]
     Verify {

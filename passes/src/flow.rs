@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use sharpi_ir::{Graph, NodeId, Value};
+use sharpi_ir::{Graph, NodeId, Op, Value};
 use smallvec::SmallVec;
 
 use crate::label;
@@ -33,6 +33,8 @@ impl Flow {
             views: HashMap::new(),
         };
         let mut positions: HashMap<NodeId, usize> = HashMap::new();
+        // All ranks gather in one order, one value at a time.
+        let mut last_gather = None;
         for node in graph.order() {
             let Some(op) = graph.op(node) else { continue };
             let reads: SmallVec<[Value; 6]> =
@@ -43,8 +45,11 @@ impl Flow {
                 continue;
             }
             let producers = reads.iter().map(|v| v.node);
+            let gathers = matches!(op, Op::AllGather { .. });
+            let gathered_before = gathers.then(|| last_gather.replace(node)).flatten();
             let after = (producers.filter(|n| graph.op(*n).is_some()))
                 .chain(graph.effect_predecessors(node))
+                .chain(gathered_before)
                 .map(|n| positions.get(&n).copied())
                 .collect::<Option<_>>()
                 .ok_or_else(|| PassError::Cycle {

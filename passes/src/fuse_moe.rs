@@ -84,6 +84,8 @@ struct Swiglu {
     choice: Value,
     weights: Vec<WeightId>,
     to: DType,
+    /// What is done to it before the experts' second product: it may be gathered from all ranks.
+    then: Vec<Op>,
 }
 
 fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
@@ -123,6 +125,8 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
     operands.extend(swiglu.weights.iter().map(|w| PatchOperand::from(*w)));
     let (norm_eps, to, k) = (None, swiglu.to, *k);
     let act = patch.add(Op::MoeSwiglu { norm_eps, k, to }, &operands);
+    let then = swiglu.then.into_iter();
+    let act = then.fold(act, |act, op| patch.add(op, &[act]));
     let mut operands = vec![act, logits.into()];
     operands.extend(shared.values.iter().map(|v| PatchOperand::from(*v)));
     let down = weight(graph, down, slot::MoeMatmul::weight)?;
@@ -194,11 +198,19 @@ fn gated(found: &mut Found, sum: NodeId) -> Option<Shared> {
 /// What feeds the experts' second product.
 fn swiglu(found: &mut Found, down: NodeId) -> Option<Swiglu> {
     let graph = found.graph;
-    let (fed, op) = found.feeder(down, slot::MoeMatmul::x)?;
-    let (product, to) = match op {
-        Op::Quantize { to } => (found.feeder(fed, slot::Quantize::x)?.0, *to),
-        _ => (fed, DType::F32),
+    let (mut product, mut op) = found.feeder(down, slot::MoeMatmul::x)?;
+    let mut then = Vec::new();
+    while let Op::Quantize { .. } | Op::AllGather { .. } = op {
+        then.insert(0, op.clone());
+        (product, op) = found.feeder(product, SlotName::FIRST)?;
+    }
+    let to = match then.first() {
+        Some(Op::Quantize { to }) => *to,
+        Some(_) | None => DType::F32,
     };
+    if to != DType::F32 {
+        then.remove(0);
+    }
     let Op::Mul {} = graph.op(product)? else {
         return None;
     };
@@ -235,6 +247,7 @@ fn swiglu(found: &mut Found, down: NodeId) -> Option<Swiglu> {
         choice,
         weights,
         to,
+        then,
     })
 }
 

@@ -15,6 +15,7 @@ use crate::options::{Options, Verify};
 use crate::pass::{Context, Decisions, Pass};
 use crate::print::print_snapshot;
 use crate::report::{PassReport, Report};
+use crate::shard::shard;
 use crate::stage::Stage;
 use crate::trace::{Rewrite, Traced};
 
@@ -41,6 +42,10 @@ pub struct Snapshot {
 pub fn run(module: Module, options: &Options) -> Result<Snapshot, CompileError> {
     options.check()?;
     let dumps = options.dump_after_each.as_deref();
+    let module = match options.shard {
+        Some(which) => shard(&module, which)?,
+        None => module,
+    };
     let mut at = Snapshot::imported(module)?;
     at.dump(dumps, 0, Stage::Imported.name())?;
     if options.trace {

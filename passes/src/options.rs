@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use crate::error::CompileError;
 use crate::pass::Pass;
 use crate::pipeline::Pipeline;
+use crate::shard::Shard;
 use crate::stage::Stage;
 
 option_struct! {
     /// Which passes run, how far, and what is checked and written on the way.
     #[derive(Clone, Debug)]
     pub struct Options {
+        /// The share of the module that is compiled; `None` for all of it.
+        pub shard: Option<Shard> = None,
         /// The passes that there are.
         pub pipeline: Pipeline = Pipeline::default(),
         /// Of the passes that can be skipped, run these alone. Required passes run anyway.

@@ -11,6 +11,7 @@ use crate::fuse_epilogue::FuseEpilogue;
 use crate::fuse_gdn::FuseGdn;
 use crate::fuse_moe::FuseMoe;
 use crate::fuse_norm::FuseNorm;
+use crate::gather_rounded::GatherRounded;
 use crate::merge_projections::MergeProjections;
 use crate::pass::Pass;
 use crate::plan_memory::PlanMemory;
@@ -46,6 +47,7 @@ impl Default for Pipeline {
                         Arc::new(QuantizeActivations),
                         Arc::new(Cse),
                         Arc::new(Dce),
+                        Arc::new(GatherRounded),
                         Arc::new(FuseGdn),
                         Arc::new(FuseAttention),
                         Arc::new(FuseMoe),

@@ -53,6 +53,7 @@ fn the_table_of_passes_is_in_the_order_in_which_they_run() {
         ("quantize-activations", true, Stage::Fused),
         ("cse", false, Stage::Fused),
         ("dce", false, Stage::Fused),
+        ("gather-rounded", false, Stage::Fused),
         ("fuse-gdn", false, Stage::Fused),
         ("fuse-attention", false, Stage::Fused),
         ("fuse-moe", false, Stage::Fused),

@@ -12,6 +12,7 @@ use smallvec::{SmallVec, smallvec};
 use args::Args;
 
 use crate::op::{Op, slot};
+use crate::parts::Parts;
 use crate::rope::RopeScaling;
 use crate::signature::SlotName;
 use crate::types::{DType, Dim, Index, StateType, Symbol, TensorType};
@@ -123,6 +124,9 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
                 return a.mismatch(slot::ExpertSum::x, "f32[T, k, E]");
             }
             one(TensorType::new(DType::F32, [x.shape[0], x.shape[2]]))
+        }
+        Op::AllGather { axis, rank, parts } => {
+            all_gather(&a, *axis as usize, *rank as usize, parts)
         }
         Op::Product { norm_eps, epilogue } => fused::products(&a, *norm_eps, epilogue),
         Op::GatedDeltaNet { to, .. } => fused::gated_delta_net(&a, *to),
@@ -355,6 +359,40 @@ fn split(a: &Args, axis: usize, sizes: &[u32]) -> Result<ResultTypes> {
         t
     };
     Ok(sizes.iter().map(part).collect())
+}
+
+fn all_gather(a: &Args, axis: usize, rank: usize, parts: &Parts) -> Result<ResultTypes> {
+    let x = a.tensor(slot::AllGather::x);
+    if axis == 0 || axis >= x.rank() {
+        fail!(
+            "axis is {axis}, expected 1..{} (the token axis stays)",
+            x.rank()
+        );
+    }
+    if rank >= parts.ranks() {
+        fail!("rank is {rank} of {}", parts.ranks());
+    }
+    let Some(whole) = parts.whole() else {
+        fail!("the ranks do not have all indices from 0 on between them");
+    };
+    let block = if axis + 1 == x.rank() {
+        x.dtype.block_len()
+    } else {
+        1
+    };
+    if parts
+        .iter()
+        .any(|part| part.is_empty() || part.divided(block).is_none())
+    {
+        fail!("each rank has whole blocks of {block}, one or more");
+    }
+    if x.index.is_some() || x.shape[axis] != Dim::Fixed(parts.of(rank).len()) {
+        let expected = format!("{} along axis {axis}", parts.of(rank).len());
+        return a.mismatch(slot::AllGather::x, &expected);
+    }
+    let mut t = x.clone();
+    t.shape[axis] = Dim::Fixed(whole);
+    one(t)
 }
 
 fn reshape(a: &Args, dims: &[u32]) -> Result<ResultTypes> {

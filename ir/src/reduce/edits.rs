@@ -296,7 +296,7 @@ fn simplest(attr: &Attr) -> Attr {
         Attr::Float(_) => Attr::Float(1.0),
         Attr::Ints(list) => Attr::Ints(list.clone()),
         Attr::DType(_) => Attr::DType(DType::F32),
-        Attr::Group(_) | Attr::Case(..) => attr.clone(),
+        Attr::Parts(_) | Attr::Group(_) | Attr::Case(..) => attr.clone(),
     }
 }
 

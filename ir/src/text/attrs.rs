@@ -4,9 +4,11 @@ use smallvec::SmallVec;
 
 use crate::attr::Attr;
 use crate::op::{Op, OpError};
+use crate::parts::Parts;
 use crate::signature::Signature;
 use crate::text::error::ParseError;
 use crate::text::lexer::{Cursor, Result, clipped};
+use crate::text::parser::{rows, rows_from};
 use crate::types::DType;
 
 /// An attribute as written, with its offset.
@@ -122,26 +124,40 @@ fn named(c: &mut Cursor, value: impl Fn(&mut Cursor) -> Result<Attr>) -> Result<
 
 fn simple(c: &mut Cursor) -> Result<Attr> {
     match c.eat("[") {
-        true => Ok(Attr::Ints(ints(c)?)),
+        true => bracketed(c),
         false => scalar(c),
     }
 }
 
-/// A list of whole numbers, behind its bracket.
-fn ints(c: &mut Cursor) -> Result<SmallVec<[u32; 4]>> {
+/// A list of whole numbers, or the indices of each rank, behind its bracket.
+fn bracketed(c: &mut Cursor) -> Result<Attr> {
     let mut list = SmallVec::new();
     if c.eat("]") {
-        return Ok(list);
+        return Ok(Attr::Ints(list));
     }
     loop {
         let at = c.here();
-        let n = u32::try_from(c.int("a whole number")?);
+        let n = c.int("a whole number")?;
+        if list.is_empty() && c.eat("..") {
+            return Ok(Attr::Parts(parts(c, n)?));
+        }
+        let n = u32::try_from(n);
         list.push(n.map_err(|_| c.error(at, "the number is too large", "at most 4294967295"))?);
         if !c.eat(",") {
             c.expect("]")?;
-            return Ok(list);
+            return Ok(Attr::Ints(list));
         }
     }
+}
+
+/// Rows of one rank after another, behind the first of all and its dots.
+fn parts(c: &mut Cursor, first: usize) -> Result<Parts> {
+    let mut all = vec![rows_from(c, first)?];
+    while c.eat("|") {
+        all.push(rows(c)?);
+    }
+    c.expect("]")?;
+    Ok(Parts::new(all))
 }
 
 fn scalar(c: &mut Cursor) -> Result<Attr> {

@@ -63,11 +63,16 @@ fn weight(c: &mut Cursor, module: &mut Module) -> Result<()> {
 }
 
 /// `0..300, 512..513`.
-fn rows(c: &mut Cursor) -> Result<RowSet> {
+pub(crate) fn rows(c: &mut Cursor) -> Result<RowSet> {
+    let start = c.int("a row")?;
+    c.expect("..")?;
+    rows_from(c, start)
+}
+
+/// [`rows`] behind the first dots.
+pub(crate) fn rows_from(c: &mut Cursor, mut start: usize) -> Result<RowSet> {
     let mut ranges = Vec::new();
     loop {
-        let start = c.int("a row")?;
-        c.expect("..")?;
         let at = c.here();
         let end = c.int("the row after the last")?;
         if end <= start {
@@ -81,6 +86,8 @@ fn rows(c: &mut Cursor) -> Result<RowSet> {
         if !c.eat(",") {
             return Ok(RowSet::of_ranges(ranges));
         }
+        start = c.int("a row")?;
+        c.expect("..")?;
     }
 }
 

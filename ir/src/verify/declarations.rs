@@ -43,13 +43,13 @@ fn storable(ty: &TensorType) -> Result<(), String> {
     countable(ty, &|_| 0)
 }
 
-/// Rows that are chosen are a matrix's, as many as its type has.
+/// Rows that are chosen are as many as each matrix of its type has, or the elements of a vector.
 fn counted(weight: &Weight) -> Result<(), String> {
     let Some(rows) = &weight.rows else {
         return Ok(());
     };
     match weight.ty.shape[..] {
-        [Dim::Fixed(count), _] if count == rows.len() => Ok(()),
+        [Dim::Fixed(count)] | [.., Dim::Fixed(count), _] if count == rows.len() => Ok(()),
         _ => Err(format!(
             "{} rows are chosen, expected a matrix of as many, not {}",
             rows.len(),

@@ -9,7 +9,10 @@ use sharpi_evaluator::{Evaluator, Sizes, Tensor, fill};
 use sharpi_ir::{Graph, Index, Module, NodeKind, Symbol, Weight};
 
 /// Widths of runs that follow each other: tokens, and chosen rows.
-const RUNS: [[usize; 2]; 4] = [[5, 3], [1, 1], [2, 0], [3, 2]];
+pub const RUNS: [[usize; 2]; 4] = [[5, 3], [1, 1], [2, 0], [3, 2]];
+
+/// Ranks of a module that gathers.
+const RANKS: usize = 2;
 
 /// Whether both modules give the same outputs, run after run on the same states.
 pub fn same(before: &Module, after: &Module) -> Result<(), String> {
@@ -32,7 +35,9 @@ type Outputs = BTreeMap<String, Tensor>;
 /// The outputs of several runs of a graph.
 fn outputs(module: &Module, name: &str) -> Result<Vec<Outputs>, String> {
     let evaluator = Evaluator::new(module, &|name, weight| Some(made_up(name, weight)));
-    let mut evaluator = evaluator.map_err(|e| e.to_string())?;
+    let evaluator = evaluator.map_err(|e| e.to_string())?;
+    // In a case all ranks have the same.
+    let mut evaluator = evaluator.with_ranks(|x| Ok(vec![x.clone(); RANKS]));
     let graph = &module.graphs[name];
     let runs = RUNS.iter().zip(1..).map(|(widths, seed)| {
         let outputs = evaluator.run(name, &inputs(graph, *widths, seed));
@@ -46,7 +51,7 @@ fn outputs(module: &Module, name: &str) -> Result<Vec<Outputs>, String> {
     runs.collect()
 }
 
-fn made_up(name: &str, weight: &Weight) -> Tensor {
+pub fn made_up(name: &str, weight: &Weight) -> Tensor {
     let seed = name.bytes().fold(7, |seed: u64, byte| {
         seed.wrapping_mul(31).wrapping_add(u64::from(byte))
     });
@@ -54,7 +59,7 @@ fn made_up(name: &str, weight: &Weight) -> Tensor {
 }
 
 /// Made-up inputs, but for positions, which follow from the states.
-fn inputs(graph: &Graph, [tokens, rows]: [usize; 2], seed: u64) -> Vec<(&str, Tensor)> {
+pub fn inputs(graph: &Graph, [tokens, rows]: [usize; 2], seed: u64) -> Vec<(&str, Tensor)> {
     let within = |symbol, wanted: usize| {
         let range = graph.bounds().get(&symbol);
         let size = range.map_or(wanted, |range| wanted.clamp(*range.start(), *range.end()));

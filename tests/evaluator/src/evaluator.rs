@@ -17,7 +17,11 @@ pub struct Evaluator<'m> {
     module: &'m Module,
     weights: HashMap<WeightId, Tensor>,
     states: States,
+    exchange: Box<Exchange<'m>>,
 }
+
+/// Gives a tensor to all ranks; what each of them has given, this one among them.
+pub type Exchange<'m> = dyn Fn(&Tensor) -> Result<Vec<Tensor>, String> + 'm;
 
 impl<'m> Evaluator<'m> {
     /// A module with weights by their names, dense, and fresh states. A weight may be `None` as
@@ -50,7 +54,17 @@ impl<'m> Evaluator<'m> {
             module,
             weights: all,
             states: States::new(&module.symbols),
+            exchange: Box::new(|_| Err("there are no other ranks".into())),
         })
+    }
+
+    /// The same as one of several ranks, which runs its share of a module with the others.
+    pub fn with_ranks(
+        mut self,
+        exchange: impl Fn(&Tensor) -> Result<Vec<Tensor>, String> + 'm,
+    ) -> Evaluator<'m> {
+        self.exchange = Box::new(exchange);
+        self
     }
 
     /// Runs a graph once, on the states that the runs before have left; all its outputs by name.
@@ -125,7 +139,7 @@ impl<'m> Evaluator<'m> {
         });
         let operands = args.collect::<Result<_, String>>()?;
         let args = Args { op, operands };
-        let results = evaluate(op, &args, &mut self.states)?;
+        let results = evaluate(op, &args, &mut self.states, &*self.exchange)?;
         let expected: Vec<Value> = graph.values(node).collect();
         if results.len() != expected.len() {
             return Err(format!(

@@ -1,5 +1,7 @@
 //! Ops that move elements and compute nothing.
 
+use sharpi_ir::Parts;
+
 use crate::tensor::Tensor;
 
 /// Entries of the first dimension by their numbers, as f32.
@@ -35,6 +37,34 @@ pub(crate) fn concat(a: &Tensor, b: &Tensor, axis: usize) -> Tensor {
             Some(along) => b.data()[(outer * n_b + along) * after + inner],
         }
     })
+}
+
+/// The whole of what each rank has a part of along an axis.
+pub(crate) fn all_gather(
+    of_ranks: &[Tensor],
+    axis: usize,
+    parts: &Parts,
+) -> Result<Tensor, String> {
+    let first = of_ranks.first().ok_or("there are no ranks")?;
+    let whole = parts.whole().ok_or("the parts are no whole")?;
+    let (mut dims, [_, _, after]) = (first.dims().to_vec(), around(first.dims(), axis));
+    dims[axis] = whole;
+    // Which rank has an index, and in which place.
+    let place = |index: usize| {
+        let found = of_ranks.iter().zip(parts.iter()).find_map(|(x, part)| {
+            let mut has = part.ranges().iter().cloned().flatten();
+            Some((x, has.position(|has| has == index)?))
+        });
+        found.ok_or_else(|| format!("no rank has index {index}"))
+    };
+    let places = (0..whole).map(place).collect::<Result<Vec<_>, String>>()?;
+    let gathered = Tensor::from_fn(dims, |at| {
+        let (rest, inner) = (at / after, at % after);
+        let (x, along) = places[rest % whole];
+        let n = x.dims()[axis];
+        x.data()[(rest / whole * n + along) * after + inner]
+    });
+    Ok(gathered.with_dtype(first.dtype()))
 }
 
 pub(crate) fn split(x: &Tensor, axis: usize, sizes: &[usize]) -> Vec<Tensor> {

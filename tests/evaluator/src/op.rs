@@ -3,13 +3,19 @@
 use sharpi_ir::{Op, OutputGate, slot};
 
 use crate::args::Args;
+use crate::evaluator::Exchange;
 use crate::states::States;
 use crate::tensor::Tensor;
 use crate::{blocks, elementwise, experts, heads, layout, products, recurrent, rounding};
 
 /// The results of an op. The match has no arm for all others, so that a new op is defined here
 /// before anything can be tested.
-pub(crate) fn evaluate(op: &Op, a: &Args, states: &mut States) -> Result<Vec<Tensor>, String> {
+pub(crate) fn evaluate(
+    op: &Op,
+    a: &Args,
+    states: &mut States,
+    exchange: &Exchange,
+) -> Result<Vec<Tensor>, String> {
     let one = |result: Tensor| Ok(vec![result]);
     match op {
         Op::Embed {} => one(layout::get_rows(
@@ -124,6 +130,10 @@ pub(crate) fn evaluate(op: &Op, a: &Args, states: &mut States) -> Result<Vec<Ten
             one(experts::expert_rows(chosen, table)?)
         }
         Op::ExpertSum {} => one(experts::expert_sum(a.at(slot::ExpertSum::x)?)),
+        Op::AllGather { axis, parts, .. } => {
+            let of_ranks = exchange(a.at(slot::AllGather::x)?)?;
+            one(layout::all_gather(&of_ranks, *axis as usize, parts)?)
+        }
         Op::Product { norm_eps, epilogue } => products::product(a, *norm_eps, epilogue, states),
         Op::GatedDeltaNet { l2_eps, eps, to } => {
             one(blocks::gated_delta_net(a, (*l2_eps, *eps), *to, states)?)
