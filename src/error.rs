@@ -6,6 +6,7 @@ use crate::exec::{PrepareError, RunError};
 use crate::gguf::GgufError;
 use crate::lower::LowerError;
 use crate::quantize::QuantizeError;
+use crate::ranks::ExchangeError;
 use crate::tokenizer::TokenizerError;
 
 /// An error with the step that it came from.
@@ -30,6 +31,9 @@ pub enum Error {
     /// Numbers cannot be weights.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
+    /// Another rank is in the way.
+    #[error(transparent)]
+    Ranks(#[from] ExchangeError),
     /// A run was refused.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -42,7 +46,11 @@ impl Error {
             Error::Gguf(e) => e.is_unsupported(),
             Error::Lower(e) => e.is_unsupported(),
             Error::Tokenizer(e) => e.is_unsupported(),
-            Error::Compile(_) | Error::Prepare(_) | Error::Quantize(_) | Error::Run(_) => false,
+            Error::Compile(_)
+            | Error::Prepare(_)
+            | Error::Quantize(_)
+            | Error::Ranks(_)
+            | Error::Run(_) => false,
         }
     }
 }

@@ -7,7 +7,7 @@
 //! Cargo features: `embedded` is the small model of `Model::embedded`, `chat` conversations through a
 //! model's template, `guide` what holds texts to grammars, `serve` answers over HTTP, `tools` what
 //! measures, compares and makes models, `cli` the program with all of them; all are on by default, and
-//! none is needed to compile and run graphs.
+//! none is needed to compile and run graphs. `mpi`, off by default, is for ranks on several machines.
 
 #[cfg(any(feature = "guide", feature = "tools"))]
 mod cache_type;
@@ -33,6 +33,7 @@ pub mod parts;
 #[cfg(feature = "tools")]
 pub mod perplexity;
 pub mod quantize;
+pub mod ranks;
 #[cfg(feature = "guide")]
 pub mod receipt;
 pub mod regular_file;

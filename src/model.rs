@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sharpi_ir::Module;
-use sharpi_passes::Stage;
+use sharpi_passes::{Shard, Stage};
 
 use crate::error::Error;
 use crate::exec::{Executable, LoadOptions, Progress};
@@ -12,6 +12,7 @@ use crate::gguf::{Gguf, Value};
 use crate::lower::{
     Architecture, Hparams, LowerError, LowerOptions, Note, lower, not_a_model, notes, with_head,
 };
+use crate::ranks::{Command, Compile, Leader, Origin, Ranks, file_hash};
 use crate::tokenizer::{Tokenizer, Vocabulary};
 
 /// The model that is part of the program.
@@ -22,6 +23,7 @@ static EMBEDDED: &[u8] = include_bytes!("../fixtures/models/tiny-dense-Q4_K_M.gg
 #[derive(Clone)]
 pub struct Model {
     gguf: Arc<Gguf>,
+    origin: Origin,
     architectures: Vec<Arc<dyn Architecture>>,
 }
 
@@ -35,6 +37,8 @@ sharpi_passes::option_struct! {
         pub passes: sharpi_passes::Options = sharpi_passes::Options::default(),
         /// How weights are held.
         pub load: LoadOptions = LoadOptions::default(),
+        /// Who runs it; all have a share of the weights.
+        pub ranks: Ranks = Ranks::default(),
     }
 }
 
@@ -44,7 +48,9 @@ impl Model {
     /// # Errors
     /// A file that cannot be read or is malformed.
     pub fn open(path: impl AsRef<Path>) -> Result<Model, Error> {
-        Ok(Model::from_gguf(Gguf::open(path)?))
+        let path = path.as_ref();
+        let model = Model::from_gguf(Gguf::open(path)?);
+        Ok(model.with_origin(Origin::Files(path.into(), None)))
     }
 
     /// Opens a GGUF file, with the multi-token-prediction head of another file in the place of its
@@ -54,8 +60,9 @@ impl Model {
     /// A file that cannot be read or is malformed, a second file without a head, or one of another
     /// model.
     pub fn open_with_head(path: impl AsRef<Path>, head: impl AsRef<Path>) -> Result<Model, Error> {
-        let (model, head) = (Gguf::open(path)?, Gguf::open(head)?);
-        Ok(Model::from_gguf(with_head(model, head)?))
+        let (path, head) = (path.as_ref(), head.as_ref());
+        let model = Model::from_gguf(with_head(Gguf::open(path)?, Gguf::open(head)?)?);
+        Ok(model.with_origin(Origin::Files(path.into(), Some(head.into()))))
     }
 
     /// The small model that is part of the program.
@@ -64,15 +71,21 @@ impl Model {
     /// None in a sound build.
     #[cfg(feature = "embedded")]
     pub fn embedded() -> Result<Model, Error> {
-        Ok(Model::from_gguf(Gguf::from_static(EMBEDDED)?))
+        let model = Model::from_gguf(Gguf::from_static(EMBEDDED)?);
+        Ok(model.with_origin(Origin::Embedded))
     }
 
     /// A model from an opened file.
     pub fn from_gguf(gguf: Gguf) -> Model {
         Model {
             gguf: Arc::new(gguf),
+            origin: Origin::Memory,
             architectures: Vec::new(),
         }
+    }
+
+    fn with_origin(self, origin: Origin) -> Model {
+        Model { origin, ..self }
     }
 
     /// The same file, which may also be of this architecture; before those that are known already
@@ -92,6 +105,10 @@ impl Model {
 
     /// The file.
     pub fn gguf(&self) -> &Gguf {
+        &self.gguf
+    }
+
+    pub(crate) fn shared_gguf(&self) -> &Arc<Gguf> {
         &self.gguf
     }
 
@@ -177,8 +194,55 @@ impl Model {
         options: &CompileOptions,
         progress: Progress<'_>,
     ) -> Result<Executable, Error> {
-        let compiled = sharpi_passes::compile(module, &options.passes)?;
-        let executable = Executable::new(compiled, &self.gguf, &options.load, progress)?;
+        match options.ranks.leader() {
+            Some(leader) => self.compile_shared(module, options, leader, progress),
+            None => self.compile_own(module, &options.passes, &options.load, progress),
+        }
+    }
+
+    fn compile_own(
+        &self,
+        module: Module,
+        passes: &sharpi_passes::Options,
+        load: &LoadOptions,
+        progress: Progress<'_>,
+    ) -> Result<Executable, Error> {
+        let compiled = sharpi_passes::compile(module, passes)?;
+        Ok(Executable::new(compiled, &self.gguf, load, progress)?)
+    }
+
+    /// Compiles the share of rank 0, while the others compile theirs.
+    fn compile_shared(
+        &self,
+        module: Module,
+        options: &CompileOptions,
+        leader: &Arc<Leader>,
+        progress: Progress<'_>,
+    ) -> Result<Executable, Error> {
+        let (remote, passes, load) = (leader.number(), &options.passes, &options.load);
+        let one_file = leader.share(&self.gguf);
+        let compile = Compile {
+            id: remote.id,
+            model: self.origin.clone(),
+            file_hash: (!one_file).then(|| file_hash(&self.gguf)),
+            module: sharpi_ir::text::print(&module),
+            only: passes.only.clone(),
+            skip: passes.skip.clone(),
+            fuel: passes.fuel,
+            repack: load.repack,
+            lock: load.lock,
+            threads: load.threads,
+        };
+        let talk = leader.talk();
+        talk.tell(&Command::Compile(Box::new(compile)))?;
+        let ranks = leader.transport().ranks();
+        let passes = passes.clone().shard(Some(Shard { ranks, rank: 0 }));
+        let own = self.compile_own(module.clone(), &passes, load, progress);
+        let others = talk.answers::<()>();
+        drop(talk);
+        let mut executable = own?;
+        others?;
+        executable.lead(module, remote);
         Ok(executable)
     }
 }

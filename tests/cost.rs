@@ -6,7 +6,7 @@ mod support;
 
 use sharpi_compile::Model;
 use sharpi_compile::cost::{
-    Ceilings, Cost, Forecast, Question, Rates, RunShape, forecast, of, of_graph,
+    Ceilings, Cost, Forecast, Link, Question, Rates, RunShape, forecast, of, of_graph,
 };
 use sharpi_compile::ir::{Module, Op};
 use sharpi_compile::lower::{DraftVocabulary, LowerOptions};
@@ -74,6 +74,7 @@ fn ceilings() -> Ceilings {
 
 fn forecast_27b(acceptance: f64) -> Forecast {
     let question = Question {
+        link: Link::default(),
         threads: 2,
         context: 0,
         prefill: 512,
@@ -201,6 +202,7 @@ fn a_head_that_is_slower_than_the_trunk_never_breaks_even() {
     let trunk = module.graphs["trunk"].clone();
     module.graphs.insert("mtp".into(), trunk);
     let question = Question {
+        link: Link::default(),
         threads: 2,
         context: 0,
         prefill: 512,

@@ -1,4 +1,5 @@
-//! Random graphs through the whole pipeline: the same bits as without the optional passes.
+//! Random graphs through the whole pipeline, on one rank and on several: the same bits as without
+//! the optional passes.
 //!
 //! They are made of a model's own graph, so that the passes find what they look for: some operands
 //! become other values of the same type, and some values become outputs or get another reader.
@@ -14,6 +15,7 @@ use sharpi_compile::ir::{
 };
 use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::passes::Options;
+use sharpi_compile::ranks::Ranks;
 use sharpi_compile::{CompileOptions, Input, Model, Session};
 use support::{model, session};
 
@@ -145,22 +147,35 @@ fn bits(session: &mut Session, outputs: &[String]) -> Vec<Vec<u32>> {
     all
 }
 
-fn check(model: &Model, changes: &Changes) {
+fn check(model: &Model, changes: &Changes, ranks: usize) {
     let module = changed(model, changes);
     let names: Vec<String> = module.graphs["trunk"].outputs().keys().cloned().collect();
-    let run = |options: Options, poisoned: bool| {
-        let options = CompileOptions::default().passes(options);
+    let run = |options: Options, poisoned: bool, ranks: usize| {
+        let ranks = Ranks::in_process(ranks, false).expect("ranks");
+        let options = CompileOptions::default().passes(options).ranks(ranks);
         let executable = model.compile_module(module.clone(), &options, &|_, _| ());
         let mut session = session(&Arc::new(executable.expect("a plan")), 2);
         session.poison(poisoned);
         bits(&mut session, &names)
     };
-    let (expected, found) = (
-        run(Options::required_only(), false),
-        run(Options::default(), true),
-    );
-    for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        assert!(found == expected, "{}", names[i % names.len()]);
+    let expected = run(Options::required_only(), false, 1);
+    for (found, how) in [
+        (
+            run(Options::default(), true, 1),
+            "the whole pipeline".to_string(),
+        ),
+        (
+            run(Options::default(), true, ranks),
+            format!("{ranks} ranks"),
+        ),
+        (
+            run(Options::required_only(), false, ranks),
+            format!("{ranks} ranks, nothing fused"),
+        ),
+    ] {
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert!(found == expected, "{}, {how}", names[i % names.len()]);
+        }
     }
 }
 
@@ -168,14 +183,18 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 10, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_random_dense_graph_gives_the_same_bits_through_the_whole_pipeline(changes in changes()) {
-        check(&model("tiny-dense-Q4_K_M"), &changes);
+    fn a_random_dense_graph_gives_the_same_bits_through_the_whole_pipeline_and_on_ranks(
+        changes in changes(),
+        ranks in 2usize..6,
+    ) {
+        check(&model("tiny-dense-Q4_K_M"), &changes, ranks);
     }
 
     #[test]
-    fn a_random_graph_with_experts_gives_the_same_bits_through_the_whole_pipeline(
-        changes in changes()
+    fn a_random_graph_with_experts_gives_the_same_bits_through_the_whole_pipeline_and_on_ranks(
+        changes in changes(),
+        ranks in 2usize..6,
     ) {
-        check(&model("tiny-moe-Q4_K_M"), &changes);
+        check(&model("tiny-moe-Q4_K_M"), &changes, ranks);
     }
 }

@@ -10,6 +10,7 @@ use sharpi_compile::{CompileOptions, Executable, Model, SessionOptions};
 use sharpi_passes::Options;
 
 use super::failure::Failure;
+use super::machines::RanksArgs;
 use super::notice;
 use super::progress::Progress;
 
@@ -18,7 +19,8 @@ pub(super) const MOST_THREADS: i64 = 512;
 
 #[derive(clap::Args)]
 pub(super) struct ExecArgs {
-    /// Threads to compute with [default: as many as the machine runs at once]
+    /// Threads to compute with, of each rank if there are several [default: as many as the machine runs
+    /// at once]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
     threads: Option<u16>,
     /// Keep each thread but the first on one processor, of those that the program may use (see
@@ -39,6 +41,8 @@ pub(super) struct WeightArgs {
     /// Lock the weights in memory
     #[arg(long, conflicts_with = "no_repack")]
     mlock: bool,
+    #[command(flatten)]
+    ranks: RanksArgs,
 }
 
 impl WeightArgs {
@@ -56,6 +60,7 @@ impl WeightArgs {
                 .lock(self.mlock)
                 .threads(threads),
         );
+        let options = options.ranks(self.ranks.start()?);
         let bar = Progress::bytes("loading the weights", 0);
         Ok(model.compile_watched(&options, &|done, all| bar.part(done, all))?)
     }
@@ -77,7 +82,7 @@ impl ExecArgs {
         if self.pin && self.threads() == 1 {
             notice::warn("--pin does nothing with one thread: the first is left where it is");
         }
-        check_machine(self.threads())
+        check_machine(self.threads() * self.weights.ranks.count())
     }
 
     /// Options of a session.
@@ -95,7 +100,8 @@ impl ExecArgs {
     }
 
     pub(super) fn threads(&self) -> usize {
-        self.threads.map_or_else(available_threads, usize::from)
+        let ranks = self.weights.ranks.count();
+        (self.threads).map_or_else(|| available_threads().div_ceil(ranks), usize::from)
     }
 }
 

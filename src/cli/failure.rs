@@ -15,7 +15,7 @@ use sharpi_compile::parity::{CaptureError, GoldenError, ParityError, ServerError
 use sharpi_compile::tokenizer::TokenizerError;
 use sharpi_compile::{Error, RunError};
 use sharpi_ir::plain;
-use sharpi_passes::CompileError;
+use sharpi_passes::{CompileError, ShardError};
 use thiserror::Error as ThisError;
 
 use super::interrupt;
@@ -27,6 +27,9 @@ const UNSUPPORTED: u8 = 4;
 
 /// What to do when only the program can be at fault.
 const FAULT: &str = "this is a fault of the program: report it with the model's name; --skip-pass may lead around it";
+
+/// What to do when another rank is in the way.
+const RANKS: &str = "all ranks need the same file under the same name, and memory for their shares of it; start them again";
 
 /// The most bytes of a message, and of what to do next.
 const MOST: usize = 1800;
@@ -300,6 +303,7 @@ fn help(error: &Error) -> &'static str {
         }
         Error::Compile(error) => compile_help(error),
         Error::Prepare(PrepareError::Load(error)) => load_help(error),
+        Error::Ranks(_) => RANKS,
         Error::Run(error) => run_help(error),
         _ => FAULT,
     }
@@ -380,6 +384,13 @@ fn compile_help(error: &CompileError) -> &'static str {
             "`sharpi-compile passes` lists the passes and which of them can be skipped"
         }
         CompileError::Dump { .. } => "choose a folder that can be written to",
+        CompileError::Shard(ShardError::NoRank { .. }) => {
+            "name another with --rank, or more --ranks"
+        }
+        CompileError::Shard(ShardError::NotImported(_)) => {
+            "dump the graphs with --stage imported, and divide these"
+        }
+        CompileError::Shard(_) => FAULT,
         CompileError::Verify { .. }
         | CompileError::Pass { .. }
         | CompileError::SameName { .. }
@@ -394,6 +405,7 @@ fn run_help(error: &RunError) -> &'static str {
         RunError::Context { .. } => "ask for a larger context with -c N",
         RunError::Memory { .. } => "ask for a smaller context with -c N",
         RunError::Restore(_) => "name another file with --prompt-cache",
+        RunError::Exchange(_) => RANKS,
         _ => FAULT,
     }
 }

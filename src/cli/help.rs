@@ -65,7 +65,10 @@ const HEADINGS: [(&str, &[&str]); 8] = [
         "Form of the text",
         &["grammar", "grammar-file", "json-schema", "json-schema-file"],
     ),
-    ("Machine", &["threads", "pin", "no-repack", "mlock"]),
+    (
+        "Machine",
+        &["threads", "pin", "no-repack", "mlock", "ranks", "numa"],
+    ),
     (
         "Graphs",
         &[
@@ -96,6 +99,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "run -m model.gguf -p Once --temp 0.8 --top-k 20 -s 42",
             "run -m model.gguf -p Once --spec-type auto --json",
             "run -m model.gguf -p 'A year: ' --grammar 'root ::= [12] [0-9]{3}'",
+            "run -m model.gguf -p Once --ranks 2 --numa",
             "run -m model.gguf -p 'As JSON: ' -n 200 -j '{\"type\": \"object\"}'",
         ],
     ),
@@ -137,6 +141,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "dump-graph model.gguf --graph mtp",
             "dump-graph -m model.gguf --stage planned --layers 0-3",
             "dump-graph model.gguf --no-fold -o graph.sir",
+            "dump-graph model.gguf --ranks 4 --rank 2 --stage fused",
             "dump-graph --graph trunk --before fuse-epilogue --after fuse-epilogue",
         ],
     ),
@@ -180,13 +185,20 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "cost -m model.gguf",
             "cost -m model.gguf --width 1,512 --no-fold",
+            "cost -m model.gguf --ranks 1,2,4,8 --link 50us,10Gbit",
         ],
     ),
     (
         "memory",
-        &["memory -m model.gguf -c 8192 --spec-draft-n-max 2 --fit 24GiB"],
+        &[
+            "memory -m model.gguf -c 8192 --spec-draft-n-max 2 --fit 24GiB",
+            "memory -m model.gguf --ranks 4",
+        ],
     ),
-    ("hwbench", &["hwbench", "hwbench --force --json"]),
+    (
+        "hwbench",
+        &["hwbench", "hwbench --force --json", "hwbench --mpi"],
+    ),
     ("passes", &["passes"]),
     (
         "reduce",

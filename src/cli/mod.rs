@@ -28,6 +28,7 @@ mod ids;
 mod inspect;
 mod interrupt;
 mod lower_args;
+mod machines;
 mod man;
 mod memory;
 mod model_arg;
@@ -132,6 +133,10 @@ enum Command {
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
+    machines::with_others(program)
+}
+
+fn program() -> ExitCode {
     let mut command = help::command();
     command.build();
     let line = match argv::translate(std::env::args_os(), &command) {

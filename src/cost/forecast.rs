@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sharpi_ir::{Graph, Module};
 
-use super::{Ceilings, Cost, RunShape, of};
+use super::{Ceilings, Cost, Link, RunShape, of};
 use crate::lower::{MTP, TRUNK};
 
 /// What is to be forecast.
@@ -19,6 +19,9 @@ pub struct Question {
     pub acceptance: f64,
     /// Most tokens in a draft, for the deepest drafting that is looked at.
     pub n_max: usize,
+    /// The way to other ranks, for a share of a model. Each run begins with a message of what is to be
+    /// run.
+    pub link: Link,
 }
 
 /// How fast a model can be at most.
@@ -94,8 +97,10 @@ impl Runs<'_> {
         let costs: Vec<Cost> = graph.nodes().map(of).collect();
         let bytes = costs.iter().copied().sum::<Cost>().resident_bytes();
         let threads = self.question.threads;
-        let seconds = |cost| self.ceilings.seconds(cost, threads, bytes);
-        costs.iter().map(seconds).sum()
+        let link = self.question.link;
+        let seconds = |cost| self.ceilings.seconds(cost, threads, bytes) + link.seconds(cost);
+        let shared = costs.iter().any(|cost| cost.exchanges > 0.0);
+        costs.iter().map(seconds).sum::<f64>() + if shared { link.latency } else { 0.0 }
     }
 }
 

@@ -58,6 +58,11 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
         Op::RowSum {} | Op::ExpertSum {} | Op::TopkRouter { .. } => a.cost(x),
         Op::Concat { .. } | Op::Split { .. } => a.cost(0.0),
         Op::Reshape { .. } => Cost::default(),
+        Op::AllGather { .. } => Cost {
+            exchanges: 1.0,
+            exchanged_bytes: a.result_bytes() - a.bytes(SlotName::FIRST),
+            ..a.cost(0.0)
+        },
         Op::GetRows {} => Cost {
             activation_bytes: 2.0 * a.result_bytes(),
             ..Cost::default()

@@ -20,6 +20,7 @@
 mod ceilings;
 mod forecast;
 mod formula;
+mod link;
 mod operands;
 
 use std::iter::Sum;
@@ -31,6 +32,7 @@ use sharpi_ir::{Graph, Symbol, Symbols};
 pub use ceilings::{Ceilings, Rates, SetReads, UnusableCeilings};
 pub use forecast::{Drafting, Forecast, Question, forecast};
 pub use formula::of;
+pub use link::{Link, NoLink};
 
 /// How many tokens a run has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -68,6 +70,17 @@ pub struct Cost {
     pub cache_bytes: f64,
     /// Bytes of values read and written.
     pub activation_bytes: f64,
+    /// Exchanges with other ranks,
+    #[serde(skip_serializing_if = "is_none")]
+    pub exchanges: f64,
+    /// and the bytes that a rank takes in them.
+    #[serde(skip_serializing_if = "is_none")]
+    pub exchanged_bytes: f64,
+}
+
+/// Where nothing is exchanged nothing is said of it.
+fn is_none(count: &f64) -> bool {
+    *count == 0.0
 }
 
 impl Cost {
@@ -105,6 +118,8 @@ impl Add for Cost {
             state_bytes: self.state_bytes + other.state_bytes,
             cache_bytes: self.cache_bytes + other.cache_bytes,
             activation_bytes: self.activation_bytes + other.activation_bytes,
+            exchanges: self.exchanges + other.exchanges,
+            exchanged_bytes: self.exchanged_bytes + other.exchanged_bytes,
         }
     }
 }

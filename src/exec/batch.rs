@@ -11,8 +11,10 @@ use super::executor::Executor;
 use super::memory::Arena;
 use super::ops::{Run, Segment};
 use super::outputs::{Outputs, Views};
+use super::peers::Peers;
 use super::session::{Sequence, Session};
 use super::state::State;
+use crate::ranks::{Command, SequenceRun, Talk};
 
 /// A run of a graph in the making: sequences are added, then it runs once for all of them.
 ///
@@ -129,9 +131,33 @@ impl<'a> Batch<'a> {
     /// Runs the graph.
     ///
     /// # Errors
-    /// More tokens or rows than the graph takes, or fewer. The sequences are then as before.
+    /// More tokens or rows than the graph takes, or fewer. The sequences are then as before. Another
+    /// rank that is in the way: then nothing can go on.
     pub fn run(self) -> Result<Outputs, RunError> {
         self.run_then(|views| views.copied())
+    }
+
+    /// Has the ranks that this one leads run the same. Until the run is over nobody else talks to
+    /// them.
+    fn tell_others(&self) -> Result<Option<Talk<'a>>, RunError> {
+        let Some(remote) = self.executor.remote() else {
+            return Ok(None);
+        };
+        let sequences = self.entries.iter().filter_map(|entry| {
+            Some(SequenceRun {
+                session: entry.sequence.remote.as_ref()?.id,
+                inputs: entry.call.named(self.graph),
+                tentative: entry.tentative,
+            })
+        });
+        let run = Command::Run {
+            executor: remote.id,
+            graph: self.name.into(),
+            sequences: sequences.collect(),
+        };
+        let talk = remote.leader.talk();
+        talk.tell(&run)?;
+        Ok(Some(talk))
     }
 
     /// Runs the graph and shows its outputs where they lie, which spares copying them. Until `look`
@@ -153,6 +179,7 @@ impl<'a> Batch<'a> {
             }
         }
         let mut turn = self.executor.turn()?;
+        let talk = self.tell_others()?;
         let mut sequences = Vec::with_capacity(self.entries.len());
         let mut before = (0, 0);
         for Entry { call, start, .. } in &self.entries {
@@ -172,6 +199,8 @@ impl<'a> Batch<'a> {
             rows,
         };
         turn.execute(&mut job);
+        drop(talk);
+        self.executor.peers().map_or(Ok(()), Peers::check)?;
         for Entry {
             sequence,
             call,
@@ -208,7 +237,7 @@ pub(super) struct Job<'j, 'a> {
 
 impl Job<'_, '_> {
     /// What the kernels see.
-    pub(super) fn view<'v>(&'v mut self, arena: &'v mut Arena, workers: usize) -> Run<'v> {
+    pub(super) fn view<'v>(&'v mut self, arena: &'v mut Arena, executor: &'v Executor) -> Run<'v> {
         let mut first = 0;
         let mut segments = Vec::with_capacity(self.entries.len());
         for entry in self.entries.iter_mut().filter(|e| e.call.tokens > 0) {
@@ -225,7 +254,8 @@ impl Job<'_, '_> {
             segments,
             tokens: self.tokens,
             rows: self.rows,
-            workers,
+            workers: executor.threads(),
+            peers: executor.peers(),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::error::RunError;
 use super::executable::{BoundGraph, BoundInput};
 use super::memory::Arena;
 use super::ops::Axis;
+use crate::ranks::Numbers;
 
 /// A graph input.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +83,15 @@ impl<'a> Call<'a> {
             }
         }
         Ok(call)
+    }
+
+    /// The inputs as other ranks are told them.
+    pub(super) fn named(&self, graph: &BoundGraph) -> Vec<(String, Numbers)> {
+        let given = graph.inputs.iter().zip(&self.inputs);
+        let given = given.filter_map(|(to, given)| Some((to.name.clone(), given.as_ref()?)));
+        given
+            .map(|(name, given)| (name, Numbers::of(given)))
+            .collect()
     }
 
     /// Whether the numbers are what their type says.

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use sharpi_ir::Symbol;
 use sharpi_ir::plain::Plain;
 
+use crate::ranks::ExchangeError;
+
 /// Why a graph did not run; the session is as before.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -95,6 +97,12 @@ pub enum RunError {
         /// How many there may be.
         range: RangeInclusive<usize>,
     },
+    /// Another rank is in the way.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    /// A share of a model without those who have the others.
+    #[error("this is one share of a model, and nobody has the others")]
+    OneShare,
     /// A run was asked for by what looks on at a run.
     #[error("a run cannot be started from within a run of the same executor")]
     WithinRun,

@@ -17,6 +17,7 @@ use super::footprint::StateBytes;
 use super::load::{LoadOptions, LoadReport, PrepareError, Progress, load, packed_bytes};
 use crate::exec::ops::{Axis, BindError, Bound, Kernel, Slot, State, Weight, bind};
 use crate::gguf::{Gguf, TensorInfo};
+use crate::ranks::{Remote, Transport};
 
 /// Compiled graphs over a model's weights; sessions share it.
 pub struct Executable {
@@ -29,6 +30,19 @@ pub struct Executable {
     fingerprint: OnceLock<Fingerprint>,
     gguf: Arc<Gguf>,
     proof: OnceLock<[[u8; 32]; 2]>,
+    /// Of a share the module that is shared, as imported.
+    whole: Option<Module>,
+    role: Role,
+}
+
+/// Who else runs the model.
+enum Role {
+    /// Nobody.
+    Alone,
+    /// Ranks that have their shares of it under the same number.
+    Leads(Remote),
+    /// Ranks of which one says what to do.
+    Follows(Arc<dyn Transport>),
 }
 
 /// An input of a graph.
@@ -108,7 +122,56 @@ impl Executable {
             fingerprint: OnceLock::new(),
             gguf: gguf.clone(),
             proof: OnceLock::new(),
+            whole: None,
+            role: Role::Alone,
         })
+    }
+
+    /// Makes it the share of rank 0, which leads the ranks that have the others of `whole`.
+    pub(crate) fn lead(&mut self, whole: Module, remote: Remote) {
+        (self.whole, self.role) = (Some(whole), Role::Leads(remote));
+    }
+
+    /// Makes it the share of another rank.
+    pub(crate) fn follow(&mut self, transport: Arc<dyn Transport>) {
+        self.role = Role::Follows(transport);
+    }
+
+    /// What the other ranks know it by, if this one leads them.
+    pub(super) fn remote(&self) -> Option<&Remote> {
+        match &self.role {
+            Role::Leads(remote) => Some(remote),
+            Role::Alone | Role::Follows(_) => None,
+        }
+    }
+
+    /// The way to the other ranks.
+    pub(super) fn transport(&self) -> Option<&Arc<dyn Transport>> {
+        match &self.role {
+            Role::Leads(remote) => Some(remote.leader.transport()),
+            Role::Follows(transport) => Some(transport),
+            Role::Alone => None,
+        }
+    }
+
+    /// How many ranks run it together.
+    pub fn ranks(&self) -> usize {
+        self.transport().map_or(1, |transport| transport.ranks())
+    }
+
+    /// Whether it computes only with what other ranks give.
+    pub(super) fn gathers(&self) -> bool {
+        let mut graphs = self.module().graphs.values();
+        graphs.any(|graph| {
+            graph
+                .nodes()
+                .any(|n| matches!(graph.op(n), Some(Op::AllGather { .. })))
+        })
+    }
+
+    /// The module, of a share the whole.
+    fn whole(&self) -> &Module {
+        self.whole.as_ref().unwrap_or(&self.compiled.module)
     }
 
     /// What tells this model and its cache types from others, as far as saved sessions go.
@@ -130,13 +193,13 @@ impl Executable {
     /// ops, and of names, types, shapes and all bytes of the tensors that it computes with. The first
     /// time it reads all of them.
     pub fn proof(&self) -> [[u8; 32]; 2] {
-        let find = || proof(self.module(), &self.gguf);
+        let find = || proof(self.whole(), &self.gguf);
         *self.proof.get_or_init(find)
     }
 
     /// What tells this model from others.
     pub(super) fn fingerprint(&self) -> Fingerprint {
-        let find = || fingerprint(self.module(), &self.weights);
+        let find = || fingerprint(self.module(), &self.weights, self.ranks());
         *self.fingerprint.get_or_init(find)
     }
 
@@ -205,11 +268,12 @@ impl Executable {
 
     /// The ids that an output of logits is about, column by column; `None` for all, from 0 on.
     pub fn logit_ids(&self, graph: &str) -> Option<&RowSet> {
-        let graph = self.module().graphs.get(graph)?;
+        let module = self.whole();
+        let graph = module.graphs.get(graph)?;
         let operands = graph.nodes().flat_map(|node| graph.operands(node));
         // Of no other matrix are rows chosen.
         operands.into_iter().find_map(|operand| match operand {
-            Operand::Weight(w) => self.module().symbols.weight_of(w)?.1.rows.as_ref(),
+            Operand::Weight(w) => module.symbols.weight_of(w)?.1.rows.as_ref(),
             Operand::Value(_) | Operand::State(_) => None,
         })
     }
@@ -404,9 +468,15 @@ fn holds(tensor: &TensorInfo, weight: &sharpi_ir::Weight) -> bool {
         dims[..dims.len() - ones].to_vec()
     };
     let wanted: Vec<u64> = wanted.iter().rev().map(|n| *n as u64).collect();
-    let same_shape = match &weight.rows {
-        None => significant(tensor.dims.clone()) == significant(wanted),
-        Some(_) => tensor.dims.first() == wanted.first(),
+    let found = &tensor.dims;
+    let same_shape = match (&weight.rows, &wanted[..]) {
+        (None, _) => significant(found.clone()) == significant(wanted),
+        (Some(_), [_]) => significant(found.clone()).len() <= 1,
+        (Some(_), [n, _, behind @ ..]) => {
+            let behind = significant(behind.to_vec());
+            found.first() == Some(n) && significant(found[found.len().min(2)..].to_vec()) == behind
+        }
+        (Some(_), []) => false,
     };
     same_type && same_shape
 }

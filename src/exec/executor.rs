@@ -8,11 +8,13 @@ use super::error::RunError;
 use super::executable::Executable;
 use super::memory::{Arena, whole_lines};
 use super::outputs::count;
+use super::peers::Peers;
 use super::poison::dead_after_each_step;
 use super::recording::{RecordedRun, Recording};
 use super::region::Workers;
 use super::session::Session;
 use super::state::allocate;
+use crate::ranks::{Command, Remote};
 
 sharpi_passes::option_struct! {
     /// How many threads an executor has.
@@ -36,6 +38,9 @@ pub struct Executor {
     /// The thread of the run that is going on.
     running: Mutex<Option<ThreadId>>,
     hooks: Mutex<Hooks>,
+    peers: Option<Peers>,
+    /// The executors of the ranks that this one leads.
+    remote: Option<Remote>,
 }
 
 /// Who looks on at runs. A run takes them out and puts them back, unless others have come.
@@ -86,12 +91,28 @@ impl Executor {
     /// Threads and an arena.
     ///
     /// # Errors
-    /// An arena that cannot be held, or threads that cannot be started.
+    /// An arena that cannot be held, or threads that cannot be started, here or on another rank; one
+    /// share of a model without the others.
     pub fn new(
         executable: Arc<Executable>,
         options: &ExecutorOptions,
     ) -> Result<Arc<Executor>, RunError> {
+        if executable.transport().is_none() && executable.gathers() {
+            return Err(RunError::OneShare);
+        }
+        let remote = executable.remote().map(|of| {
+            let remote = of.leader.number();
+            of.leader.talk().ask::<()>(&Command::Executor {
+                id: remote.id,
+                executable: of.id,
+                threads: options.threads,
+                pin: options.pin,
+            })?;
+            Ok::<_, RunError>(remote)
+        });
         Ok(Arc::new(Executor {
+            remote: remote.transpose()?,
+            peers: executable.transport().cloned().map(Peers::new),
             workers: Workers::new(options.threads, options.pin)?,
             arena: Mutex::new(allocate(executable.arena_bytes() as u128)?),
             running: Mutex::default(),
@@ -169,6 +190,16 @@ impl Executor {
         lock(&self.hooks)
     }
 
+    /// The other ranks of a sharded model.
+    pub(super) fn peers(&self) -> Option<&Peers> {
+        self.peers.as_ref()
+    }
+
+    /// What the ranks know it by that this one leads.
+    pub(super) fn remote(&self) -> Option<&Remote> {
+        self.remote.as_ref()
+    }
+
     /// Bytes of the values of a run.
     pub(super) fn arena_bytes(&self) -> u128 {
         whole_lines(self.executable.arena_bytes() as u128)
@@ -219,7 +250,7 @@ impl Turn<'_> {
         } else {
             let workers = &self.executor.workers;
             let info = job.info;
-            let run = job.view(&mut self.arena, workers.threads());
+            let run = job.view(&mut self.arena, self.executor);
             match recording.as_mut().or(sample.as_mut()) {
                 None => workers.run(&info.graph.steps, &run),
                 Some(recording) => recording.run(workers, &info, &run),
@@ -245,7 +276,7 @@ impl Turn<'_> {
             _ => vec![Vec::new(); graph.steps.len()],
         };
         for ((step, names), dead) in graph.steps.chunks(1).zip(&graph.names).zip(dead) {
-            let run = job.view(&mut self.arena, workers.threads());
+            let run = job.view(&mut self.arena, self.executor);
             workers.run(step, &run);
             for (value, slot) in names {
                 let count = count(slot, (job.tokens, job.rows));

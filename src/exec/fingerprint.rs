@@ -9,16 +9,23 @@ use crate::gguf::Gguf;
 use crate::lower::TRUNK;
 
 /// Of a model: its states, the constants of its ops, names, types and shapes of its weights, and
-/// samples of their bytes. How it was compiled is of no account.
+/// samples of their bytes; and how many ranks share it. How it was compiled is of no account.
 pub(super) type Fingerprint = [u8; 32];
 
 /// Places of a weight that are looked at, and bytes of each.
 const SAMPLES: usize = 8;
 const SAMPLE_BYTES: usize = 256;
 
-pub(super) fn fingerprint(module: &Module, weights: &[(String, Arc<Weight>)]) -> Fingerprint {
+pub(super) fn fingerprint(
+    module: &Module,
+    weights: &[(String, Arc<Weight>)],
+    ranks: usize,
+) -> Fingerprint {
     let mut hasher = blake3::Hasher::new();
     let mut text = |text: &str| put(&mut hasher, text.as_bytes());
+    if ranks > 1 {
+        text(&format!("{ranks} ranks"));
+    }
     for (_, name, ty) in module.symbols.states() {
         text(name);
         text(&ty.to_string());
@@ -114,6 +121,6 @@ fn push_constants(name: &str, attr: &Attr, constants: &mut Vec<String>) {
             let parts = parts.iter();
             parts.for_each(|(name, part)| push_constants(name, part, constants));
         }
-        Attr::Int(_) | Attr::Group(_) | Attr::Ints(_) | Attr::DType(_) => {}
+        Attr::Int(_) | Attr::Group(_) | Attr::Ints(_) | Attr::DType(_) | Attr::Parts(_) => {}
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod memory;
 pub(crate) mod ops;
 mod outputs;
 pub(crate) mod pages;
+mod peers;
 mod poison;
 mod recording;
 mod region;

@@ -7,11 +7,13 @@ use super::call::Input;
 use super::error::RunError;
 use super::executable::{BoundGraph, Executable};
 use super::executor::{Executor, ExecutorOptions, Watcher};
+use super::fingerprint::Fingerprint;
 use super::footprint::Footprint;
 use super::outputs::Outputs;
 use super::recording::RecordedRun;
 use super::saved::SavedSession;
-use super::state::State;
+use super::state::{Saved, State};
+use crate::ranks::{Command, Remote};
 
 sharpi_passes::option_struct! {
     /// How large a session is, and how many threads the executor has that is made for it.
@@ -42,6 +44,8 @@ pub(super) struct Sequence {
     pub(super) states: Vec<State>,
     context: usize,
     rollback: usize,
+    /// The sequences of the ranks that this one leads.
+    pub(super) remote: Option<Remote>,
 }
 
 impl Sequence {
@@ -113,14 +117,34 @@ impl Session {
         let states = executor.executable().states(context, rollback);
         let states: Result<Vec<State>, RunError> =
             states.map(|bytes| State::new(&bytes, rollback)).collect();
-        Ok(Session {
-            sequence: Sequence {
-                states: states?,
+        let states = states?;
+        let remote = executor.remote().map(|of| {
+            let remote = of.leader.number();
+            of.leader.talk().ask::<()>(&Command::Session {
+                id: remote.id,
+                executor: of.id,
                 context,
                 rollback,
+            })?;
+            Ok::<_, RunError>(remote)
+        });
+        Ok(Session {
+            sequence: Sequence {
+                states,
+                context,
+                rollback,
+                remote: remote.transpose()?,
             },
             executor,
         })
+    }
+
+    /// Tells the ranks that this one leads what to do with their sequences.
+    fn tell_others(&self, command: impl FnOnce(u64) -> Command) -> Result<(), RunError> {
+        match &self.sequence.remote {
+            Some(remote) => Ok(remote.leader.talk().tell(&command(remote.id))?),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn sequence(&mut self) -> &mut Sequence {
@@ -151,7 +175,8 @@ impl Session {
     }
 
     /// A copy of the states, to come back to: it takes the bytes of the recurrent states and of
-    /// the cache rows in use.
+    /// the cache rows in use, those of all ranks. A rank that is in the way leaves out its own: then
+    /// it can be restored nowhere.
     pub fn save(&self) -> SavedSession {
         self.save_from(0)
     }
@@ -160,10 +185,22 @@ impl Session {
     /// other pieces.
     pub fn save_from(&self, first: usize) -> SavedSession {
         let states = self.sequence.states.iter();
+        let mut states: Vec<Saved> = states.map(|state| state.save(first)).collect();
+        if let Some(Remote { leader, id }) = &self.sequence.remote {
+            let save = Command::Save {
+                session: *id,
+                first,
+            };
+            let given = leader.talk().ask::<Vec<u8>>(&save).unwrap_or_default();
+            let read = given
+                .iter()
+                .filter_map(|bytes| SavedSession::from_bytes(bytes).ok());
+            states.extend(read.flat_map(|saved| saved.states));
+        }
         SavedSession {
             fingerprint: self.executable().fingerprint(),
             note: Vec::new(),
-            states: states.map(|state| state.save(first)).collect(),
+            states,
         }
     }
 
@@ -193,19 +230,59 @@ impl Session {
         if pieces.iter().any(|piece| piece.fingerprint != ours) {
             return Err(RunError::Restore("it is of another model or cache type"));
         }
-        let (states, context) = (&mut self.sequence.states, self.sequence.context);
-        if (pieces.iter()).any(|piece| piece.states.len() != states.len()) {
+        let count = self.sequence.states.len();
+        let ranks = self.executable().ranks();
+        if (pieces.iter()).any(|piece| piece.states.len() != count * ranks) {
             return Err(RunError::Restore("it has other states"));
         }
-        let of = |i: usize| pieces.iter().map(move |piece| &piece.states[i]);
-        for (i, state) in states.iter().enumerate() {
-            let pieces: Vec<_> = of(i).collect();
-            state.takes(&pieces, context).map_err(RunError::Restore)?;
+        let of_rank = |rank: usize| {
+            let own = pieces
+                .iter()
+                .map(move |piece| &piece.states[count * rank..][..count]);
+            own.collect::<Vec<&[Saved]>>()
+        };
+        self.takes(&of_rank(0))?;
+        if let Some(Remote { leader, id }) = &self.sequence.remote {
+            leader.talk().ask_each::<()>(|rank| Command::Restore {
+                session: *id,
+                pieces: of_rank(rank)
+                    .into_iter()
+                    .map(|own| bytes_of(ours, own))
+                    .collect(),
+            })?;
         }
-        for (i, state) in states.iter_mut().enumerate() {
-            state.restore(&of(i).collect::<Vec<_>>());
+        self.become_saved(&of_rank(0));
+        Ok(())
+    }
+
+    /// [`Session::restore_pieces`] of states of this rank alone.
+    pub(crate) fn restore_own(&mut self, pieces: &[&SavedSession]) -> Result<(), RunError> {
+        let pieces: Vec<&[Saved]> = pieces.iter().map(|piece| &*piece.states).collect();
+        if pieces
+            .iter()
+            .any(|piece| piece.len() != self.sequence.states.len())
+        {
+            return Err(RunError::Restore("it has other states"));
+        }
+        self.takes(&pieces)?;
+        self.become_saved(&pieces);
+        Ok(())
+    }
+
+    fn takes(&self, pieces: &[&[Saved]]) -> Result<(), RunError> {
+        for (i, state) in self.sequence.states.iter().enumerate() {
+            let pieces: Vec<&Saved> = pieces.iter().map(|piece| &piece[i]).collect();
+            state
+                .takes(&pieces, self.sequence.context)
+                .map_err(RunError::Restore)?;
         }
         Ok(())
+    }
+
+    fn become_saved(&mut self, pieces: &[&[Saved]]) {
+        for (i, state) in self.sequence.states.iter_mut().enumerate() {
+            state.restore(&pieces.iter().map(|piece| &piece[i]).collect::<Vec<_>>());
+        }
     }
 
     /// The memory that the session holds, and that of its executor and of the weights it reads, as
@@ -263,6 +340,8 @@ impl Session {
 
     /// Forgets the sequence.
     pub fn reset(&mut self) {
+        // A rank that is in the way will be in the next run's.
+        self.tell_others(|session| Command::Reset { session }).ok();
         self.sequence.states.iter_mut().for_each(State::reset);
     }
 
@@ -271,7 +350,8 @@ impl Session {
     /// anything else there is [`Session::save`].
     ///
     /// # Errors
-    /// More tokens than there are, or a place that a recurrent state cannot go back to.
+    /// More tokens than there are, or a place that a recurrent state cannot go back to. A rank that has
+    /// ended.
     pub fn truncate(&mut self, graph: &str, tokens: usize) -> Result<(), RunError> {
         let executable = self.executable().clone();
         let (name, bound) = executable.bound(graph)?;
@@ -288,7 +368,11 @@ impl Session {
             });
         }
         indices().for_each(|i| states[i].truncate(tokens));
-        Ok(())
+        self.tell_others(|session| Command::Truncate {
+            session,
+            graph: name.into(),
+            tokens,
+        })
     }
 
     /// Runs a graph once. For both graphs of a model `ids: index<V>[T]` are the tokens, `pos:
@@ -327,4 +411,14 @@ impl Session {
         batch.add_sequence(&mut self.sequence, inputs, tentative)?;
         batch.run()
     }
+}
+
+/// States as a saved session's bytes.
+fn bytes_of(fingerprint: Fingerprint, states: &[Saved]) -> Vec<u8> {
+    let saved = SavedSession {
+        fingerprint,
+        note: Vec::new(),
+        states: states.to_vec(),
+    };
+    saved.to_bytes()
 }

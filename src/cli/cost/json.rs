@@ -5,6 +5,7 @@ use sharpi_compile::cost::{Ceilings, Cost, Forecast, RunShape};
 
 use super::Answer;
 use super::costed::{Costed, Section, Spent};
+use super::shared::Shared;
 
 /// All that is known, op by op.
 #[derive(Serialize)]
@@ -15,6 +16,9 @@ pub(super) struct Document<'a> {
     prefill_width: usize,
     runs: Vec<RunOut<'a>>,
     forecast: &'a Forecast,
+    /// What is to be expected of so many ranks, where that was asked for.
+    #[serde(skip_serializing_if = "<[Shared]>::is_empty")]
+    ranks: &'a [Shared],
 }
 
 /// A graph in a run of one shape.
@@ -59,6 +63,7 @@ impl<'a> Document<'a> {
             prefill_width: answer.question.prefill,
             runs: answer.costed.iter().map(run).collect(),
             forecast: &answer.forecast,
+            ranks: &answer.shared,
         }
     }
 }

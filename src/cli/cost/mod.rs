@@ -3,12 +3,13 @@
 
 mod costed;
 mod json;
+mod shared;
 mod text;
 
 use std::io::Write;
 use std::num::NonZeroUsize;
 
-use sharpi_compile::cost::{Ceilings, Forecast, Question, RunShape, forecast};
+use sharpi_compile::cost::{Ceilings, Forecast, Link, Question, RunShape, forecast};
 use sharpi_compile::lower::LowerOptions;
 use sharpi_passes::{Stage, run_until};
 
@@ -20,6 +21,7 @@ use super::model_arg::ModelArg;
 use super::pass_args::PassArgs;
 use super::write_json;
 use costed::Costed;
+use shared::Shared;
 
 /// Runs of up to as many tokens may be drafts to verify, of which all logits are wanted; of wider
 /// ones, parts of a prompt, only the last.
@@ -51,6 +53,14 @@ pub(super) struct CostArgs {
     /// Probability that a drafted token is right if all before it are
     #[arg(long, value_name = "P", default_value = "0.8", value_parser = probability)]
     acceptance: f64,
+    /// Numbers of ranks that share the model, each with a machine like this one, such as 1,2,4,8: what
+    /// is to be expected of each
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
+    ranks: Vec<u16>,
+    /// What an exchange between ranks takes, and how much they take in a second, as hwbench measures it
+    /// under mpirun
+    #[arg(long, value_name = "TIME,RATE", default_value = "50us,10Gbit")]
+    link: Link,
     /// Show every block, also those with the same ops as others
     #[arg(long)]
     no_fold: bool,
@@ -73,6 +83,7 @@ struct Answer<'a> {
     question: Question,
     costed: Vec<Costed<'a>>,
     forecast: Forecast,
+    shared: Vec<Shared>,
 }
 
 impl CostArgs {
@@ -81,8 +92,9 @@ impl CostArgs {
         let most = LowerOptions::default().max_rows;
         let mut options = self.lower.options(usize::MAX, most);
         options.draft_vocabulary = self.vocabulary.read()?;
-        let module = model.lower(&options)?;
-        let module = run_until(module, Stage::Fused, &self.passes.options())?.module;
+        let imported = model.lower(&options)?;
+        let passes = self.passes.options();
+        let module = run_until(imported.clone(), Stage::Fused, &passes)?.module;
         let ceilings = self.ceilings.get(self.threads.map(NonZeroUsize::get))?;
         let question = self.question(&ceilings);
         let Some(forecast) = forecast(&module, &ceilings, &question) else {
@@ -91,6 +103,11 @@ impl CostArgs {
                 "try another copy of the file",
             ));
         };
+        let shared = self
+            .ranks
+            .iter()
+            .map(|ranks| Shared::new(&imported, &passes, (*ranks).into(), &ceilings, &question));
+        let shared: Vec<Option<Shared>> = shared.collect::<Result<_, Failure>>()?;
         let graphs = module.graphs.keys();
         let runs = graphs.flat_map(|graph| self.shapes().map(move |shape| (graph, shape)));
         let seconds = |cost: &_, bytes| ceilings.seconds(cost, question.threads, bytes);
@@ -100,6 +117,7 @@ impl CostArgs {
             ceilings: &ceilings,
             question,
             forecast,
+            shared: shared.into_iter().flatten().collect(),
         };
         match self.json {
             true => write_json(out, &json::Document::new(&answer)),
@@ -116,6 +134,7 @@ impl CostArgs {
             prefill: self.lower.batch_size(),
             acceptance: self.acceptance,
             n_max: self.spec_draft_n_max.into(),
+            link: self.link,
         }
     }
 

@@ -34,10 +34,49 @@ pub(super) fn write(answer: &Answer<'_>, folded: bool, out: &mut impl Write) -> 
     )?;
     let prefill = format!("prefill, {} at once", answer.question.prefill);
     writeln!(out, "{prefill:20} {:>8} tokens/s", rate(forecast.prefill))?;
-    match forecast.drafting.is_empty() {
-        true => Ok(()),
-        false => write_drafting(answer, out),
+    if !forecast.drafting.is_empty() {
+        write_drafting(answer, out)?;
     }
+    match answer.shared.is_empty() {
+        true => Ok(()),
+        false => write_ranks(answer, out),
+    }
+}
+
+/// What is to be expected of several machines like this one.
+fn write_ranks(answer: &Answer<'_>, out: &mut impl Write) -> io::Result<()> {
+    let link = answer.question.link;
+    let (latency, bytes) = (si(link.latency, "s"), si(link.rate, "B/s"));
+    writeln!(
+        out,
+        "\nranks with a machine like this one each, {latency} an exchange and {bytes}"
+    )?;
+    let head = [
+        "ranks",
+        "weights",
+        "exchanges",
+        "bytes",
+        "decode",
+        "prefill",
+        "drafting",
+    ];
+    let mut table = Table::new(head, 0);
+    for shared in &answer.shared {
+        let drafting = shared.forecast.drafting.iter();
+        let best = drafting.max_by(|a, b| a.tokens_per_second.total_cmp(&b.tokens_per_second));
+        table.line([
+            shared.ranks.to_string(),
+            si(shared.weight_bytes, "B"),
+            shared.exchanges.to_string(),
+            si(shared.exchanged_bytes, "B"),
+            rate(shared.forecast.decode),
+            rate(shared.forecast.prefill),
+            best.map_or("-".into(), |best| {
+                format!("{}, n-max {}", rate(best.tokens_per_second), best.n_max)
+            }),
+        ]);
+    }
+    table.write(out)
 }
 
 fn write_costed(costed: &Costed<'_>, folded: bool, out: &mut impl Write) -> io::Result<()> {

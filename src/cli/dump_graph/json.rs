@@ -267,6 +267,16 @@ fn attr_value(attr: &Attr) -> Json {
         Attr::Float(x) => float(*x),
         Attr::Ints(list) => json!(list.as_slice()),
         Attr::DType(dtype) => json!(dtype.to_string()),
+        Attr::Parts(parts) => {
+            let ranges = |part: &RowSet| -> Json {
+                let ranges = part
+                    .ranges()
+                    .iter()
+                    .map(|range| json!([range.start, range.end]));
+                ranges.collect()
+            };
+            parts.iter().map(ranges).collect()
+        }
         Attr::Group(parts) => attr_object(parts),
         Attr::Case(name, parts) if parts.is_empty() => json!(name),
         Attr::Case(name, parts) => json!({ name: attr_object(parts) }),

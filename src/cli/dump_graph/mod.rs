@@ -22,6 +22,7 @@ use sharpi_passes::{Pipeline, Report, Snapshot, Stage};
 
 use super::ceilings;
 use super::failure::Failure;
+use super::machines::ShareArgs;
 use super::pass_args::PassArgs;
 use super::range::range;
 use super::screen::Stdout;
@@ -74,6 +75,8 @@ pub(super) struct DumpGraph {
     ceilings: Option<PathBuf>,
     #[command(flatten)]
     passes: PassArgs,
+    #[command(flatten)]
+    share: ShareArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -204,6 +207,7 @@ impl DumpGraph {
     /// The graphs as far as they are to be compiled.
     fn compiled(&self, module: Module, stop: &str) -> Result<Snapshot, Failure> {
         let options = self.passes.options().stop_after(Some(stop.to_string()));
+        let options = options.shard(self.share.shard());
         Ok(sharpi_passes::run(module, &options)?)
     }
 

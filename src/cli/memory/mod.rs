@@ -15,6 +15,7 @@ use super::context_arg::ContextArg;
 use super::draft_vocab::DraftVocabArgs;
 use super::failure::Failure;
 use super::lower_args::LowerArgs;
+use super::machines::ShareArgs;
 use super::model_arg::ModelArg;
 use super::pass_args::PassArgs;
 use super::range::range;
@@ -54,6 +55,8 @@ pub(super) struct Memory {
     lower: LowerArgs,
     #[command(flatten)]
     passes: PassArgs,
+    #[command(flatten)]
+    share: ShareArgs,
 }
 
 /// What is known, for programs.
@@ -132,7 +135,7 @@ impl Memory {
         Ok(model.compile(
             &CompileOptions::default()
                 .lower(lower)
-                .passes(self.passes.options())
+                .passes(self.passes.options().shard(self.share.shard()))
                 .load(LoadOptions::default().repack(false)),
         )?)
     }

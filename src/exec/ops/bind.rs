@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sharpi_ir::{Epilogue, Op, OutputGate, RopeScaling, slot};
 
 use super::activations::Activations;
+use super::all_gather::AllGather;
 use super::attention::{Attention, KvStore, RopeAttention, Side, Store, Turn};
 use super::deltanet::{CausalConv, ConvSilu, GdnScan};
 use super::elementwise::{Binary, BinaryOp, RowSum, Unary, UnaryOp};
@@ -168,6 +169,11 @@ pub fn bind(
             x: p.value(slot::ExpertSum::x)?,
             y: p.result(0)?,
         }),
+        Op::AllGather { axis, rank, parts } => {
+            let (x, y) = (p.value(slot::AllGather::x)?, p.result(0)?);
+            let (axis, rank) = (*axis as usize - 1, *rank as usize);
+            Box::new(AllGather::new(x, y, axis, rank, parts))
+        }
         Op::Product { norm_eps, epilogue } => Box::new(product(p, *norm_eps, epilogue)?),
         Op::GatedDeltaNet { l2_eps, eps, to } => Box::new(GatedDeltaNet {
             u: p.value(slot::GatedDeltaNet::u)?,

@@ -4,6 +4,7 @@
 //! computes one of them. Chunks split outputs, never a reduction, so who runs which is free.
 
 mod activations;
+mod all_gather;
 mod attention;
 mod bind;
 mod deltanet;
@@ -31,6 +32,7 @@ use std::ops::Range;
 use sharpi_ir::DType;
 
 use super::memory::Shared;
+use super::peers::Peers;
 use sharpi_kernels::activation::ActivationType;
 use sharpi_kernels::attention::{AttentionWorkspace, CacheType};
 use sharpi_kernels::gdn::ScanWorkspace;
@@ -136,6 +138,8 @@ pub struct Run<'a> {
     pub rows: usize,
     /// How many workers share the run. Chunks may be cut to suit, results do not depend on it.
     pub workers: usize,
+    /// The other ranks of a sharded model.
+    pub peers: Option<&'a Peers>,
 }
 
 /// The tokens of one sequence in a run.
@@ -183,6 +187,14 @@ impl<'a> Run<'a> {
         match slot.axis {
             Axis::Tokens => self.tokens,
             Axis::Rows => self.rows,
+        }
+    }
+
+    /// Gives `own` to all other ranks and takes what they give. Once that has failed nothing more is
+    /// exchanged, and the run fails at its end.
+    fn exchange(&self, own: &[u8], others: &mut [Vec<u8>]) {
+        if let Some(peers) = self.peers {
+            peers.exchange(own, others);
         }
     }
 
@@ -263,6 +275,8 @@ pub struct Scratch {
     row: Vec<f32>,
     /// Which experts take which tokens, and their activations.
     routing: Routing,
+    /// What other ranks have given.
+    given: Vec<Vec<u8>>,
     /// Columns that a chunk has made and nobody else sees.
     tiles: [Vec<f32>; 2],
 }

@@ -16,7 +16,7 @@ use sharpi_kernels::quant::WeightType;
 /// A weight: its bytes in the model file and, once they are loaded, in panels.
 pub struct Weight {
     gguf: Arc<Gguf>,
-    /// The tensor, or its first rows.
+    /// The tensor, or some rows of it that follow one another.
     tensor: TensorInfo,
     /// The rows that it consists of, if they lie apart in the tensor.
     gathered: Option<Gathered>,
@@ -47,13 +47,20 @@ impl Weight {
         let mut tensor = tensor.clone();
         let mut gathered = None;
         if let Some(rows) = &declared.rows {
-            let row_bytes = ty.row_bytes(*dims.last()?);
-            if rows.last()? >= tensor.bytes as usize / row_bytes {
+            let (matrices, file_rows, row_bytes) = rows_in_file(ty, &tensor, &dims)?;
+            if rows.last()? >= file_rows {
                 return None;
             }
-            match rows.is_prefix() {
-                true => tensor.bytes = (rows.len() * row_bytes) as u64,
-                false => gathered = Some(Gathered::new(rows, row_bytes)),
+            match (rows.ranges(), matrices) {
+                ([range], 1) => {
+                    tensor.offset += (range.start * row_bytes) as u64;
+                    tensor.bytes = (range.len() * row_bytes) as u64;
+                }
+                (_, matrices) => {
+                    let of_each = (0..matrices).map(|i| rows.shifted(i * file_rows));
+                    let all = of_each.flat_map(|rows| rows.ranges().to_vec());
+                    gathered = Some(Gathered::new(&RowSet::of_ranges(all), row_bytes));
+                }
             }
         }
         Some(Weight {
@@ -66,7 +73,7 @@ impl Weight {
         })
     }
 
-    /// The tensor in the file, of which there may be more rows.
+    /// The tensor in the file, of which there may be more rows before and behind.
     pub fn tensor(&self) -> &TensorInfo {
         &self.tensor
     }
@@ -180,6 +187,24 @@ impl Weight {
                 }
             }
         }
+    }
+}
+
+/// Matrices of a tensor, rows of each in the file, and bytes of a row; of a vector the elements are
+/// rows. `None` where the file has no such rows.
+fn rows_in_file(
+    ty: WeightType,
+    tensor: &TensorInfo,
+    dims: &[usize],
+) -> Option<(usize, usize, usize)> {
+    let rows = |i: usize| usize::try_from(*tensor.dims.get(i).unwrap_or(&1)).ok();
+    match dims {
+        [_] if ty.block_len() == 1 => Some((1, rows(0)?, ty.row_bytes(1))),
+        [.., _, n] => {
+            let matrices = dims.iter().rev().skip(2).product();
+            Some((matrices, rows(1)?, ty.row_bytes(*n)))
+        }
+        _ => None,
     }
 }
 
