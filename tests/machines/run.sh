@@ -32,7 +32,7 @@ command -v nginx >/dev/null || packages+=(nginx-light)
 command -v curl >/dev/null || packages+=(curl)
 if ((${#packages[@]})); then
     [[ $(id -u) == 0 ]] || fail "missing: ${packages[*]} (Debian: apt-get install ${packages[*]})"
-    apt-get install -qq -y --no-install-recommends "${packages[@]}" >/dev/null ||
+    { apt-get update -qq && apt-get install -qq -y --no-install-recommends "${packages[@]}"; } >/dev/null ||
         fail "${packages[*]} cannot be installed; is the network there?"
 fi
 

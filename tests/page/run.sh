@@ -15,7 +15,8 @@ command -v node npm >/dev/null || missing "node 20 or later and npm are needed (
 if [[ ! -x ${CHROMIUM:=/usr/bin/chromium} ]]; then
     sudo=()
     [[ $(id -u) == 0 ]] || sudo=(sudo -n)
-    "${sudo[@]}" apt-get install -y --no-install-recommends chromium >/dev/null ||
+    { "${sudo[@]}" apt-get update -qq &&
+        "${sudo[@]}" apt-get install -y --no-install-recommends chromium; } >/dev/null ||
         missing "there is no chromium and apt-get cannot install it; CHROMIUM=FILE names one"
 fi
 if ! cmp -s package-lock.json node_modules/.installed; then
