@@ -24,7 +24,7 @@ impl Parts {
         let bound = |i: usize| (units * i).div_ceil(sharing) * unit;
         let range = |rank: usize| {
             let i = rank % sharing;
-            RowSet::of_ranges([bound(i).min(count)..bound(i + 1).min(count)])
+            RowSet::from(bound(i).min(count)..bound(i + 1).min(count))
         };
         Parts((0..ranks).map(range).collect())
     }
@@ -110,8 +110,8 @@ mod tests {
     fn ranks_beyond_the_units_repeat_and_give_nothing() {
         let parts = Parts::ranges(2, 1, 3);
         assert_eq!(parts.to_string(), "[0..1 | 1..2 | 0..1]");
-        assert_eq!(parts.own(1), RowSet::of_ranges([1..2]));
+        assert_eq!(parts.own(1), RowSet::from(1..2));
         assert!(parts.own(2).is_empty());
-        assert_eq!(Parts::new([RowSet::of_ranges([1..2])]).whole(), None);
+        assert_eq!(Parts::new([RowSet::from(1..2)]).whole(), None);
     }
 }

@@ -10,6 +10,12 @@ pub struct RowSet {
     ranges: Vec<Range<usize>>,
 }
 
+impl From<Range<usize>> for RowSet {
+    fn from(range: Range<usize>) -> RowSet {
+        RowSet::of_ranges(std::iter::once(range))
+    }
+}
+
 impl RowSet {
     pub(crate) const NONE: RowSet = RowSet { ranges: Vec::new() };
 
@@ -176,7 +182,7 @@ mod tests {
             rows.minus(&RowSet::of_ranges([0..3, 7..8])).to_string(),
             "3..4, 6..7, 8..10"
         );
-        assert_eq!(rows.union(&RowSet::of_ranges([4..6])).to_string(), "2..10");
+        assert_eq!(rows.union(&RowSet::from(4..6)).to_string(), "2..10");
         assert_eq!(
             rows.select(&RowSet::of_ranges([1..4, 5..6])).to_string(),
             "3..4, 6..8, 9..10"

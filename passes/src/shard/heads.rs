@@ -87,7 +87,7 @@ pub(super) fn query_heads(heads: usize, kv: usize, ranks: usize) -> Parts {
 /// head.
 fn split_heads(heads: usize, count: usize, ranks: usize) -> (Parts, Parts) {
     let heads = heads.max(1);
-    let head = |rank: usize| RowSet::of_ranges([rank % heads..rank % heads + 1]);
+    let head = |rank: usize| RowSet::from(rank % heads..rank % heads + 1);
     let share = |rank: usize| {
         let sharing = (ranks - rank % heads).div_ceil(heads);
         Parts::ranges(count, 1, sharing).of(rank / heads).clone()
