@@ -48,7 +48,7 @@ tcp=(--mca btl self,tcp --mca btl_tcp_if_include lo)
 
 # What is told, and where its receipt goes: the model, the ids, and a hash of every row of logits.
 told() {
-    printf '%s\n' run -m "$1" -p 'KING RICHARD III:' -n 12 -t 1 -q --receipt "$2"
+    printf '%s\n' run -m "$1" -p 'KING RICHARD III:' -n 12 -t 1 -s 1 -q --receipt "$2"
 }
 
 same() {
