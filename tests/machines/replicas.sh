@@ -35,8 +35,8 @@ trap 'kill $nginx; wait $nginx || true; rm -rf "$work"' EXIT
 answer() {
     curl -s --retry 20 --retry-connrefused --retry-delay 1 "http://127.0.0.1:$1/completion" \
         -H "X-Conversation: $2" \
-        -d "{\"prompt\": \"$2: speak.\", \"n_predict\": 8, \"temperature\": 0, \"return_tokens\": true}" |
-        grep -o '"tokens":\[[0-9,]*\]'
+        -d "{\"prompt\": \"Scene $2. ROMEO:\", \"n_predict\": 8, \"ignore_eos\": true, \"temperature\": 0, \"return_tokens\": true}" |
+        grep -o '"tokens":\[[0-9][0-9,]*\]'
 }
 
 for conversation in {1..12}; do

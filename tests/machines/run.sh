@@ -129,8 +129,8 @@ answers() {
     local asked=()
     for i in 1 2 3 4; do
         curl -s --retry 40 --retry-connrefused --retry-delay 1 "http://127.0.0.1:$port/completion" \
-            -d "{\"prompt\": \"Scene $i.\", \"n_predict\": 24, \"temperature\": 0.8, \"seed\": $i, \"return_tokens\": true}" |
-            grep -o '"tokens":\[[0-9,]*\]' >"$into.$i" &
+            -d "{\"prompt\": \"Scene $i.\", \"n_predict\": 24, \"ignore_eos\": true, \"temperature\": 0.8, \"seed\": $i, \"return_tokens\": true}" |
+            grep -o '"tokens":\[[0-9][0-9,]*\]' >"$into.$i" &
         asked+=($!)
     done
     wait "${asked[@]}"
