@@ -10,9 +10,10 @@ use sharpi_compile::ir::DType;
 use sharpi_compile::{Executable, Input, RunError, Session};
 use support::{compile, model};
 
-const MODELS: [&str; 4] = [
+const MODELS: [&str; 5] = [
     "micro-dense-f32",
     "micro-moe-f32",
+    "micro-qwen3next",
     "tiny-dense-Q4_K_M",
     "tiny-moe-Q4_K_M",
 ];

@@ -11,7 +11,7 @@ use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::passes::{Options, Pipeline};
 use sharpi_compile::{CompileOptions, Executable, Input, Model, Session};
 use sharpi_kernels::simd::{Level, with_level};
-use support::{model, requantise, session};
+use support::{families, model, requantise, session};
 
 const PROMPT: usize = 70;
 
@@ -30,7 +30,8 @@ const SPLITS: &[&[usize]] = &[
     &[7, 16, 1, 15],
 ];
 
-/// K-quants, floats, the legacy formats with an offset, dense and mixture of experts.
+/// K-quants, floats, the legacy formats with an offset, dense and mixture of experts; and every
+/// architecture.
 fn models() -> Vec<(&'static str, Model)> {
     let files = [
         "micro-dense-Q2_K",
@@ -41,7 +42,8 @@ fn models() -> Vec<(&'static str, Model)> {
     let derived = ["micro-dense-F16", "micro-dense-BF16", "micro-dense-Q4_1"];
     let files = files.map(|name| (name, model(name)));
     let derived = derived.map(|name| (name, requantise::derived(name).expect("a simple type")));
-    files.into_iter().chain(derived).collect()
+    let families = families().map(|name| (name, model(name)));
+    files.into_iter().chain(derived).chain(families).collect()
 }
 
 fn compiled(model: &Model, cache: DType, skip: &[&str]) -> Arc<Executable> {

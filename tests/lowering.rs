@@ -145,7 +145,7 @@ fn a_missing_key_is_named_with_what_it_should_hold() {
             "a number above 0",
         ),
         ("qwen35.ssm.state_size", "a whole number above 0"),
-        ("general.architecture", "`qwen35` or `qwen35moe`"),
+        ("general.architecture", "the name of an architecture"),
     ] {
         let expected = format!("metadata key `{key}` is missing, expected {expected}");
         assert_refused(&without(key), &expected);
@@ -191,8 +191,9 @@ fn more_than_one_mtp_block_is_refused_by_its_key() {
 
 #[test]
 fn another_architecture_is_named_and_counts_as_unsupported() {
-    let found = refusal(&with_key("general.architecture", "llama"));
-    let said = "architecture `llama` is not supported, expected `qwen35` or `qwen35moe`";
+    let found = refusal(&with_key("general.architecture", "gemma3"));
+    let said = "architecture `gemma3` is not supported, expected one of `glm4moe`, `llama`, `qwen2`, \
+                `qwen3`, `qwen35`, `qwen35moe`, `qwen3moe`, `qwen3next`, `smollm3`";
     assert_eq!(found, (said.to_string(), true));
 }
 

@@ -13,7 +13,7 @@ use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::passes::{
     Options, Pipeline, Stage, check_plan, compile, print_planned, print_snapshot, run,
 };
-use support::fixtures;
+use support::{families, fixtures, model};
 
 const MODELS: [&str; 6] = [
     "micro-dense-IQ4_XS",
@@ -25,9 +25,8 @@ const MODELS: [&str; 6] = [
 ];
 
 fn imported(name: &str) -> Module {
-    let file = fixtures().join("models").join(format!("{name}.gguf"));
-    let model = Model::open(file).expect("a model");
-    model.lower(&LowerOptions::default()).expect("graphs")
+    let options = LowerOptions::default();
+    model(name).lower(&options).expect("graphs")
 }
 
 fn stopped_at(stage: Stage) -> Options {
@@ -101,7 +100,7 @@ fn a_trunk_without_drafting_is_planned_as_before() {
 
 #[test]
 fn the_passes_do_as_much_as_before() {
-    for name in MODELS {
+    for name in MODELS.into_iter().chain(families()) {
         let mut report = run(imported(name), &Options::default())
             .expect("a plan")
             .report;
@@ -111,6 +110,42 @@ fn the_passes_do_as_much_as_before() {
             .iter_mut()
             .for_each(|row| row.time = Duration::ZERO);
         assert_snapshot(&format!("{name}.pass-stats"), &report.to_string());
+    }
+}
+
+/// What a block is made of before it is fused.
+fn is_of_a_part(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Attention { .. }
+            | Op::Rope { .. }
+            | Op::KvStore {}
+            | Op::GdnScan { .. }
+            | Op::CausalConv {}
+            | Op::L2norm { .. }
+            | Op::Silu {}
+            | Op::Softmax {}
+            | Op::Sigmoid {}
+            | Op::TopkRouter { .. }
+            | Op::MoeMatmul {}
+            | Op::ExpertSum {}
+            | Op::Mul { .. }
+            | Op::Add { .. }
+    )
+}
+
+#[test]
+fn the_blocks_of_every_architecture_are_fused() {
+    for name in families() {
+        let fused = run(imported(name), &stopped_at(Stage::Fused)).expect("a stage");
+        for (graph_name, graph) in &fused.module.graphs {
+            let ops = graph.nodes().filter_map(|node| graph.op(node));
+            let left: Vec<&str> = ops
+                .filter(|op| is_of_a_part(op))
+                .map(Op::mnemonic)
+                .collect();
+            assert!(left.is_empty(), "{name} @{graph_name}: {left:?}");
+        }
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Attr {
     Float(f32),
     /// A list of whole numbers.
     Ints(SmallVec<[u32; 4]>),
+    /// A list of numbers with a point or an exponent.
+    Floats(Vec<f32>),
     /// An element type.
     DType(DType),
     /// The indices that each rank has.
@@ -32,6 +34,7 @@ impl Attr {
     pub(crate) fn is_finite(&self) -> bool {
         match self {
             Attr::Float(x) => x.is_finite(),
+            Attr::Floats(list) => list.iter().all(|x| x.is_finite()),
             Attr::Group(fields) | Attr::Case(_, fields) => {
                 fields.iter().all(|(_, attr)| attr.is_finite())
             }
@@ -46,6 +49,7 @@ impl fmt::Display for Attr {
             Attr::Int(n) => write!(f, "{n}"),
             Attr::Float(x) => write!(f, "{x:?}"),
             Attr::Ints(v) => write!(f, "{:?}", v.as_slice()),
+            Attr::Floats(v) => write!(f, "{v:?}"),
             Attr::DType(d) => write!(f, "{d}"),
             Attr::Parts(parts) => write!(f, "{parts}"),
             Attr::Group(fields) => write_fields(f, fields),
@@ -83,6 +87,7 @@ impl AttrValue for u32 {
             Attr::Int(n) => u32::try_from(*n).ok(),
             Attr::Float(_)
             | Attr::Ints(_)
+            | Attr::Floats(_)
             | Attr::DType(_)
             | Attr::Parts(_)
             | Attr::Group(_)
@@ -102,6 +107,7 @@ impl AttrValue for f32 {
             Attr::Float(_)
             | Attr::Int(_)
             | Attr::Ints(_)
+            | Attr::Floats(_)
             | Attr::DType(_)
             | Attr::Parts(_)
             | Attr::Group(_)
@@ -120,6 +126,7 @@ impl AttrValue for SmallVec<[u32; 4]> {
             Attr::Ints(v) => Some(v.clone()),
             Attr::Int(_)
             | Attr::Float(_)
+            | Attr::Floats(_)
             | Attr::DType(_)
             | Attr::Parts(_)
             | Attr::Group(_)
@@ -139,6 +146,7 @@ impl AttrValue for DType {
             Attr::Int(_)
             | Attr::Float(_)
             | Attr::Ints(_)
+            | Attr::Floats(_)
             | Attr::Parts(_)
             | Attr::Group(_)
             | Attr::Case(..) => None,

@@ -19,12 +19,14 @@ pub enum Epilogue {
     Add,
     /// SiLU of the causal convolution over time.
     ConvSilu,
-    /// The first are keys, the second values. Keys are normed by heads, if there is an `eps` of a
-    /// norm, and rotated; both are written into a cache.
+    /// The first are keys, the second values, each with a bias, if they have them. Keys are normed by
+    /// heads, if there is an `eps` of a norm, and rotated; both are written into a cache.
     Store {
+        /// Whether biases are added first.
+        bias: Bias,
         /// `eps` of the keys' norm.
         norm_eps: Option<f32>,
-        /// As of `rope`.
+        /// As of `rope`, or 0 for keys that do not turn.
         n_rot: u32,
         /// As of `rope`.
         freq_base: f32,
@@ -46,6 +48,16 @@ impl Epilogue {
         matches!(self, Epilogue::Store { .. })
     }
 
+    pub(crate) fn biases(&self) -> bool {
+        matches!(
+            self,
+            Epilogue::Store {
+                bias: Bias::Added,
+                ..
+            }
+        )
+    }
+
     pub(crate) fn norms_keys(&self) -> bool {
         matches!(
             self,
@@ -58,7 +70,7 @@ impl Epilogue {
 }
 
 impl AttrValue for Epilogue {
-    const KIND: &'static str = "`swiglu {to}`, `add`, `conv_silu` or `store {norm_eps, n_rot, freq_base, scaling}`, or nothing";
+    const KIND: &'static str = "`swiglu {to}`, `add`, `conv_silu` or `store {bias, norm_eps, n_rot, freq_base, scaling}`, or nothing";
 
     fn to_attr(&self) -> Option<Attr> {
         let (name, fields) = match self {
@@ -67,12 +79,14 @@ impl AttrValue for Epilogue {
             Epilogue::Add => ("add", Vec::new()),
             Epilogue::ConvSilu => ("conv_silu", Vec::new()),
             Epilogue::Store {
+                bias,
                 norm_eps,
                 n_rot,
                 freq_base,
                 scaling,
             } => {
                 let fields = vec![
+                    ("bias", bias.to_attr()),
                     ("norm_eps", norm_eps.to_attr()),
                     ("n_rot", n_rot.to_attr()),
                     ("freq_base", freq_base.to_attr()),
@@ -100,8 +114,9 @@ impl AttrValue for Epilogue {
             }),
             "add" if only(&[]) => Some(Epilogue::Add),
             "conv_silu" if only(&[]) => Some(Epilogue::ConvSilu),
-            "store" if only(&["norm_eps", "n_rot", "freq_base", "scaling"]) => {
+            "store" if only(&["bias", "norm_eps", "n_rot", "freq_base", "scaling"]) => {
                 Some(Epilogue::Store {
+                    bias: field(fields, "bias")?,
                     norm_eps: field(fields, "norm_eps")?,
                     n_rot: field(fields, "n_rot")?,
                     freq_base: field(fields, "freq_base")?,
@@ -118,15 +133,15 @@ fn field<A: AttrValue>(fields: &[(String, Attr)], name: &str) -> Option<A> {
     A::from_attr(found.map(|(_, attr)| attr))
 }
 
-/// An attribute that is one word of several, or left out.
+/// An attribute that is one word of several, or left out for the first.
 macro_rules! word {
-    ($(#[$doc:meta])* $Name:ident = $kind:literal { $(#[$none:meta])* None, $($(#[$of:meta])* $Word:ident = $word:literal),* $(,)? }) => {
+    ($(#[$doc:meta])* $Name:ident = $kind:literal { $(#[$default:meta])* $Default:ident, $($(#[$of:meta])* $Word:ident = $word:literal),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
         pub enum $Name {
-            $(#[$none])*
+            $(#[$default])*
             #[default]
-            None,
+            $Default,
             $($(#[$of])* $Word,)*
         }
 
@@ -135,14 +150,14 @@ macro_rules! word {
 
             fn to_attr(&self) -> Option<Attr> {
                 match self {
-                    $Name::None => None,
+                    $Name::$Default => None,
                     $($Name::$Word => Some(Attr::Case($word.into(), Vec::new())),)*
                 }
             }
 
             fn from_attr(attr: Option<&Attr>) -> Option<$Name> {
                 match attr {
-                    None => Some($Name::None),
+                    None => Some($Name::$Default),
                     Some(Attr::Case(name, fields)) if fields.is_empty() => match name.as_str() {
                         $($word => Some($Name::$Word),)*
                         _ => None,
@@ -160,6 +175,46 @@ word! {
         /// It is not.
         None,
         /// By the sigmoid of as many values as a head's query has, which stand behind that.
+        Sigmoid = "sigmoid",
+    }
+}
+
+word! {
+    /// Whether vectors are added to what projections give.
+    Bias = "`added`, or nothing" {
+        /// They are not.
+        None,
+        /// One to each.
+        Added = "added",
+    }
+}
+
+word! {
+    /// Which of `Hk` k-heads a v-head of `Hv` uses.
+    KeyHeads = "`grouped`, or nothing" {
+        /// `h mod Hk`: v-heads take the k-heads by turns.
+        ByTurns,
+        /// `h / (Hv / Hk)`: as many v-heads one after another share a k-head.
+        Grouped = "grouped",
+    }
+}
+
+impl KeyHeads {
+    /// The k-head of v-head `head`.
+    pub fn of(self, head: usize, k_heads: usize, heads: usize) -> usize {
+        match self {
+            KeyHeads::ByTurns => head % k_heads,
+            KeyHeads::Grouped => head / (heads / k_heads),
+        }
+    }
+}
+
+word! {
+    /// What makes weights of a router's logits.
+    Gating = "`sigmoid`, or nothing" {
+        /// Softmax over all experts.
+        Softmax,
+        /// A sigmoid of each.
         Sigmoid = "sigmoid",
     }
 }

@@ -5,7 +5,7 @@
 use smallvec::SmallVec;
 
 use crate::attr::{Attr, AttrValue};
-use crate::epilogue::{Epilogue, OutputGate, SharedExpert};
+use crate::epilogue::{Bias, Epilogue, Gating, KeyHeads, OutputGate, SharedExpert};
 use crate::parts::Parts;
 use crate::rope::RopeScaling;
 use crate::signature::{AttrSpec, Facts, OperandKind, OperandSpec, Signature, SlotName};
@@ -154,8 +154,9 @@ ops! {
     Rmsnorm = "rmsnorm" (x: Value, weight: Weight) { eps: f32 } [imported]
     /// `x / √(Σx² + eps)` over the last dimension.
     L2norm = "l2norm" (x: Value) { eps: f32 } [imported]
-    /// Rotary position embedding, NeoX pairs `(i, i + n_rot/2)`, on the first `n_rot` elements of
-    /// each head, their angles scaled or not: `f32[T, H, D], position[T] -> f32[T, H, D]`.
+    /// Rotary position embedding, pairs `(i, i + n_rot/2)` as in NeoX or neighbours, of the first
+    /// `n_rot` elements of each head, their angles scaled or not:
+    /// `f32[T, H, D], position[T] -> f32[T, H, D]`.
     Rope = "rope" (x: Value, pos: Value) { n_rot: u32, freq_base: f32, scaling: RopeScaling } [imported]
     /// Writes keys and values of a run into the cache: `f32[T, H, D]` twice, `position[T]`.
     KvStore = "kv_store" (k: Value, v: Value, pos: Value, cache: Cache) {} [imported]
@@ -168,9 +169,9 @@ ops! {
     /// Gated delta rule, token after token:
     /// `S ← S·exp(g); d = beta·(v − Sᵀk); S ← S + k dᵀ; o = Sᵀq / √D`.
     /// `q, k: f32[T, Hk, D]`, `v: f32[T, Hv, D]`, `g, beta: f32[T, Hv] -> f32[T, Hv, D]`;
-    /// v-head `h` uses k-head `h mod Hk`. The state holds `S` by v-head and value column, each
+    /// `keys` says which k-head v-head `h` uses: `h mod Hk` or `h / (Hv / Hk)`. The state holds `S` by v-head and value column, each
     /// column's D elements over k contiguous.
-    GdnScan = "gdn_scan" (q: Value, k: Value, v: Value, g: Value, beta: Value, matrix: State) {} [imported, logs(v), logs_twice(k), logs_twice(g)]
+    GdnScan = "gdn_scan" (q: Value, k: Value, v: Value, g: Value, beta: Value, matrix: State) { keys: KeyHeads } [imported, logs(v), logs_twice(k), logs_twice(g)]
     /// `x / (1 + exp(−x))`.
     Silu = "silu" (x: Value) {} [imported]
     /// `1 / (1 + exp(−x))`.
@@ -200,8 +201,9 @@ ops! {
     /// Chosen rows of the token axis, of any element type: `[T, ..], index<T>[R] -> [R, ..]`.
     GetRows = "get_rows" (x: Value, rows: Value) {} [imported]
     /// The `k` best experts of each token and their probabilities, best first, the lower index on
-    /// a tie: `f32[T, X] -> index<X>[T, k], f32[T, k]`.
-    TopkRouter = "topk_router" (probs: Value) { k: u32 } [imported]
+    /// a tie; with a bias those of which the sum with it is best:
+    /// `f32[T, X], (f32[X]) -> index<X>[T, k], f32[T, k]`.
+    TopkRouter = "topk_router" (probs: Value, bias: Weight if *biased == Bias::Added) { k: u32, biased: Bias } [imported]
     /// Each token times the weights of its experts:
     /// `[T, K]` or `[T, k, K]`, `index<X>[T, k]`, `[X, N, K] -> f32[T, k, N]`.
     MoeMatmul = "moe_matmul" (x: Value, experts: Value, weight: Matrix) {} [imported, product(x, weight)]
@@ -223,8 +225,8 @@ ops! {
     /// `f32[.., K], (f32[K]), [N, K].. -> f32[.., N]..`. `swiglu` takes the products with two
     /// weights: `-> [.., N]`. `add` takes a residual: `f32[.., N] -> f32[.., N]`. `conv_silu` takes
     /// the convolution's window and weight: `f32[C, taps] -> f32[T, C]`. `store` takes
-    /// `position[T]`, a cache and, with `norm_eps` of its own, the keys' norm, `f32[D]`, and the
-    /// weights of keys and of values.
+    /// `position[T]`, a cache, biases of keys and of values, `f32[N]`, if there are any, with
+    /// `norm_eps` of its own the keys' norm, `f32[D]`, and the weights of keys and of values.
     Product = "product" (
         x: Value,
         norm: Weight if norm_eps.is_some(),
@@ -233,46 +235,54 @@ ops! {
         kernel: Weight if epilogue.convolves(),
         pos: Value if epilogue.stores(),
         cache: Cache if epilogue.stores(),
+        key_bias: Weight if epilogue.biases(),
+        value_bias: Weight if epilogue.biases(),
         key_norm: Weight if epilogue.norms_keys(),
         weights: Matrices
     ) { norm_eps: Option<f32>, epilogue: Epilogue } [in_place(residual), logs_result]
     /// `gdn_scan` of what a DeltaNet block's projections and convolution give, then an RMS norm by
     /// heads, times `silu(z)`, rounded to an activation format. Of `u` q and k are L2-normed;
-    /// `g = softplus(alpha + dt) · a`; beta goes through a sigmoid:
+    /// `keys` is as of `gdn_scan`, `g = softplus(alpha + dt) · a`; beta goes through a sigmoid:
     /// `f32[T, 2·Hk·D + Hv·D], f32[T, Hv·D], f32[T, Hv], f32[T, Hv], f32[Hv], f32[Hv], f32[D] ->
     /// [T, Hv·D]`.
-    GatedDeltaNet = "gated_delta_net" (u: Value, z: Value, alpha: Value, beta: Value, matrix: State, dt: Weight, a: Weight, norm: Weight) { l2_eps: f32, eps: f32, to: DType } [logs(u), logs_twice(alpha)]
-    /// The `k` experts of each token with the largest softmax of the router's logits, best first:
-    /// the SwiGLU of each, rounded to an activation format. Input and norm as for `product`, then
-    /// the experts' weights of gate and up, or of both as one tensor, gate first:
-    /// `f32[T, K], (f32[K]), f32[T, X], [X, N, K], [X, N, K] -> [T, k, N]`.
+    GatedDeltaNet = "gated_delta_net" (u: Value, z: Value, alpha: Value, beta: Value, matrix: State, dt: Weight, a: Weight, norm: Weight) { keys: KeyHeads, l2_eps: f32, eps: f32, to: DType } [logs(u), logs_twice(alpha)]
+    /// The `k` experts of each token with the largest softmax or sigmoid of the router's logits, or
+    /// sum of that and a bias, best first: the SwiGLU of each, rounded to an activation format. Input
+    /// and norm as for `product`, then the experts' weights of gate and up, or of both as one tensor,
+    /// gate first: `f32[T, K], (f32[K]), f32[T, X], (f32[X]), [X, N, K], [X, N, K] -> [T, k, N]`.
     MoeSwiglu = "moe_swiglu" (
         x: Value,
         norm: Weight if norm_eps.is_some(),
         logits: Value,
+        bias: Weight if *biased == Bias::Added,
         weights: Matrices
-    ) { norm_eps: Option<f32>, k: u32, to: DType } []
+    ) { norm_eps: Option<f32>, k: u32, gating: Gating, biased: Bias, to: DType } []
     /// `residual + (Σ wⱼ · xⱼ · Wⱼᵀ + shared · sigmoid(gate))` over a token's experts, chosen as in
     /// `moe_swiglu`, in their order. Their weights `w` are the probabilities `p`, with `min`
-    /// divided by `max(Σ p, min)`. There may be no shared expert, or one without a gate:
-    /// `[T, k, N], f32[T, X], (f32[T, E]), (f32[T, 1]), f32[T, E], [X, E, N] -> f32[T, E]`.
+    /// divided by `max(Σ p, min)`, then times `scale`. There may be no shared expert, or one without
+    /// a gate: `[T, k, N], f32[T, X], (f32[X]), (f32[T, E]), (f32[T, 1]), f32[T, E], [X, E, N] ->
+    /// f32[T, E]`.
     MoeSum = "moe_sum" (
         x: Value,
         logits: Value,
+        bias: Weight if *biased == Bias::Added,
         shared: Value if *shared != SharedExpert::None,
         gate: Value if *shared == SharedExpert::Gated,
         residual: Value,
         weight: Matrix
-    ) { min: Option<f32>, shared: SharedExpert } [product(x, weight), in_place(residual)]
-    /// `attention` of queries that it rotates, with `norm_eps` normed by heads before, and rounds
-    /// the result to an activation format. With a gate, each head's stands behind its query:
+    ) { gating: Gating, biased: Bias, min: Option<f32>, scale: Option<f32>, shared: SharedExpert } [product(x, weight), in_place(residual)]
+    /// `attention` of queries that it rotates, unless `n_rot` is 0, with `norm_eps` normed by heads
+    /// before and, if there is one, with a bias before that, `f32[H·D]`; rounds the result to an
+    /// activation format. With a gate, each head's stands behind its query:
     /// `f32[T, H·2·D], position[T], (f32[D]) -> [T, H·D]`; else `f32[T, H·D] -> [T, H·D]`.
     RopeAttention = "rope_attention" (
         q: Value,
         pos: Value,
         cache: Cache,
+        bias: Weight if *biased == Bias::Added,
         norm: Weight if norm_eps.is_some()
     ) {
+        biased: Bias,
         norm_eps: Option<f32>,
         n_rot: u32,
         freq_base: f32,

@@ -85,6 +85,7 @@ impl AttrValue for Parts {
             Attr::Int(_)
             | Attr::Float(_)
             | Attr::Ints(_)
+            | Attr::Floats(_)
             | Attr::DType(_)
             | Attr::Group(_)
             | Attr::Case(..) => None,

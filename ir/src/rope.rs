@@ -1,4 +1,5 @@
-//! How RoPE's angles are stretched beyond the context that a model was trained on.
+//! Which elements RoPE turns together, and how its angles are stretched beyond the context that a
+//! model was trained on.
 
 use smallvec::SmallVec;
 
@@ -6,7 +7,8 @@ use crate::attr::{Attr, AttrValue};
 
 /// Stretched angles of RoPE. The angle θ of pair `i` becomes `s·θ·(1 − m) + θ·m` with
 /// `m = ext_factor · (1 − clamp((i − low) / (high − low)))`, and what has turned is multiplied by
-/// the magnitude: linear scaling where `ext_factor` is 0, else YaRN.
+/// the magnitude: linear scaling where `ext_factor` is 0, else YaRN. Before that a pair's angle is
+/// divided by its factor, if there are factors, as in Llama 3.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RopeScaling {
     /// `s`, by which an angle is interpolated.
@@ -21,6 +23,10 @@ pub struct RopeScaling {
     pub magnitude: f32,
     /// Pairs that never turn, in ascending order.
     pub still: Vec<u32>,
+    /// What the angle of each pair is divided by; none for 1.
+    pub factors: Vec<f32>,
+    /// Whether pair `i` is the elements `2i` and `2i + 1`, and not `i` and `i + n_rot/2`.
+    pub neighbours: bool,
 }
 
 impl Default for RopeScaling {
@@ -32,6 +38,8 @@ impl Default for RopeScaling {
             high: 0.0,
             magnitude: 1.0,
             still: Vec::new(),
+            factors: Vec::new(),
+            neighbours: false,
         }
     }
 }
@@ -50,9 +58,11 @@ impl RopeScaling {
 }
 
 const STILL: &str = "still";
+const FACTORS: &str = "factors";
+const NEIGHBOURS: &str = "neighbours";
 
 impl AttrValue for RopeScaling {
-    const KIND: &'static str = "a group of `freq_scale`, `ext_factor`, `low`, `high`, `magnitude` (floats) and `still` (pairs), or nothing";
+    const KIND: &'static str = "a group of `freq_scale`, `ext_factor`, `low`, `high`, `magnitude` (floats), `still` (pairs), `factors` (floats) and `neighbours` (1), or nothing";
 
     /// What differs from the default; nothing where nothing does.
     fn to_attr(&self) -> Option<Attr> {
@@ -68,6 +78,12 @@ impl AttrValue for RopeScaling {
                 Attr::Ints(self.still.iter().copied().collect()),
             ));
         }
+        if !self.factors.is_empty() {
+            fields.push((FACTORS.into(), Attr::Floats(self.factors.clone())));
+        }
+        if self.neighbours {
+            fields.push((NEIGHBOURS.into(), Attr::Int(1)));
+        }
         (!fields.is_empty()).then_some(Attr::Group(fields))
     }
 
@@ -80,15 +96,27 @@ impl AttrValue for RopeScaling {
                 Attr::Int(_)
                 | Attr::Float(_)
                 | Attr::Ints(_)
+                | Attr::Floats(_)
                 | Attr::DType(_)
                 | Attr::Parts(_)
                 | Attr::Case(..),
             ) => return None,
         };
         for (name, attr) in fields {
-            if name == STILL {
-                scaling.still = <SmallVec<[u32; 4]>>::from_attr(Some(attr))?.to_vec();
-                continue;
+            match (name.as_str(), attr) {
+                (STILL, _) => {
+                    scaling.still = <SmallVec<[u32; 4]>>::from_attr(Some(attr))?.to_vec();
+                    continue;
+                }
+                (FACTORS, Attr::Floats(factors)) => {
+                    scaling.factors = factors.clone();
+                    continue;
+                }
+                (NEIGHBOURS, Attr::Int(1)) => {
+                    scaling.neighbours = true;
+                    continue;
+                }
+                _ => {}
             }
             let mut floats = scaling.floats().into_iter();
             let (_, field) = floats.find(|(known, _)| known == name)?;

@@ -3,14 +3,14 @@
 //! Looks for keys and values that are projected, rotated and stored, and nothing else: `store`
 //! behind their product does all of it, head by head. And for queries that are rotated and attend,
 //! with the rounding of the result: `rope_attention`, for each token by the heads that share a kv
-//! head. Where a norm by heads stands before either RoPE it goes in too, and so does a sigmoid of
-//! the gate that was projected beside the queries. Each takes the place of the op on the cache
+//! head. There may be no RoPE, a norm by heads before it, and biases of the projections before that,
+//! which go in too, and so does a sigmoid of the gate that was projected beside the queries. Each takes the place of the op on the cache
 //! that it replaces. The rounding goes in only if those heads are whole blocks of it. Whatever is
 //! an output or has another reader stays a value, and the ops stay.
 
 use sharpi_ir::{
-    DType, Epilogue, Graph, NodeId, Op, Operand, OutputGate, Patch, PatchOperand, RopeScaling,
-    SlotName, StateId, StateType, Symbols, Value, WeightId, slot,
+    Bias, DType, Epilogue, Graph, NodeId, Op, Operand, OutputGate, Patch, PatchOperand,
+    RopeScaling, SlotName, StateId, StateType, Symbols, Value, WeightId, slot,
 };
 
 use crate::pass::{Context, Pass, PassError, Stats};
@@ -45,9 +45,12 @@ impl Pass for FuseAttention {
     }
 }
 
-/// `rope(x, pos)` or `rope(rmsnorm(x), pos)`, of which nothing else reads a part.
+/// `rope(x, pos)` or `rope(rmsnorm(x), pos)` or either without `rope`, of which nothing else reads a
+/// part.
 struct Rotated {
     x: Value,
+    /// The op that reads `x`.
+    reader: NodeId,
     /// The ops, that which reads `x` first.
     nodes: Vec<NodeId>,
     norm: Option<(f32, WeightId)>,
@@ -58,36 +61,48 @@ struct Rotated {
 
 impl Rotated {
     fn feeding(graph: &Graph, reader: NodeId, name: SlotName, pos: Value) -> Option<Rotated> {
-        let rope = feeder(graph, reader, name)?;
-        let Op::Rope {
-            n_rot,
-            freq_base,
-            scaling,
-        } = graph.op(rope)?
-        else {
-            return None;
-        };
         let mut turned = Rotated {
-            x: value(graph, rope, slot::Rope::x)?,
-            nodes: vec![rope],
+            x: value(graph, reader, name)?,
+            reader,
+            nodes: Vec::new(),
             norm: None,
-            n_rot: *n_rot,
-            freq_base: *freq_base,
-            scaling: scaling.clone(),
+            n_rot: 0,
+            freq_base: 1.0,
+            scaling: RopeScaling::default(),
         };
-        if let Some(norm) = feeder(graph, rope, slot::Rope::x)
-            && let Some(Op::Rmsnorm { eps }) = graph.op(norm)
+        if let Some(rope) = feeder(graph, reader, name)
+            && let Some(Op::Rope {
+                n_rot,
+                freq_base,
+                scaling,
+            }) = graph.op(rope)
         {
-            turned.x = value(graph, norm, slot::Rmsnorm::x)?;
-            turned.norm = Some((*eps, weight(graph, norm, slot::Rmsnorm::weight)?));
-            turned.nodes.insert(0, norm);
+            (turned.n_rot, turned.freq_base) = (*n_rot, *freq_base);
+            turned.scaling = scaling.clone();
+            turned.take(rope, value(graph, rope, slot::Rope::x)?);
+            if value(graph, rope, slot::Rope::pos)? != pos {
+                return None;
+            }
         }
-        (value(graph, rope, slot::Rope::pos)? == pos).then_some(turned)
+        if only_user(graph, turned.x) == Some(turned.reader)
+            && let Some(Op::Rmsnorm { eps }) = graph.op(turned.x.node)
+        {
+            let norm = turned.x.node;
+            turned.norm = Some((*eps, weight(graph, norm, slot::Rmsnorm::weight)?));
+            turned.take(norm, value(graph, norm, slot::Rmsnorm::x)?);
+        }
+        Some(turned)
+    }
+
+    /// One more op, of this input, before those that there are.
+    fn take(&mut self, node: NodeId, x: Value) {
+        (self.x, self.reader) = (x, node);
+        self.nodes.insert(0, node);
     }
 
     /// Whether nothing else reads what is turned.
     fn is_only_reader(&self, graph: &Graph) -> bool {
-        only_user(graph, self.x) == self.nodes.first().copied()
+        only_user(graph, self.x) == Some(self.reader)
     }
 
     fn norm_eps(&self) -> Option<f32> {
@@ -104,7 +119,34 @@ fn reshape(graph: &Graph, node: NodeId) -> Option<NodeId> {
     matches!(graph.op(node)?, Op::Reshape { .. }).then_some(node)
 }
 
-fn project_and_store(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
+/// The product that `reader` alone reads, or the sum of it and a bias, and the bias with the op that
+/// adds it.
+fn projected(
+    graph: &Graph,
+    reader: NodeId,
+    symbols: &Symbols,
+) -> Option<(Product, Option<(NodeId, WeightId)>)> {
+    let sum = feeder(graph, reader, SlotName::FIRST)?;
+    match bias(graph, sum, symbols) {
+        Some(bias) => {
+            let product = Product::feeding(graph, sum, slot::Add::a)?;
+            Some((product, Some((sum, bias))))
+        }
+        None => Some((Product::at(graph, sum)?, None)),
+    }
+}
+
+/// The vector that an `add` at `node` gives every token.
+fn bias(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<WeightId> {
+    let Op::Add {} = graph.op(node)? else {
+        return None;
+    };
+    let bias = weight(graph, node, slot::Add::b)?;
+    let shape = &symbols.weight_of(bias)?.1.ty.shape;
+    (shape[..] == [graph.ty(result(node)).last()]).then_some(bias)
+}
+
+fn project_and_store(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Patch> {
     let Op::KvStore {} = graph.op(node)? else {
         return None;
     };
@@ -116,23 +158,30 @@ fn project_and_store(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> 
     }
     let keys = reshape(graph, turned.x.node)?;
     let values = reshape(graph, feeder(graph, node, slot::KvStore::v)?)?;
-    let (k, v) = (
-        Product::feeding(graph, keys, slot::Reshape::x)?,
-        Product::feeding(graph, values, slot::Reshape::x)?,
-    );
+    let (k, key_bias) = projected(graph, keys, symbols)?;
+    let (v, value_bias) = projected(graph, values, symbols)?;
+    let biases: Vec<(NodeId, WeightId)> = key_bias.into_iter().chain(value_bias).collect();
+    let bias = match biases[..] {
+        [] => Bias::None,
+        [_, _] => Bias::Added,
+        _ => return None,
+    };
     if k.x != v.x || graph.ty(k.x).dtype != DType::F32 || graph.ty(k.x).rank() != 2 {
         return None;
     }
     let mut operands: Vec<PatchOperand> =
         vec![k.x.into(), pos.into(), Operand::State(state).into()];
+    operands.extend(biases.iter().map(|(_, bias)| PatchOperand::from(*bias)));
     operands.extend(turned.norm_weight());
     operands.extend([k.weight, v.weight].map(PatchOperand::from));
     let mut replaced = vec![node, keys, values, k.node, v.node];
     replaced.extend(&turned.nodes);
+    replaced.extend(biases.iter().map(|(node, _)| node));
     let mut patch = Patch::new("project-and-store");
     let op = Op::Product {
         norm_eps: None,
         epilogue: Epilogue::Store {
+            bias,
             norm_eps: turned.norm_eps(),
             n_rot: turned.n_rot,
             freq_base: turned.freq_base,
@@ -225,15 +274,26 @@ fn rotate_and_attend(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<P
     let turned = Rotated::feeding(graph, node, slot::Attention::q, pos)?;
     let around = gated(graph, node, turned.x).or_else(|| ungated(graph, node, turned.x))?;
     let attended = result(around.last);
+    let sum = around.q.node;
+    let alone = around.gate == OutputGate::None && only_user(graph, around.q).is_some();
+    let bias = bias(graph, sum, symbols).filter(|_| alone);
+    let q = match bias {
+        Some(_) => value(graph, sum, slot::Add::a)?,
+        None => around.q,
+    };
     let flat = |v| graph.ty(v).rank() == 2 && graph.ty(v).dtype == DType::F32;
     if !turned.is_only_reader(graph) || !flat(around.q) || !flat(attended) {
         return None;
     }
     let rounding = rounding(graph, attended, state, symbols);
-    let mut operands: Vec<PatchOperand> =
-        vec![around.q.into(), pos.into(), Operand::State(state).into()];
+    let mut operands: Vec<PatchOperand> = vec![q.into(), pos.into(), Operand::State(state).into()];
+    operands.extend(bias.map(PatchOperand::from));
     operands.extend(turned.norm_weight());
     let op = Op::RopeAttention {
+        biased: match bias {
+            Some(_) => Bias::Added,
+            None => Bias::None,
+        },
         norm_eps: turned.norm_eps(),
         n_rot: turned.n_rot,
         freq_base: turned.freq_base,
@@ -247,6 +307,8 @@ fn rotate_and_attend(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<P
     let rounding = rounding.map(|(rounding, _)| rounding);
     patch.replace(result(rounding.unwrap_or(around.last)), y);
     let replaced = [node].into_iter().chain(turned.nodes).chain(around.nodes);
-    replaced.chain(rounding).for_each(|n| patch.erase(n));
+    let summed = bias.map(|_| sum);
+    let replaced = replaced.chain(rounding).chain(summed);
+    replaced.for_each(|n| patch.erase(n));
     Some(patch)
 }

@@ -157,7 +157,7 @@ fn normed_part(
 }
 
 fn scan_and_gate(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
-    let Op::GdnScan {} = graph.op(node)? else {
+    let Op::GdnScan { keys } = *graph.op(node)? else {
         return None;
     };
     let inputs = inputs(graph, node)?;
@@ -184,6 +184,7 @@ fn scan_and_gate(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
         _ => None,
     });
     let op = Op::GatedDeltaNet {
+        keys,
         l2_eps: inputs.l2_eps,
         eps: *eps,
         to: rounding.map_or(DType::F32, |(_, to)| to),

@@ -1,15 +1,16 @@
 //! A mixture of experts in two ops behind its router.
 //!
-//! Looks, from the residual sum at its end, for the whole of it: softmax of the logits, the best
-//! experts, their SwiGLU (gate and up apart or as one tensor), their sum weighted by probabilities
-//! as they are or divided by their own sum, and a shared expert, gated or not, if there is one. `moe_swiglu` and `moe_sum` each choose the experts from the logits by
-//! themselves, every worker for all tokens, which costs less than the barriers between softmax,
+//! Looks, from the residual sum at its end, for the whole of it: softmax or sigmoid of the logits,
+//! the best experts, with a bias or without, their SwiGLU (gate and up apart or as one tensor), their
+//! sum weighted by probabilities as they are or divided by their own sum, scaled or not, and a shared
+//! expert, gated or not, if there is one. `moe_swiglu` and `moe_sum` each choose the experts from the
+//! logits by themselves, every worker for all tokens, which costs less than the barriers between softmax,
 //! choice and weights; they group tokens by expert, so that a run reads each expert's weights
 //! once. Nothing in between may have another reader or be an output.
 
 use sharpi_ir::{
-    DType, Graph, NodeId, Op, Patch, PatchOperand, SharedExpert, SlotName, Symbols, TensorType,
-    Value, WeightId, slot,
+    DType, Gating, Graph, NodeId, Op, Patch, PatchOperand, SharedExpert, SlotName, Symbols,
+    TensorType, Value, WeightId, slot,
 };
 
 use crate::pass::{Context, Pass, PassError, Stats};
@@ -105,34 +106,53 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
         return None;
     };
     let swiglu = swiglu(&mut found, down)?;
-    let (probabilities, min) = probabilities(&mut found, weighted)?;
-    let (choice, Op::TopkRouter { k }) = found.maker(swiglu.choice)? else {
+    let (probabilities, min, scale) = probabilities(&mut found, weighted)?;
+    let (choice, Op::TopkRouter { k, biased }) = found.maker(swiglu.choice)? else {
         return None;
     };
     let same_choice = swiglu.choice == result(choice)
         && value(graph, down, slot::MoeMatmul::experts) == Some(result(choice))
         && probabilities.node == choice;
-    let (softmax, Op::Softmax {}) = found.feeder(choice, slot::TopkRouter::probs)? else {
-        return None;
+    let (gated, op) = found.feeder(choice, slot::TopkRouter::probs)?;
+    let gating = match op {
+        Op::Softmax {} => Gating::Softmax,
+        Op::Sigmoid {} => Gating::Sigmoid,
+        _ => return None,
     };
-    let logits = value(graph, softmax, slot::Softmax::x)?;
+    let logits = value(graph, gated, SlotName::FIRST)?;
+    let bias = weight(graph, choice, slot::TopkRouter::bias);
     let y = graph.ty(result(node));
     if !same_choice || graph.ty(residual) != y || !shared.fits(graph, y) {
         return None;
     }
     let mut patch = Patch::new("mixture-of-experts");
     let mut operands: Vec<PatchOperand> = vec![swiglu.x.into(), logits.into()];
+    operands.extend(bias.map(PatchOperand::from));
     operands.extend(swiglu.weights.iter().map(|w| PatchOperand::from(*w)));
-    let (norm_eps, to, k) = (None, swiglu.to, *k);
-    let act = patch.add(Op::MoeSwiglu { norm_eps, k, to }, &operands);
+    let (k, biased) = (*k, *biased);
+    let op = Op::MoeSwiglu {
+        norm_eps: None,
+        k,
+        gating,
+        biased,
+        to: swiglu.to,
+    };
+    let act = patch.add(op, &operands);
     let then = swiglu.then.into_iter();
     let act = then.fold(act, |act, op| patch.add(op, &[act]));
     let mut operands = vec![act, logits.into()];
+    operands.extend(bias.map(PatchOperand::from));
     operands.extend(shared.values.iter().map(|v| PatchOperand::from(*v)));
     let down = weight(graph, down, slot::MoeMatmul::weight)?;
     operands.extend([PatchOperand::from(residual), down.into()]);
-    let shared = shared.kind;
-    let y = patch.add(Op::MoeSum { min, shared }, &operands);
+    let op = Op::MoeSum {
+        gating,
+        biased,
+        min,
+        scale,
+        shared: shared.kind,
+    };
+    let y = patch.add(op, &operands);
     patch.replace(result(node), y);
     erase_with_roundings(graph, &mut patch, &found.nodes);
     Some(patch)
@@ -251,17 +271,23 @@ fn swiglu(found: &mut Found, down: NodeId) -> Option<Swiglu> {
     })
 }
 
-/// The probabilities `p` by which the experts' results are weighted, and `min` where that is by
-/// `p / max(Σ p, min)`.
-fn probabilities(found: &mut Found, weighted: NodeId) -> Option<(Value, Option<f32>)> {
-    let (by_expert, Op::Reshape { .. }) = found.feeder(weighted, slot::Mul::b)? else {
+/// The probabilities `p` by which the experts' results are weighted, `min` where that is by
+/// `p / max(Σ p, min)`, and a factor of it, if it has one.
+fn probabilities(found: &mut Found, weighted: NodeId) -> Option<(Value, Option<f32>, Option<f32>)> {
+    let (mut reader, Op::Reshape { .. }) = found.feeder(weighted, slot::Mul::b)? else {
         return None;
     };
-    let weights = value(found.graph, by_expert, slot::Reshape::x)?;
-    if let Some(Op::TopkRouter { .. }) = found.graph.op(weights.node) {
-        return (weights.result == 1).then_some((weights, None));
+    let mut weights = value(found.graph, reader, SlotName::FIRST)?;
+    let mut scale = None;
+    if let Some(Op::Scale { by }) = found.graph.op(weights.node) {
+        scale = Some(*by);
+        (reader, _) = found.feeder(reader, SlotName::FIRST)?;
+        weights = value(found.graph, reader, SlotName::FIRST)?;
     }
-    let (quotient, Op::Div {}) = found.feeder(by_expert, slot::Reshape::x)? else {
+    if let Some(Op::TopkRouter { .. }) = found.graph.op(weights.node) {
+        return (weights.result == 1).then_some((weights, None, scale));
+    }
+    let (quotient, Op::Div {}) = found.feeder(reader, SlotName::FIRST)? else {
         return None;
     };
     let (clamped, Op::ClampMin { min }) = found.feeder(quotient, slot::Div::b)? else {
@@ -272,5 +298,5 @@ fn probabilities(found: &mut Found, weighted: NodeId) -> Option<(Value, Option<f
     };
     let p = value(found.graph, quotient, slot::Div::a)?;
     let of_all = value(found.graph, total, slot::RowSum::x)? == p && p.result == 1;
-    of_all.then_some((p, Some(*min)))
+    of_all.then_some((p, Some(*min), scale))
 }

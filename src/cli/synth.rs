@@ -85,7 +85,7 @@ impl SynthArgs {
         let start = Instant::now();
         let synth = Synth {
             hparams: self.preset.0.hparams(),
-            mtp_acceptance: self.mtp_accept,
+            weights: self.preset.0.weights(self.mtp_accept),
             seed: self.seed,
         };
         let writer = match self.header_only {

@@ -1,6 +1,6 @@
 //! The formula of every op.
 
-use sharpi_ir::{Epilogue, Graph, NodeId, Op, OutputGate, SlotName, Symbols, slot};
+use sharpi_ir::{Bias, Epilogue, Graph, NodeId, Op, OutputGate, SlotName, Symbols, slot};
 
 use super::operands::{
     Args, DELTA_RULE, EXP, L2NORM, RMSNORM, ROUND, SIGMOID, SOFTMAX, f32, multiplied, rope, round,
@@ -47,7 +47,7 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
             x / a.last(slot::Attention::q).max(1.0),
         ),
         Op::CausalConv {} => a.cost(x * a.last(slot::CausalConv::weight)),
-        Op::GdnScan {} => a.cost(
+        Op::GdnScan { .. } => a.cost(
             DELTA_RULE * a.elements(slot::GdnScan::v) * a.last(slot::GdnScan::v)
                 + EXP * a.elements(slot::GdnScan::g),
         ),
@@ -98,7 +98,9 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
             let gated_norm = z * (RMSNORM + SIGMOID + 1.0 + round(*to));
             a.cost(qk * L2NORM + scan + gated_norm)
         }
-        Op::MoeSwiglu { norm_eps, k, to } => {
+        Op::MoeSwiglu {
+            norm_eps, k, to, ..
+        } => {
             use slot::MoeSwiglu as of;
             let k = f64::from(*k);
             let weights = a.weights(of::weights);
@@ -122,6 +124,7 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
                 + a.experts_unread(of::weight, k)
         }
         Op::RopeAttention {
+            biased,
             norm_eps,
             n_rot,
             gate,
@@ -135,7 +138,7 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
                 OutputGate::Sigmoid => SIGMOID + 1.0,
             };
             let normed = norm_eps.map_or(0.0, |_| RMSNORM);
-            let around = y * (normed + gated + round(*to)) + rope(y, head, *n_rot);
+            let around = y * (normed + gated + added(*biased) + round(*to)) + rope(y, head, *n_rot);
             a.attention(of::cache, y, y / head.max(1.0)) + f32(around)
         }
     }
@@ -151,16 +154,27 @@ impl Args<'_> {
             Epilogue::Add => self.cost(y),
             Epilogue::ConvSilu => self.cost(y * (self.last(of::kernel) + SIGMOID)),
             Epilogue::Store {
-                norm_eps, n_rot, ..
+                bias,
+                norm_eps,
+                n_rot,
+                ..
             } => {
                 let keys = self.tokens(of::x) * self.dim(of::weights, 0);
                 let normed = norm_eps.map_or(0.0, |_| keys * RMSNORM);
                 let turned = rope(keys, self.head_size(of::cache), *n_rot);
                 Cost {
                     cache_bytes: self.cache_rows(of::cache, self.shape.tokens),
-                    ..self.cost(normed + turned + 2.0 * keys)
+                    ..self.cost(normed + turned + 2.0 * keys * (1.0 + added(*bias)))
                 }
             }
         }
+    }
+}
+
+/// Operations on each element for a bias.
+fn added(bias: Bias) -> f64 {
+    match bias {
+        Bias::None => 0.0,
+        Bias::Added => 1.0,
     }
 }

@@ -112,7 +112,7 @@ fn constants<'g>(graphs: impl Iterator<Item = &'g Graph>) -> Vec<String> {
 
 fn push_constants(name: &str, attr: &Attr, constants: &mut Vec<String>) {
     match attr {
-        Attr::Float(_) => constants.push(attr.to_string()),
+        Attr::Float(_) | Attr::Floats(_) => constants.push(attr.to_string()),
         // Sizes show in the shapes of weights, and parts differ by how ops are fused.
         Attr::Int(_) | Attr::Group(_) if ["n_rot", "scaling"].contains(&name) => {
             constants.push(format!("{name} {attr}"));

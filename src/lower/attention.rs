@@ -1,8 +1,10 @@
-//! Full attention with an output gate, grouped query heads and partial RoPE.
+//! Full attention with grouped query heads; norms of queries and keys, an output gate, biases and
+//! partial RoPE as the architecture has them.
 
 use sharpi_ir::{Op, StateType, Value};
 
 use super::LowerError;
+use super::arch::{AttentionKind, Norms};
 use super::context::Context;
 
 impl Context<'_, '_> {
@@ -11,21 +13,16 @@ impl Context<'_, '_> {
         let (heads, kv_heads, dim) = (self.hp.heads, self.hp.kv_heads, self.hp.head_dim);
         let width = self.hp.embedding;
 
-        // Each head of the queries is [query ‖ gate].
-        let [q_full, k, v] = self.queries_keys_values(norm)?;
-        self.name(q_full, "Qcur_full", "mtp_Qcur_full");
-        let q_heads = self.reshape(q_full, &[heads, 2 * dim])?;
-        let [q, gate] = self.split(q_heads, 2, [dim, dim])?;
-        self.name(q, "Qcur_reshaped", "");
-
+        let [q, k, v] = self.queries_keys_values(norm)?;
+        let (q, gate) = self.query_heads(q)?;
         self.name(k, "Kcur", "");
         let k = self.reshape(k, &[kv_heads, dim])?;
         self.name(v, "Vcur", "mtp_Vcur");
         let v = self.reshape(v, &[kv_heads, dim])?;
 
-        let q = self.rmsnorm(q, &self.in_block("attn_q_norm.weight"), dim)?;
+        let q = self.head_norm(q, "q")?;
         self.name(q, "Qcur_normed", "mtp_Qcur_normed");
-        let k = self.rmsnorm(k, &self.in_block("attn_k_norm.weight"), dim)?;
+        let k = self.head_norm(k, "k")?;
         self.name(k, "Kcur_normed", "mtp_Kcur_normed");
         let q = self.rope(q, pos, "Qcur")?;
         let k = self.rope(k, pos, "Kcur")?;
@@ -47,23 +44,67 @@ impl Context<'_, '_> {
             &[q.into(), pos.into(), cache.into()],
         )?;
         let mixed = self.reshape(mixed, &[heads * dim])?;
-        self.name(mixed, "attn_pregate", "mtp_attn_pregate");
+        let mixed = match gate {
+            Some(gate) => self.gated_result(mixed, gate)?,
+            None => mixed,
+        };
+        let out = self.project(mixed, "attn_output.weight", width, heads * dim)?;
+        Ok(self.name(out, "attn_output", "mtp_attn_out"))
+    }
 
-        let gate = self.reshape(gate, &[heads * dim])?;
+    /// The heads of the queries, and of their gates, if each is [query ‖ gate].
+    fn query_heads(&mut self, q: Value) -> Result<(Value, Option<Value>), LowerError> {
+        let (heads, dim) = (self.hp.heads, self.hp.head_dim);
+        if !self.attention_kind().output_gate {
+            self.name(q, "Qcur", "mtp_Qcur");
+            return Ok((self.reshape(q, &[heads, dim])?, None));
+        }
+        self.name(q, "Qcur_full", "mtp_Qcur_full");
+        let q_heads = self.reshape(q, &[heads, 2 * dim])?;
+        let [q, gate] = self.split(q_heads, 2, [dim, dim])?;
+        self.name(q, "Qcur_reshaped", "");
+        Ok((q, Some(gate)))
+    }
+
+    /// The result of attention times the sigmoid of its gate.
+    fn gated_result(&mut self, mixed: Value, gate: Value) -> Result<Value, LowerError> {
+        let width = self.hp.heads * self.hp.head_dim;
+        self.name(mixed, "attn_pregate", "mtp_attn_pregate");
+        let gate = self.reshape(gate, &[width])?;
         self.name(gate, "gate_reshaped", "mtp_gate");
         let gate = self.sigmoid(gate)?;
         self.name(gate, "gate_sigmoid", "");
         let gated = self.mul(mixed, gate)?;
-        self.name(gated, "attn_gated", "");
-        let out = self.project(gated, "attn_output.weight", width, heads * dim)?;
-        Ok(self.name(out, "attn_output", "mtp_attn_out"))
+        Ok(self.name(gated, "attn_gated", ""))
+    }
+
+    fn attention_kind(&self) -> &'static AttentionKind {
+        &self.hp.arch.family().attention
+    }
+
+    /// The norm by heads of queries or keys, if they have one.
+    fn head_norm(&mut self, heads: Value, of: &str) -> Result<Value, LowerError> {
+        let weight = self.in_block(&format!("attn_{of}_norm.weight"));
+        let normed = match self.attention_kind().norms {
+            Norms::Never => false,
+            Norms::Always => true,
+            Norms::IfThere => self.has(&weight),
+        };
+        match normed {
+            true => self.rmsnorm(heads, &weight, self.hp.head_dim),
+            false => Ok(heads),
+        }
     }
 
     /// By a matrix each, or by one for all with their biases apart or as one.
     fn queries_keys_values(&mut self, norm: Value) -> Result<[Value; 3], LowerError> {
         let (dim, width) = (self.hp.head_dim, self.hp.embedding);
         let kv = self.hp.kv_heads * dim;
-        let sizes = [2 * self.hp.heads * dim, kv, kv];
+        let parts = match self.attention_kind().output_gate {
+            true => 2,
+            false => 1,
+        };
+        let sizes = [parts * self.hp.heads * dim, kv, kv];
         let names = ["attn_q", "attn_k", "attn_v"];
         let mut parts = Vec::new();
         if self.has(&self.in_block("attn_qkv.weight")) {
@@ -82,6 +123,9 @@ impl Context<'_, '_> {
     }
 
     fn rope(&mut self, x: Value, pos: Value, name: &str) -> Result<Value, LowerError> {
+        if !self.hp.turns(self.block) {
+            return Ok(x);
+        }
         let op = Op::Rope {
             n_rot: self.hp.n_rot as u32,
             freq_base: self.hp.freq_base,

@@ -276,17 +276,19 @@ impl<'g, 'm> Context<'g, 'm> {
         kind: super::BlockKind,
     ) -> Result<Value, LowerError> {
         let width = self.hp.embedding;
+        let names = &self.hp.arch.family().names;
         let norm = self.rmsnorm(x, &self.in_block("attn_norm.weight"), width)?;
         let norm = self.name(norm, "attn_norm", "mtp_attn_norm");
-        let mixed = match kind {
-            super::BlockKind::Attention => self.attention(norm, pos)?,
-            super::BlockKind::DeltaNet => self.deltanet(norm)?,
+        let recurrent = self.hp.deltanet.zip(self.hp.arch.family().recurrent);
+        let mixed = match (kind, recurrent) {
+            (super::BlockKind::DeltaNet, Some(of)) => self.deltanet(norm, of)?,
+            _ => self.attention(norm, pos)?,
         };
         let x = self.add(x, mixed)?;
-        self.name(x, "attn_residual", "mtp_attn_residual");
-        let norm = self.rmsnorm(x, &self.in_block("post_attention_norm.weight"), width)?;
-        self.name(norm, "attn_post_norm", "mtp_attn_post_norm");
-        let ffn = match self.hp.experts {
+        self.name(x, names.residual.0, names.residual.1);
+        let norm = self.rmsnorm(x, &self.in_block(names.post_norm), width)?;
+        self.name(norm, names.normed.0, names.normed.1);
+        let ffn = match self.hp.experts_of(self.block) {
             None => self.dense_ffn(norm)?,
             Some(experts) => self.moe_ffn(norm, experts)?,
         };

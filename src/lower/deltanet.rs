@@ -3,27 +3,41 @@
 
 use sharpi_ir::{DType, Op, StateType, TensorType, Value};
 
-use super::LowerError;
+use super::arch::DeltaNetKind;
 use super::context::Context;
+use super::{DeltaNet, LowerError};
 
 impl Context<'_, '_> {
     /// `norm: [T, E] -> [T, E]`; reads and replaces the block's window and matrix.
-    pub(super) fn deltanet(&mut self, norm: Value) -> Result<Value, LowerError> {
-        let d = self.hp.deltanet;
+    pub(super) fn deltanet(
+        &mut self,
+        norm: Value,
+        (d, kind): (DeltaNet, DeltaNetKind),
+    ) -> Result<Value, LowerError> {
         let width = self.hp.embedding;
         let mixed = self.project(norm, "attn_qkv.weight", d.conv_width(), width)?;
         self.name(mixed, "linear_attn_qkv_mixed", "");
-        let u = self.short_conv(mixed)?;
+        let u = self.short_conv(mixed, d)?;
 
         let k_width = d.k_heads * d.head_dim;
         let [q, k, v] = self.split(u, 1, [k_width, k_width, d.v_width()])?;
-        let q = self.qk_heads(q, "q_conv", "q_conv_predelta")?;
-        let k = self.qk_heads(k, "k_conv", "k_conv_predelta")?;
+        let q = self.qk_heads(q, d, ("q_conv", "q_conv_predelta"))?;
+        let k = self.qk_heads(k, d, ("k_conv", "k_conv_predelta"))?;
         let v = self.reshape(v, &[d.v_heads, d.head_dim])?;
         self.name(v, "v_conv_predelta", "");
 
-        let g = self.decay(norm)?;
-        let beta = self.project(norm, "ssm_beta.weight", d.v_heads, width)?;
+        let (alpha, beta) = match kind.joint_gates {
+            true => self.joint_gates(norm, d)?,
+            false => {
+                let alpha = self.project(norm, "ssm_alpha.weight", d.v_heads, width)?;
+                (alpha, None)
+            }
+        };
+        let g = self.decay(alpha, d)?;
+        let beta = match beta {
+            Some(beta) => beta,
+            None => self.project(norm, "ssm_beta.weight", d.v_heads, width)?,
+        };
         self.name(beta, "beta", "");
         let beta = self.sigmoid(beta)?;
         self.name(beta, "beta_sigmoid", "");
@@ -38,14 +52,30 @@ impl Context<'_, '_> {
             beta.into(),
             matrix.into(),
         ];
-        let o = self.op(Op::GdnScan {}, &operands)?;
+        let keys = kind.keys;
+        let o = self.op(Op::GdnScan { keys }, &operands)?;
         self.name(o, "attn_output", "");
-        self.gated_norm(o, norm)
+        self.gated_norm(o, norm, d)
+    }
+
+    /// Alpha and beta by one matrix: for each k-head beta of its v-heads, then alpha of them.
+    fn joint_gates(
+        &mut self,
+        norm: Value,
+        d: DeltaNet,
+    ) -> Result<(Value, Option<Value>), LowerError> {
+        let (width, shared) = (self.hp.embedding, d.v_heads / d.k_heads);
+        let both = self.project(norm, "ssm_ba.weight", 2 * d.v_heads, width)?;
+        self.name(both, "linear_attn_mixed_ba", "");
+        let both = self.reshape(both, &[d.k_heads, 2 * shared])?;
+        let [beta, alpha] = self.split(both, 2, [shared, shared])?;
+        let beta = self.reshape(beta, &[d.v_heads])?;
+        Ok((self.reshape(alpha, &[d.v_heads])?, Some(beta)))
     }
 
     /// Causal convolution over time, then SiLU.
-    fn short_conv(&mut self, mixed: Value) -> Result<Value, LowerError> {
-        let (channels, taps) = (self.hp.deltanet.conv_width(), self.hp.deltanet.conv_kernel);
+    fn short_conv(&mut self, mixed: Value, d: DeltaNet) -> Result<Value, LowerError> {
+        let (channels, taps) = (d.conv_width(), d.conv_kernel);
         let w = self.weight_f32(&self.in_block("ssm_conv1d.weight"), &[channels, taps])?;
         let window = TensorType::fixed(DType::F32, &[taps - 1, channels]);
         let window = self.state("conv", StateType::Recurrent(window))?;
@@ -56,19 +86,23 @@ impl Context<'_, '_> {
         Ok(self.name(u, "conv_output_silu", ""))
     }
 
-    fn qk_heads(&mut self, x: Value, heads: &str, normed: &str) -> Result<Value, LowerError> {
-        let x = self.reshape(x, &[self.hp.deltanet.k_heads, self.hp.deltanet.head_dim])?;
+    fn qk_heads(
+        &mut self,
+        x: Value,
+        d: DeltaNet,
+        (heads, normed): (&str, &str),
+    ) -> Result<Value, LowerError> {
+        let x = self.reshape(x, &[d.k_heads, d.head_dim])?;
         self.name(x, heads, "");
         let eps = self.hp.rms_eps;
         let x = self.op(Op::L2norm { eps }, &[x.into()])?;
         Ok(self.name(x, normed, ""))
     }
 
-    /// `g = softplus(n · ssm_alpha + ssm_dt.bias) · ssm_a`, the logarithm of the decay;
+    /// `g = softplus(alpha + ssm_dt.bias) · ssm_a`, the logarithm of the decay;
     /// `ssm_a` is negative already.
-    fn decay(&mut self, norm: Value) -> Result<Value, LowerError> {
-        let (heads, width) = (self.hp.deltanet.v_heads, self.hp.embedding);
-        let alpha = self.project(norm, "ssm_alpha.weight", heads, width)?;
+    fn decay(&mut self, alpha: Value, d: DeltaNet) -> Result<Value, LowerError> {
+        let heads = d.v_heads;
         self.name(alpha, "alpha", "");
         // Some writers leave the suffix away.
         let (bias, short) = (self.in_block("ssm_dt.bias"), self.in_block("ssm_dt"));
@@ -83,8 +117,7 @@ impl Context<'_, '_> {
     }
 
     /// `rmsnorm(o) · silu(z)` per head, projected back to the model width.
-    fn gated_norm(&mut self, o: Value, norm: Value) -> Result<Value, LowerError> {
-        let d = self.hp.deltanet;
+    fn gated_norm(&mut self, o: Value, norm: Value, d: DeltaNet) -> Result<Value, LowerError> {
         let width = self.hp.embedding;
         let z = self.project(norm, "attn_gate.weight", d.v_width(), width)?;
         self.name(z, "z", "");

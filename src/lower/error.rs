@@ -12,12 +12,14 @@ pub enum LowerError {
     NoModel(String),
     /// `general.architecture` is another one.
     #[error(
-        "architecture `{}` is not supported, expected `qwen35` or `qwen35moe`",
+        "architecture `{}` is not supported, expected one of {known}",
         Plain(found)
     )]
     Architecture {
         /// What the file says.
         found: String,
+        /// Those that are.
+        known: String,
     },
     /// What an architecture of one's own has to say.
     #[error("{}", sharpi_ir::plain::line(.0))]
@@ -69,6 +71,14 @@ pub enum LowerError {
         found: String,
         /// Types that can stand there.
         supported: String,
+    },
+    /// A factor of RoPE's angles that divides by nothing.
+    #[error("tensor `{name}` holds {found}, expected finite numbers above 0")]
+    RopeFactor {
+        /// The tensor.
+        name: String,
+        /// What it holds.
+        found: f32,
     },
     /// A metadata key holds what changes the result and is not carried out: the error about it.
     #[error(transparent)]

@@ -2,6 +2,7 @@
 
 use sharpi_ir::{Op, Value};
 
+use super::arch::{FeedForward, Shared};
 use super::context::Context;
 use super::{Experts, LowerError};
 
@@ -29,12 +30,34 @@ impl Context<'_, '_> {
         self.mul(gate, up)
     }
 
-    /// The weighted sum of each token's experts plus the gated shared expert.
+    /// The weighted sum of each token's experts plus the one that takes every token, if there is
+    /// one.
     pub(super) fn moe_ffn(&mut self, norm: Value, sizes: Experts) -> Result<Value, LowerError> {
         let routed = self.routed_experts(norm, sizes)?;
         self.name(routed, "ffn_moe_out", "mtp_ffn_moe_out");
+        if sizes.shared_width == 0 {
+            return Ok(routed);
+        }
         let shared = self.swiglu_ffn(norm, "_shexp", sizes.shared_width)?;
-        self.name(shared, "ffn_shexp", "mtp_ffn_shexp");
+        let names = self.hp.arch.family().names.shared;
+        self.name(shared, names.0, names.1);
+        let shared = match self.gates_shared_expert() {
+            true => self.gated_expert(norm, shared)?,
+            false => shared,
+        };
+        self.add(routed, shared)
+    }
+
+    /// Whether the expert that takes every token has a gate.
+    fn gates_shared_expert(&self) -> bool {
+        match &self.hp.arch.family().feed_forward {
+            FeedForward::Experts(kind) => kind.shared == Shared::Gated,
+            FeedForward::Dense => false,
+        }
+    }
+
+    /// What the expert that takes every token gives, times the sigmoid of its gate.
+    fn gated_expert(&mut self, norm: Value, shared: Value) -> Result<Value, LowerError> {
         let gate = self.project(norm, "ffn_gate_inp_shexp.weight", 1, self.hp.embedding)?;
         self.name(gate, "shared_expert_gate", "");
         let gate = self.sigmoid(gate)?;
@@ -44,8 +67,7 @@ impl Context<'_, '_> {
         );
         self.name(gate, names.0, names.1);
         let shared = self.mul(shared, gate)?;
-        self.name(shared, "ffn_shexp_gated", "mtp_ffn_shexp_gated");
-        self.add(routed, shared)
+        Ok(self.name(shared, "ffn_shexp_gated", "mtp_ffn_shexp_gated"))
     }
 
     fn routed_experts(&mut self, norm: Value, sizes: Experts) -> Result<Value, LowerError> {

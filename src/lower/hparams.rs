@@ -5,31 +5,13 @@ use sharpi_ir::RopeScaling;
 use crate::gguf::Gguf;
 
 use super::LowerError;
+use super::arch::{Arch, FeedForward, MoeKind, Shared};
 use super::block_kinds::{BlockKind, block_kinds};
 use super::file_kind::not_a_model;
 use super::keys::Keys;
 use super::rope::Rope;
 use super::routing::Routing;
 use super::source::Source;
-
-/// Supported architectures.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Arch {
-    /// Dense feed-forward blocks.
-    Qwen35,
-    /// Mixture-of-experts feed-forward blocks.
-    Qwen35Moe,
-}
-
-impl Arch {
-    /// The name in `general.architecture`, which prefixes the metadata keys.
-    pub fn name(self) -> &'static str {
-        match self {
-            Arch::Qwen35 => "qwen35",
-            Arch::Qwen35Moe => "qwen35moe",
-        }
-    }
-}
 
 /// Sizes of the DeltaNet mixer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,7 +47,7 @@ pub struct Experts {
     pub used: usize,
     /// Inner width of an expert.
     pub width: usize,
-    /// Inner width of the shared expert.
+    /// Inner width of the expert that takes every token, 0 for none.
     pub shared_width: usize,
 }
 
@@ -104,12 +86,14 @@ pub struct Hparams {
     pub attention_scale: f32,
     /// Factor of the logits.
     pub logit_scale: f32,
-    /// DeltaNet sizes.
-    pub deltanet: DeltaNet,
-    /// Inner width of the dense feed-forward block (dense models).
+    /// DeltaNet sizes (models with such blocks).
+    pub deltanet: Option<DeltaNet>,
+    /// Inner width of the dense feed-forward blocks, if there are such.
     pub ffn_width: Option<usize>,
     /// Expert sizes (mixture-of-experts models).
     pub experts: Option<Experts>,
+    /// Blocks before the first with experts (mixture-of-experts models).
+    pub dense_blocks: usize,
     /// How experts are chosen and weighted.
     pub routing: Routing,
 }
@@ -131,11 +115,18 @@ impl Hparams {
     /// Reads the metadata of a file that need not be a whole model.
     pub(super) fn of_any(source: &Source) -> Result<Hparams, LowerError> {
         let arch = architecture(source)?;
+        let family = arch.family();
         let keys = &Keys::new(source, arch.name());
         let block_count = keys.size("block_count")?;
-        let declared = declared_mtp_blocks(keys, block_count)?;
+        let declared = match family.head {
+            true => declared_mtp_blocks(keys, block_count)?,
+            false => 0,
+        };
         check_held(keys, block_count - declared)?;
-        let blocks = block_kinds(keys, block_count - declared)?;
+        let blocks = match family.recurrent {
+            Some(_) => block_kinds(keys, block_count - declared)?,
+            None => vec![BlockKind::Attention; block_count - declared],
+        };
         let mtp_absent = declared > 0 && !has_block(source.gguf(), blocks.len());
         let mtp_blocks = if mtp_absent { 0 } else { declared };
         let attending = attention_blocks(&blocks, mtp_blocks);
@@ -150,16 +141,19 @@ impl Hparams {
         };
         let all: Vec<usize> = (0..blocks.len() + mtp_blocks).collect();
         let ffn_width = keys.optional_size_in("feed_forward_length", &all, blocks.len());
-        let (ffn_width, experts) = match arch {
-            Arch::Qwen35 => {
-                let missing = || keys.missing("feed_forward_length", "a whole number above 0");
-                (Some(ffn_width?.ok_or_else(missing)?), None)
-            }
+        let missing = || keys.missing("feed_forward_length", "a whole number above 0");
+        let mut mixture = None;
+        let (mut dense_blocks, mut routing) = (0, Routing::default());
+        if let FeedForward::Experts(kind) = family.feed_forward {
             // Only a default for what is missing: 0 is as good as none.
-            Arch::Qwen35Moe => (
-                None,
-                Some(experts(keys, &all, blocks.len(), ffn_width.ok().flatten())?),
-            ),
+            let default = ffn_width.as_ref().ok().copied().flatten();
+            mixture = Some(experts(keys, (&all, blocks.len()), kind.shared, default)?);
+            dense_blocks = leading_dense_blocks(keys, kind, blocks.len())?;
+            routing = Routing::read(keys, kind)?;
+        }
+        let ffn_width = match mixture {
+            Some(_) if dense_blocks == 0 => None,
+            _ => Some(ffn_width?.ok_or_else(missing)?),
         };
         Ok(Hparams {
             arch,
@@ -175,17 +169,26 @@ impl Hparams {
             rms_eps: keys.positive_float("attention.layer_norm_rms_epsilon")?,
             n_rot: rope.n_rot,
             freq_base: rope.freq_base,
-            rope_scaling: rope.scaling(keys)?,
+            rope_scaling: rope.scaling(keys, &family.attention)?,
             attention_scale: factor(keys, "attention.scale", 1.0 / (head_dim as f32).sqrt())?,
             logit_scale: factor(keys, "logit_scale", 1.0)?,
-            routing: match arch {
-                Arch::Qwen35 => Routing::default(),
-                Arch::Qwen35Moe => Routing::read(keys)?,
-            },
-            deltanet: deltanet(keys)?,
+            routing,
+            deltanet: family.recurrent.map(|_| deltanet(keys)).transpose()?,
             ffn_width,
-            experts,
+            experts: mixture,
+            dense_blocks,
         })
+    }
+
+    /// The experts of a block, if it has any.
+    pub(crate) fn experts_of(&self, block: usize) -> Option<Experts> {
+        self.experts.filter(|_| block >= self.dense_blocks)
+    }
+
+    /// Whether a block turns its queries and keys.
+    pub(super) fn turns(&self, block: usize) -> bool {
+        let still_every = self.arch.family().attention.still_every;
+        still_every.is_none_or(|n| !(block + 1).is_multiple_of(n))
     }
 
     /// Index of the MTP block in tensor names, if there is one.
@@ -207,15 +210,15 @@ fn architecture(source: &Source) -> Result<Arch, LowerError> {
     let key = "general.architecture";
     let value = source.key(key).ok_or_else(|| LowerError::MissingKey {
         key: key.into(),
-        expected: "`qwen35` or `qwen35moe`",
+        expected: "the name of an architecture",
     })?;
-    match value.as_str() {
-        Some("qwen35") => Ok(Arch::Qwen35),
-        Some("qwen35moe") => Ok(Arch::Qwen35Moe),
-        _ => Err(LowerError::Architecture {
-            found: value.as_str().map_or(value.to_string(), str::to_string),
-        }),
-    }
+    let known = value.as_str().and_then(Arch::named);
+    known.ok_or_else(|| LowerError::Architecture {
+        found: value.as_str().map_or(value.to_string(), str::to_string),
+        known: Arch::ALL
+            .map(|arch| format!("`{}`", arch.name()))
+            .join(", "),
+    })
 }
 
 /// What the metadata says; the tensors say whether it is so.
@@ -343,8 +346,8 @@ fn deltanet(keys: &Keys) -> Result<DeltaNet, LowerError> {
 /// What the file does not say of the widths follows from `ffn_width`, as in llama.cpp.
 fn experts(
     keys: &Keys,
-    blocks: &[usize],
-    trunk: usize,
+    (blocks, trunk): (&[usize], usize),
+    shared: Shared,
     ffn_width: Option<usize>,
 ) -> Result<Experts, LowerError> {
     let in_all = |key: &str| keys.optional_size_in(key, blocks, trunk);
@@ -354,21 +357,44 @@ fn experts(
         Some(width) => Some(width),
         None => ffn_width.map(|width| width / used),
     };
-    let shared_width = match keys.optional_count("expert_shared_feed_forward_length")? {
-        None | Some(0) => ffn_width,
-        found => found,
+    let width = width.ok_or_else(|| missing("expert_feed_forward_length"))?;
+    let shared_width = match shared {
+        Shared::None => 0,
+        Shared::Counted => width * keys.optional_count("expert_shared_count")?.unwrap_or(0),
+        Shared::Gated => {
+            let found = keys.optional_count("expert_shared_feed_forward_length")?;
+            let found = found.filter(|width| *width > 0).or(ffn_width);
+            found.ok_or_else(|| missing("expert_shared_feed_forward_length"))?
+        }
     };
     let sizes = Experts {
         count: keys.size("expert_count")?,
         used,
-        width: width.ok_or_else(|| missing("expert_feed_forward_length"))?,
-        shared_width: shared_width.ok_or_else(|| missing("expert_shared_feed_forward_length"))?,
+        width,
+        shared_width,
     };
     if sizes.used > sizes.count {
         let expected = format!("at most the {} experts", sizes.count);
         return Err(keys.conflict("expert_used_count", expected));
     }
     Ok(sizes)
+}
+
+/// Blocks of the trunk before the first with experts.
+fn leading_dense_blocks(keys: &Keys, kind: MoeKind, trunk: usize) -> Result<usize, LowerError> {
+    if !kind.dense_lead {
+        return Ok(0);
+    }
+    match keys
+        .optional_count("leading_dense_block_count")?
+        .unwrap_or(0)
+    {
+        n if n <= trunk => Ok(n),
+        _ => {
+            let expected = format!("at most the {trunk} blocks of the trunk");
+            Err(keys.conflict("leading_dense_block_count", expected))
+        }
+    }
 }
 
 /// Rows of `token_embd.weight`: the vocabulary has no key of its own.

@@ -4,6 +4,7 @@
 //! names that llama.cpp gives the same tensors, so that dumps line up.
 
 mod account;
+mod arch;
 mod architecture;
 mod attention;
 mod block_kinds;
@@ -25,12 +26,14 @@ mod source;
 mod trunk;
 
 pub use account::Note;
+pub use arch::Arch;
+pub(crate) use arch::{FeedForward, MoeKind, Norms, Shared};
 pub use architecture::Architecture;
 pub use block_kinds::BlockKind;
 pub use draft_vocabulary::DraftVocabulary;
 pub use error::LowerError;
 pub(crate) use file_kind::not_a_model;
-pub use hparams::{Arch, DeltaNet, Experts, Hparams};
+pub use hparams::{DeltaNet, Experts, Hparams};
 pub use routing::{Gating, Routing};
 pub(crate) use separate_head::with_head;
 
@@ -65,7 +68,7 @@ sharpi_passes::option_struct! {
     }
 }
 
-/// Lowers a model of architecture `qwen35` or `qwen35moe`: `@trunk` always, `@mtp` when the file
+/// Lowers a model of one of the [architectures](Arch::ALL): `@trunk` always, `@mtp` when the file
 /// has a head and tokens may be drafted.
 ///
 /// # Errors

@@ -3,8 +3,15 @@
 
 use sharpi_ir::RopeScaling;
 
+use crate::gguf::GgmlType;
+
 use super::LowerError;
+use super::arch::AttentionKind;
 use super::keys::Keys;
+use super::source::Source;
+
+/// Factors of Llama 3's RoPE.
+const FACTORS: &str = "rope_freqs.weight";
 
 /// What is scaled, and the context for which the model was trained.
 pub(super) struct Rope {
@@ -22,8 +29,13 @@ enum Kind {
 }
 
 impl Rope {
-    /// The scaling that `rope.scaling.*` and `rope.dimension_sections` ask for.
-    pub(super) fn scaling(&self, keys: &Keys) -> Result<RopeScaling, LowerError> {
+    /// What the architecture does, and what `rope.scaling.*`, `rope.dimension_sections` and
+    /// `rope_freqs.weight` ask for.
+    pub(super) fn scaling(
+        &self,
+        keys: &Keys,
+        attention: &AttentionKind,
+    ) -> Result<RopeScaling, LowerError> {
         let kind = kind(keys)?;
         let freq_scale = match factor(keys)? {
             _ if kind == Kind::None => 1.0,
@@ -46,7 +58,43 @@ impl Rope {
             high,
             magnitude,
             still: self.still(keys)?,
+            factors: match attention.factors {
+                true => self.factors(keys.source())?,
+                false => Vec::new(),
+            },
+            neighbours: attention.neighbours,
         })
+    }
+
+    /// What divides the angle of each pair; none where the file does not say it.
+    fn factors(&self, source: &Source) -> Result<Vec<f32>, LowerError> {
+        let Some(tensor) = source.tensor(FACTORS) else {
+            return Ok(Vec::new());
+        };
+        if tensor.ty != GgmlType::F32 {
+            return Err(LowerError::TensorType {
+                name: FACTORS.into(),
+                found: tensor.ty.name().into(),
+                supported: GgmlType::F32.name().into(),
+            });
+        }
+        let pairs = self.n_rot / 2;
+        if tensor.dims[..] != [pairs as u64] {
+            return Err(LowerError::TensorShape {
+                name: FACTORS.into(),
+                found: tensor.dims.clone(),
+                expected: format!("[{pairs}]"),
+            });
+        }
+        let (bytes, _) = source.gguf().data(tensor).as_chunks();
+        let factors: Vec<f32> = bytes.iter().map(|x| f32::from_le_bytes(*x)).collect();
+        match factors.iter().find(|x| !x.is_finite() || **x <= 0.0) {
+            None => Ok(factors),
+            Some(found) => Err(LowerError::RopeFactor {
+                name: FACTORS.into(),
+                found: *found,
+            }),
+        }
     }
 
     /// The pairs between which YaRN goes over from plain to interpolated angles: those that turn

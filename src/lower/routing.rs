@@ -1,7 +1,8 @@
 //! How a router's logits become the choice and the weights of experts.
 
-use sharpi_ir::{Op, Value};
+use sharpi_ir::{Bias, Op, Operand, Value};
 
+use super::arch::{FeedForward, MoeKind};
 use super::context::Context;
 use super::keys::Keys;
 use super::{Experts, LowerError};
@@ -43,11 +44,11 @@ impl Default for Routing {
 }
 
 impl Routing {
-    /// Reads `expert_gating_func`, `expert_weights_norm` and `expert_weights_scale`.
-    pub(super) fn read(keys: &Keys) -> Result<Routing, LowerError> {
-        let default = Routing::default();
+    /// Reads `expert_gating_func`, `expert_weights_norm` and `expert_weights_scale`; what the file
+    /// does not say is as usual for the architecture.
+    pub(super) fn read(keys: &Keys, kind: MoeKind) -> Result<Routing, LowerError> {
         let gating = match keys.optional_count("expert_gating_func")? {
-            None | Some(0) => default.gating,
+            None | Some(0) => kind.gating,
             Some(1) => Gating::Softmax,
             Some(2) => Gating::Sigmoid,
             Some(3) => Gating::SoftmaxOfChosen,
@@ -62,8 +63,8 @@ impl Routing {
             gating,
             normalised: keys
                 .optional_flag("expert_weights_norm")?
-                .unwrap_or(default.normalised),
-            scale: scale.filter(|x| *x != 0.0).unwrap_or(default.scale),
+                .unwrap_or(kind.normalised),
+            scale: scale.filter(|x| *x != 0.0).unwrap_or(1.0),
         })
     }
 }
@@ -85,7 +86,12 @@ impl Context<'_, '_> {
             self.name(scores, "ffn_moe_probs", "ffn_moe_probs");
         }
         let k = sizes.used as u32;
-        let node = self.builder.op(Op::TopkRouter { k }, &[scores.into()])?;
+        let (biased, mut operands) = (self.biased_choice(), vec![Operand::from(scores)]);
+        if biased == Bias::Added {
+            let bias = self.in_block("exp_probs_b.bias");
+            operands.push(self.weight_f32(&bias, &[sizes.count])?.into());
+        }
+        let node = self.builder.op(Op::TopkRouter { k, biased }, &operands)?;
         let (experts, mut weights) = (Value { node, result: 0 }, Value { node, result: 1 });
         self.name(weights, "ffn_moe_weights", "ffn_moe_weights");
         if routing.gating == Gating::SoftmaxOfChosen {
@@ -104,6 +110,14 @@ impl Context<'_, '_> {
             self.name(weights, "ffn_moe_weights_scaled", "ffn_moe_weights_scaled");
         }
         Ok((experts, self.reshape(weights, &[sizes.used, 1])?))
+    }
+
+    /// Whether a bias is added to what the experts are chosen by.
+    fn biased_choice(&self) -> Bias {
+        match &self.hp.arch.family().feed_forward {
+            FeedForward::Experts(kind) if kind.biased_choice => Bias::Added,
+            FeedForward::Experts(_) | FeedForward::Dense => Bias::None,
+        }
     }
 
     /// Weights divided by their sum.

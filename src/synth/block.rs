@@ -35,6 +35,8 @@ pub(super) fn random(ty: GgmlType, count: usize, std: f64, random: &mut impl Rng
                     *scale = 0xff;
                 }
             }
+            GgmlType::Q5_0 => scale_with_either_sign(block, std / deviation(32)),
+            GgmlType::Q8_0 => scale_with_either_sign(block, std / deviation(256)),
             _ => unreachable!("{ty} is not filled at random"),
         }
     }
@@ -52,6 +54,13 @@ fn scale_with_minimum(block: &mut [u8], count: u32, std: f64) {
     // four of each in the low bits of bytes 0 to 7, the others in the nibbles of bytes 8 to 11.
     block[4..12].fill(1);
     block[12..16].fill(0x11);
+}
+
+/// Gives a block whose step stands first its size, with either sign: quants reach one further below
+/// 0 than above, so that their mean is half a step.
+fn scale_with_either_sign(block: &mut [u8], step: f64) {
+    let sign = if block[0] & 1 == 0 { 1.0 } else { -1.0 };
+    block[..2].copy_from_slice(&f16::from_f64(sign * step).to_le_bytes());
 }
 
 /// Gives a block of Q6_K the size of one step.
@@ -107,9 +116,12 @@ mod tests {
             (GgmlType::Q4_K, WeightType::Q4_K),
             (GgmlType::Q5_K, WeightType::Q5_K),
             (GgmlType::Q6_K, WeightType::Q6_K),
+            (GgmlType::Q5_0, WeightType::Q5_0),
+            (GgmlType::Q8_0, WeightType::Q8_0),
         ];
         for (ty, weight_type) in pairs {
-            let blocks = random(ty, 400, 0.02, &mut ChaCha8Rng::seed_from_u64(1));
+            let count = 102_400 / ty.block_len() as usize;
+            let blocks = random(ty, count, 0.02, &mut ChaCha8Rng::seed_from_u64(1));
             let weights = weights(weight_type, &blocks);
             let n = weights.len() as f32;
             let mean = weights.iter().sum::<f32>() / n;

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::gguf::GgmlType;
 
 use super::block;
+use super::preset::rope_factor;
 
 /// Blocks in a pool: a prime number, so that rows that go round it differ.
 const POOL: usize = 65_521;
@@ -38,6 +39,8 @@ pub(super) enum Fill {
     Head,
     /// Q8_0, ones on the diagonal.
     Identity,
+    /// f32, what divides RoPE's angles.
+    RopeFactors,
 }
 
 /// Random blocks, made once for each type and standard deviation.
@@ -85,6 +88,20 @@ impl Pools {
 }
 
 impl Fill {
+    /// What stands for it in a model of random f32: what reads vectors of deviation 1 gives such.
+    pub(super) fn as_random(self, dims: &[usize]) -> Fill {
+        let normal = |mean, deviation| Fill::Normal { mean, deviation };
+        let reading = 1.0 / (dims[0] as f64).sqrt();
+        match self {
+            Fill::Embedding => normal(0.0, 1.0),
+            Fill::Head => normal(0.0, 3.0 * reading),
+            Fill::Random(_) | Fill::Identity | Fill::Constant(0.0) => normal(0.0, reading),
+            Fill::Constant(x) => normal(f64::from(x), 0.1),
+            Fill::Normal { mean: 0.0, .. } if dims.len() > 1 => normal(0.0, reading),
+            Fill::Normal { .. } | Fill::Uniform(..) | Fill::RopeFactors => self,
+        }
+    }
+
     /// Writes the data of the `index`-th tensor, of this type and dimensions, the fastest first.
     pub(super) fn write(
         self,
@@ -113,6 +130,7 @@ impl Fill {
                 floats(std::iter::repeat_with(uniform), elements, out)
             }
             Fill::Constant(x) => floats(std::iter::repeat(x), elements, out),
+            Fill::RopeFactors => floats((0..).map(rope_factor), elements, out),
             Fill::Embedding => in_pieces(ty, width, rows, out, |row, bytes| {
                 let quants = pools.embedding(row, width);
                 each_block(&quants, bytes, block::q4_k);
@@ -153,7 +171,8 @@ fn floats(values: impl Iterator<Item = f32>, count: u64, out: &mut dyn Write) ->
 /// A normally distributed number, by the Box–Muller transform.
 fn normal(random: &mut impl Rng) -> f64 {
     let (u, v): (f64, f64) = (random.random(), random.random());
-    (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+    // Not those of the platform, so that the weights are the same everywhere.
+    (-2.0 * libm::log(1.0 - u)).sqrt() * libm::cos(std::f64::consts::TAU * v)
 }
 
 /// Makes `rows` rows of zeros, each with `fill`, and writes them, many at once.

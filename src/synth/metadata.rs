@@ -1,21 +1,28 @@
 //! Metadata of a made-up model: its sizes, and a vocabulary whose tokens name their ids.
 
 use crate::gguf::{Array, Value};
-use crate::lower::{BlockKind, Hparams};
+use crate::lower::{BlockKind, Experts, FeedForward, Gating, Hparams, Routing, Shared};
 use crate::tokenizer::alphabet;
 
-/// `general.file_type` of a file that is mostly Q4_K in the mix called M.
+use super::Weights;
+
+/// `general.file_type` of a file of f32, and of one that is mostly Q4_K in the mix called M.
+const ALL_F32: u32 = 0;
 const MOSTLY_Q4_K_M: u32 = 15;
 /// Token types.
 const NORMAL: i32 = 1;
 const CONTROL: i32 = 3;
 
 /// Keys and values, in the order of the file.
-pub(super) fn all(hp: &Hparams) -> Vec<(String, Value)> {
+pub(super) fn all(hp: &Hparams, weights: Weights) -> Vec<(String, Value)> {
+    let file_type = match weights {
+        Weights::Counting { .. } => MOSTLY_Q4_K_M,
+        Weights::Random => ALL_F32,
+    };
     let general = [
         ("general.architecture", hp.arch.name().into()),
         ("general.name", "synthetic".into()),
-        ("general.file_type", MOSTLY_Q4_K_M.into()),
+        ("general.file_type", file_type.into()),
         ("general.quantization_version", 2u32.into()),
     ];
     let owned = |(key, value): (&str, Value)| (key.to_owned(), value);
@@ -24,7 +31,7 @@ pub(super) fn all(hp: &Hparams) -> Vec<(String, Value)> {
     let counts = counts.map(|(key, n)| (key, Value::U32(n as u32)));
     let general = general.into_iter().map(owned);
     let model = counts.chain(constants(hp)).map(prefixed);
-    let tokenizer = tokenizer(hp.vocabulary).into_iter().map(owned);
+    let tokenizer = tokenizer(hp).into_iter().map(owned);
     general.chain(model).chain(tokenizer).collect()
 }
 
@@ -33,8 +40,6 @@ fn counts(hp: &Hparams) -> Vec<(&'static str, usize)> {
     let first = hp.blocks.iter().position(attention);
     let mut counts = vec![
         ("block_count", hp.blocks.len() + hp.mtp_blocks),
-        ("nextn_predict_layers", hp.mtp_blocks),
-        ("full_attention_interval", first.map_or(1, |i| i + 1)),
         ("context_length", hp.context_length),
         ("embedding_length", hp.embedding),
         ("attention.head_count", hp.heads),
@@ -42,38 +47,84 @@ fn counts(hp: &Hparams) -> Vec<(&'static str, usize)> {
         ("attention.key_length", hp.head_dim),
         ("attention.value_length", hp.head_dim),
         ("rope.dimension_count", hp.n_rot),
-        ("ssm.conv_kernel", hp.deltanet.conv_kernel),
-        ("ssm.state_size", hp.deltanet.head_dim),
-        ("ssm.group_count", hp.deltanet.k_heads),
-        ("ssm.time_step_rank", hp.deltanet.v_heads),
-        ("ssm.inner_size", hp.deltanet.v_width()),
     ];
-    counts.extend(hp.ffn_width.map(|width| ("feed_forward_length", width)));
+    if let Some(deltanet) = hp.deltanet {
+        counts.extend([
+            ("full_attention_interval", first.map_or(1, |i| i + 1)),
+            ("ssm.conv_kernel", deltanet.conv_kernel),
+            ("ssm.state_size", deltanet.head_dim),
+            ("ssm.group_count", deltanet.k_heads),
+            ("ssm.time_step_rank", deltanet.v_heads),
+            ("ssm.inner_size", deltanet.v_width()),
+        ]);
+    }
+    if hp.mtp_blocks > 0 {
+        counts.insert(1, ("nextn_predict_layers", hp.mtp_blocks));
+    }
+    // llama.cpp asks for it even where no block is dense.
+    let ffn_width = hp.ffn_width.or(hp.experts.map(|experts| experts.width));
+    counts.extend(ffn_width.map(|width| ("feed_forward_length", width)));
     if let Some(experts) = hp.experts {
         counts.extend([
             ("expert_count", experts.count),
             ("expert_used_count", experts.used),
             ("expert_feed_forward_length", experts.width),
-            ("expert_shared_feed_forward_length", experts.shared_width),
         ]);
+        counts.extend(shared_expert(hp, experts));
+    }
+    if hp.dense_blocks > 0 {
+        counts.push(("leading_dense_block_count", hp.dense_blocks));
     }
     counts
 }
 
-fn constants(hp: &Hparams) -> [(&'static str, Value); 3] {
+/// How wide the expert that takes every token is.
+fn shared_expert(hp: &Hparams, experts: Experts) -> Option<(&'static str, usize)> {
+    match &hp.arch.family().feed_forward {
+        FeedForward::Dense => None,
+        FeedForward::Experts(kind) => match kind.shared {
+            Shared::None => None,
+            Shared::Counted => Some(("expert_shared_count", experts.shared_width / experts.width)),
+            Shared::Gated => Some(("expert_shared_feed_forward_length", experts.shared_width)),
+        },
+    }
+}
+
+fn constants(hp: &Hparams) -> Vec<(&'static str, Value)> {
+    let mut constants = vec![
+        ("attention.layer_norm_rms_epsilon", hp.rms_eps.into()),
+        ("rope.freq_base", hp.freq_base.into()),
+    ];
+    if hp.routing != Routing::default() {
+        let gating: u32 = match hp.routing.gating {
+            Gating::Softmax => 1,
+            Gating::Sigmoid => 2,
+            Gating::SoftmaxOfChosen => 3,
+        };
+        constants.extend([
+            ("expert_gating_func", gating.into()),
+            ("expert_weights_norm", hp.routing.normalised.into()),
+            ("expert_weights_scale", hp.routing.scale.into()),
+        ]);
+    }
+    if hp.arch.family().sections {
+        constants.push(("rope.dimension_sections", sections(hp)));
+    }
+    constants
+}
+
+/// Pairs by whether they turn by time, height or width.
+fn sections(hp: &Hparams) -> Value {
     // Text has the same position in all sections, whatever their sizes.
     let pairs = hp.n_rot as i32 / 2;
     let third = (pairs + 2) / 3;
     let sections = vec![third, third, pairs - 2 * third, 0];
-    [
-        ("attention.layer_norm_rms_epsilon", hp.rms_eps.into()),
-        ("rope.freq_base", hp.freq_base.into()),
-        ("rope.dimension_sections", Array::from(sections).into()),
-    ]
+    Array::from(sections).into()
 }
 
 /// The 256 bytes, one merge, and ` 257`, ` 258` and so on, the last of which ends a text.
-fn tokenizer(vocabulary: usize) -> [(&'static str, Value); 6] {
+fn tokenizer(hp: &Hparams) -> [(&'static str, Value); 7] {
+    let vocabulary = hp.vocabulary;
     let bytes = alphabet::letters().map(|(_, letter)| letter.to_string());
     let numbers = (257..vocabulary - 1).map(|id| format!("Ġ{id}"));
     let tokens = bytes
@@ -84,7 +135,8 @@ fn tokenizer(vocabulary: usize) -> [(&'static str, Value); 6] {
     types[vocabulary - 1] = CONTROL;
     [
         ("tokenizer.ggml.model", "gpt2".into()),
-        ("tokenizer.ggml.pre", "qwen35".into()),
+        ("tokenizer.ggml.pre", hp.arch.family().words.into()),
+        ("tokenizer.ggml.add_bos_token", false.into()),
         (
             "tokenizer.ggml.tokens",
             Array::from(tokens.collect::<Vec<_>>()).into(),

@@ -6,6 +6,9 @@
 //! the residual stream predicts the successor. The blocks do the full work of a real model, on
 //! random weights so small that what they add never wins. The MTP block predicts the same, and
 //! adds noise of a chosen strength, which makes it err at a chosen rate.
+//!
+//! Small models are of random weights altogether, so that every part has its say in what they
+//! continue with: for comparing engines.
 
 mod acceptance;
 mod block;
@@ -28,13 +31,26 @@ use tensors::Tensor;
 /// A model to be made.
 #[derive(Clone, Debug)]
 pub struct Synth {
-    /// Its sizes. Every width is a multiple of 256, the vocabulary has more than 257 tokens, every
-    /// k-th trunk block is attention, and there is an MTP block.
+    /// Its sizes. The vocabulary has more than 257 tokens, and of blocks of both kinds every k-th
+    /// is attention.
     pub hparams: Hparams,
-    /// How often the MTP head is right, above 0 and up to 1.
-    pub mtp_acceptance: f64,
+    /// What its weights are.
+    pub weights: Weights,
     /// What the random weights begin from.
     pub seed: u64,
+}
+
+/// The weights of a made-up model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Weights {
+    /// As in a Q4_K_M file, for which the model's width is a multiple of 256, and all others of 32:
+    /// each token is followed by its successor.
+    Counting {
+        /// How often the MTP head, if there is one, is right, above 0 and up to 1.
+        mtp_acceptance: f64,
+    },
+    /// Random numbers, f32.
+    Random,
 }
 
 impl Synth {
@@ -45,7 +61,7 @@ impl Synth {
     pub fn writer(&self) -> io::Result<Writer<'static>> {
         let pools = Arc::new(Pools::new(self.seed));
         let mut writer = self.metadata();
-        let tensors = tensors::all(&self.hparams, self.mtp_acceptance);
+        let tensors = tensors::all(&self.hparams, self.weights);
         for (index, tensor) in tensors.into_iter().enumerate() {
             let Tensor {
                 name,
@@ -67,7 +83,7 @@ impl Synth {
     /// As for [`writer`](Synth::writer).
     pub fn header(&self) -> io::Result<Writer<'static>> {
         let mut writer = self.metadata();
-        for tensor in tensors::all(&self.hparams, self.mtp_acceptance) {
+        for tensor in tensors::all(&self.hparams, self.weights) {
             writer.zeros(tensor.name, tensor.ty, &tensor.dims)?;
         }
         Ok(writer)
@@ -75,7 +91,7 @@ impl Synth {
 
     fn metadata(&self) -> Writer<'static> {
         let mut writer = Writer::new();
-        for (key, value) in metadata::all(&self.hparams) {
+        for (key, value) in metadata::all(&self.hparams, self.weights) {
             writer.metadata(key, value);
         }
         writer

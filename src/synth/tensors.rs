@@ -1,16 +1,18 @@
 //! The tensors of a made-up model: names, types as in a Q4_K_M file, shapes, and what is in them.
 
-use crate::gguf::GgmlType::{self, F32, Q4_K, Q5_K, Q6_K, Q8_0};
-use crate::lower::{BlockKind, Experts, Hparams};
+use crate::gguf::GgmlType::{self, F32, Q4_K, Q5_0, Q5_K, Q6_K, Q8_0};
+use crate::lower::{BlockKind, DeltaNet, Experts, FeedForward, Hparams, MoeKind, Norms, Shared};
 
-use super::acceptance;
 use super::fill::Fill;
+use super::{Weights, acceptance};
 
 /// Standard deviation of the weights that read the residual stream.
 const READING: f64 = 0.02;
 /// What a mixer or a feed-forward block adds to the residual stream, beside embeddings of
 /// standard deviation 1, for inputs of that deviation.
 const ADDED: f64 = 0.05;
+/// Standard deviation of biases.
+const BIAS: f64 = 0.1;
 
 /// A tensor to be made.
 pub(super) struct Tensor {
@@ -22,9 +24,10 @@ pub(super) struct Tensor {
 }
 
 /// Every tensor, in the order of the file.
-pub(super) fn all(hp: &Hparams, mtp_acceptance: f64) -> Vec<Tensor> {
+pub(super) fn all(hp: &Hparams, weights: Weights) -> Vec<Tensor> {
     let mut list = List {
         hp,
+        random: weights == Weights::Random,
         prefix: String::new(),
         tensors: Vec::new(),
     };
@@ -33,14 +36,23 @@ pub(super) fn all(hp: &Hparams, mtp_acceptance: f64) -> Vec<Tensor> {
     list.add("token_embd.weight", Q4_K, &table, Fill::Embedding);
     list.ones("output_norm.weight", width);
     list.add("output.weight", Q6_K, &table, Fill::Head);
+    if !hp.rope_scaling.factors.is_empty() {
+        let pairs = hp.n_rot / 2;
+        list.add("rope_freqs.weight", F32, &[pairs], Fill::RopeFactors);
+    }
     for (index, kind) in hp.blocks.iter().enumerate() {
         list.prefix = format!("blk.{index}.");
         list.block(*kind, index, ADDED);
     }
-    let blocks = hp.blocks.len();
-    list.prefix = format!("blk.{blocks}.");
-    list.block(BlockKind::Attention, blocks, noise(hp, mtp_acceptance));
-    list.mtp_head();
+    if let Some(block) = hp.mtp_block() {
+        let added = match weights {
+            Weights::Counting { mtp_acceptance } => noise(hp, mtp_acceptance),
+            Weights::Random => ADDED,
+        };
+        list.prefix = format!("blk.{block}.");
+        list.block(BlockKind::Attention, block, added);
+        list.mtp_head();
+    }
     list.tensors
 }
 
@@ -50,20 +62,29 @@ fn noise(hp: &Hparams, acceptance: f64) -> f64 {
         return ADDED;
     }
     let sigma = acceptance::noise(acceptance, hp.embedding, hp.vocabulary);
-    // The shared expert's gate is held at sigmoid(0).
-    let gate = if hp.experts.is_some() { 0.5 } else { 1.0 };
+    // The shared expert's gate, if it has one, is held at sigmoid(0).
+    let gate = match hp.arch.family().feed_forward {
+        FeedForward::Experts(kind) if kind.shared == Shared::Gated => 0.5,
+        FeedForward::Experts(_) | FeedForward::Dense => 1.0,
+    };
     let inputs = acceptance::swiglu_deviation(READING * (hp.embedding as f64).sqrt());
     sigma / (gate * inputs)
 }
 
 struct List<'h> {
     hp: &'h Hparams,
+    /// Whether all is random, in f32.
+    random: bool,
     prefix: String,
     tensors: Vec<Tensor>,
 }
 
 impl List<'_> {
     fn add(&mut self, name: &str, ty: GgmlType, dims: &[usize], fill: Fill) {
+        let (ty, fill) = match self.random {
+            true => (F32, fill.as_random(dims)),
+            false => (fitting(ty, dims[0]), fill),
+        };
         self.tensors.push(Tensor {
             name: format!("{}{name}", self.prefix),
             ty,
@@ -99,14 +120,17 @@ impl List<'_> {
     fn block(&mut self, kind: BlockKind, index: usize, added: f64) {
         let width = self.hp.embedding;
         self.ones("attn_norm.weight", width);
-        self.ones("post_attention_norm.weight", width);
+        self.ones(self.hp.arch.family().names.post_norm, width);
         match kind {
             BlockKind::Attention => self.attention(index),
-            BlockKind::DeltaNet => self.deltanet(index),
+            BlockKind::DeltaNet => self.hp.deltanet.map_or((), |d| self.deltanet(d, index)),
         }
-        match self.hp.experts {
+        match self.hp.experts_of(index) {
             None => self.ffn("", self.hp.ffn_width.unwrap_or(0), index, added),
-            Some(experts) => self.moe(experts, index, added),
+            Some(experts) => match self.hp.arch.family().feed_forward {
+                FeedForward::Experts(kind) => self.moe((experts, kind), index, added),
+                FeedForward::Dense => {}
+            },
         }
     }
 
@@ -114,7 +138,9 @@ impl List<'_> {
         let hp = self.hp;
         let (width, q) = (hp.embedding, hp.heads * hp.head_dim);
         let kv = hp.kv_heads * hp.head_dim;
-        self.reading("attn_q.weight", Q4_K, &[width, 2 * q]);
+        let kind = &hp.arch.family().attention;
+        let parts = if kind.output_gate { 2 } else { 1 };
+        self.reading("attn_q.weight", Q4_K, &[width, parts * q]);
         self.reading("attn_k.weight", Q4_K, &[width, kv]);
         let attention = |blocks: &[BlockKind]| {
             let kinds = blocks.iter().filter(|k| **k == BlockKind::Attention);
@@ -124,12 +150,19 @@ impl List<'_> {
         let ty = mixed(before, attention(&hp.blocks), Q4_K);
         self.reading("attn_v.weight", ty, &[width, kv]);
         self.adding("attn_output.weight", Q4_K, &[q, width], ADDED);
-        self.ones("attn_q_norm.weight", hp.head_dim);
-        self.ones("attn_k_norm.weight", hp.head_dim);
+        if kind.biases {
+            for (name, len) in [("q", parts * q), ("k", kv), ("v", kv)] {
+                self.normal(&format!("attn_{name}.bias"), &[len], 0.0, BIAS);
+            }
+        }
+        if kind.norms == Norms::Always {
+            self.ones("attn_q_norm.weight", hp.head_dim);
+            self.ones("attn_k_norm.weight", hp.head_dim);
+        }
     }
 
-    fn deltanet(&mut self, index: usize) {
-        let (d, width) = (self.hp.deltanet, self.hp.embedding);
+    fn deltanet(&mut self, d: DeltaNet, index: usize) {
+        let width = self.hp.embedding;
         let (heads, channels) = (d.v_heads, d.conv_width());
         let ty = mixed(index, self.hp.blocks.len(), Q5_K);
         self.reading("attn_qkv.weight", ty, &[width, channels]);
@@ -138,8 +171,12 @@ impl List<'_> {
         self.normal("ssm_dt.bias", &[heads], 0.0, 0.5);
         // From slow to fast decay.
         self.add("ssm_a", F32, &[heads], Fill::Uniform(-4.0, -0.05));
-        self.normal("ssm_beta.weight", &[width, heads], 0.0, READING);
-        self.normal("ssm_alpha.weight", &[width, heads], 0.0, READING);
+        if (self.hp.arch.family().recurrent).is_some_and(|kind| kind.joint_gates) {
+            self.normal("ssm_ba.weight", &[width, 2 * heads], 0.0, READING);
+        } else {
+            self.normal("ssm_beta.weight", &[width, heads], 0.0, READING);
+            self.normal("ssm_alpha.weight", &[width, heads], 0.0, READING);
+        }
         self.ones("ssm_norm.weight", d.head_dim);
         self.adding("ssm_out.weight", Q5_K, &[d.v_width(), width], ADDED);
     }
@@ -153,18 +190,26 @@ impl List<'_> {
         self.adding(&name("down"), ty, &[inner, width], added);
     }
 
-    fn moe(&mut self, experts: Experts, index: usize, added: f64) {
+    fn moe(&mut self, (experts, kind): (Experts, MoeKind), index: usize, added: f64) {
         let Experts { count, width, .. } = experts;
         let embedding = self.hp.embedding;
         self.normal("ffn_gate_inp.weight", &[embedding, count], 0.0, READING);
+        if kind.biased_choice {
+            self.normal("exp_probs_b.bias", &[count], 0.0, BIAS);
+        }
         for name in ["ffn_gate_exps.weight", "ffn_up_exps.weight"] {
             self.reading(name, Q4_K, &[embedding, width, count]);
         }
         let ty = mixed(index, self.hp.blocks.len(), Q4_K);
         let dims = [width, embedding, count];
         self.adding("ffn_down_exps.weight", ty, &dims, ADDED);
-        let gate = Fill::Constant(0.0);
-        self.add("ffn_gate_inp_shexp.weight", F32, &[embedding], gate);
+        if kind.shared == Shared::Gated {
+            let gate = Fill::Constant(0.0);
+            self.add("ffn_gate_inp_shexp.weight", F32, &[embedding], gate);
+        }
+        if experts.shared_width == 0 {
+            return;
+        }
         self.ffn("_shexp", experts.shared_width, index, added);
     }
 
@@ -176,6 +221,15 @@ impl List<'_> {
         for name in ["enorm", "hnorm", "shared_head_norm"] {
             self.ones(&format!("nextn.{name}.weight"), width);
         }
+    }
+}
+
+/// Rows that are no whole blocks of 256 have blocks of 32, as llama.cpp falls back.
+fn fitting(ty: GgmlType, width: usize) -> GgmlType {
+    match ty {
+        _ if (width as u64).is_multiple_of(ty.block_len()) => ty,
+        Q4_K => Q5_0,
+        _ => Q8_0,
     }
 }
 

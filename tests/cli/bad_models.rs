@@ -106,17 +106,17 @@ fn a_truncated_file_is_incomplete() {
 
 #[test]
 fn an_architecture_that_is_not_supported_is_named() {
-    let llama = changed(
+    let gemma = changed(
         &[
-            ("general.architecture", "llama"),
-            ("tokenizer.ggml.pre", "llama"),
+            ("general.architecture", "gemma3"),
+            ("tokenizer.ggml.pre", "gemma"),
         ],
         None,
     );
-    fails(run(&llama), 4, &["`llama`", "`qwen35` or `qwen35moe`"]);
+    fails(run(&gemma), 4, &["`gemma3`", "`qwen35`, `qwen35moe`"]);
     let mut dump = sharpi("dump-graph -m");
-    dump.arg(model(&llama));
-    fails(dump, 4, &["`llama`"]);
+    dump.arg(model(&gemma));
+    fails(dump, 4, &["`gemma3`"]);
 }
 
 #[test]

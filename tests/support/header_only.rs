@@ -4,7 +4,7 @@
 
 use sharpi_compile::Model;
 use sharpi_compile::lower::Hparams;
-use sharpi_compile::synth::{Preset, Synth};
+use sharpi_compile::synth::{Preset, Synth, Weights};
 
 /// The dense 27B with another number of trunk blocks, a multiple of 4.
 pub fn dense_27b(layers: usize) -> Model {
@@ -21,7 +21,9 @@ pub fn moe_35b() -> Model {
 fn model(hparams: Hparams) -> Model {
     let synth = Synth {
         hparams,
-        mtp_acceptance: 1.0,
+        weights: Weights::Counting {
+            mtp_acceptance: 1.0,
+        },
         seed: 0,
     };
     // The file is gone once it is open; its zeros are holes, which take no room.

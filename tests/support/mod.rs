@@ -7,9 +7,11 @@ pub mod rewrite;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sharpi_compile::gguf::Gguf;
 use sharpi_compile::ir::DType;
 use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::parity::Capture;
+use sharpi_compile::synth::{Preset, Synth};
 use sharpi_compile::{CompileOptions, Executable, Input, Model, Session, SessionOptions};
 
 pub fn fixtures() -> PathBuf {
@@ -44,13 +46,15 @@ pub fn captured_models() -> Vec<(String, Model, Vec<Capture>)> {
     models
 }
 
-/// The model of that name: a file, or a simple type derived from the f32 file. `None` where the
+/// The model of that name: a file, a simple type derived from the f32 file, or a made-up one. `None` where the
 /// file's types have no kernel.
 fn open(dir: &Path, name: &str) -> Option<Model> {
     let file = dir.join("models").join(format!("{name}.gguf"));
     let model = match file.exists() {
         true => Model::open(file).expect("a model"),
-        false => requantise::derived(name).unwrap_or_else(|| panic!("no model for {name}")),
+        false => requantise::derived(name)
+            .or_else(|| synthetic(name))
+            .unwrap_or_else(|| panic!("no model for {name}")),
     };
     match model.lower(&LowerOptions::default()) {
         Ok(_) => Some(model),
@@ -60,6 +64,26 @@ fn open(dir: &Path, name: &str) -> Option<Model> {
         }
         Err(e) => panic!("{name}: {e}"),
     }
+}
+
+/// The names of the small models of all architectures.
+pub fn families() -> impl Iterator<Item = &'static str> {
+    let small = |preset: &Preset| matches!(preset, Preset::Micro(_));
+    Preset::ALL.into_iter().filter(small).map(Preset::name)
+}
+
+/// The made-up model of that name, by its preset.
+pub fn synthetic(name: &str) -> Option<Model> {
+    let preset = Preset::named(name)?;
+    let synth = Synth {
+        hparams: preset.hparams(),
+        weights: preset.weights(1.0),
+        seed: 0,
+    };
+    let mut bytes = Vec::new();
+    let writer = synth.writer().expect("whole blocks");
+    writer.write(&mut bytes).expect("a model in memory");
+    Some(Model::from_gguf(Gguf::from_bytes(bytes).expect("a model")))
 }
 
 pub fn model(name: &str) -> Model {

@@ -1,7 +1,7 @@
 //! Shape rules of fused ops.
 
 use super::{Args, Result, ResultTypes, check_activation, one, product, rotated, same_tokens};
-use crate::epilogue::{Epilogue, OutputGate, SharedExpert};
+use crate::epilogue::{Bias, Epilogue, OutputGate, SharedExpert};
 use crate::op::slot;
 use crate::rope::RopeScaling;
 use crate::signature::SlotName;
@@ -65,11 +65,15 @@ pub(super) fn products(
         }
         Epilogue::ConvSilu => conv_silu(a, only(ys)?),
         Epilogue::Store {
+            bias,
             norm_eps,
             n_rot,
             scaling,
             ..
-        } => store(a, norm_eps.is_some(), (*n_rot, scaling), &weights, &ys),
+        } => {
+            let turn = (*bias, norm_eps.is_some(), *n_rot, scaling);
+            store(a, turn, &weights, &ys)
+        }
     }
 }
 
@@ -100,14 +104,16 @@ fn conv_silu(a: &Args, y: TensorType) -> Result<ResultTypes> {
     one(y)
 }
 
+/// What is done to heads before they meet: bias, norm or none, and rotation.
+type Turn<'a> = (Bias, bool, u32, &'a RopeScaling);
+
 fn store(
     a: &Args,
-    normed: bool,
-    (n_rot, scaling): (u32, &RopeScaling),
+    (bias, normed, n_rot, scaling): Turn,
     weights: &[SlotName],
     ys: &[TensorType],
 ) -> Result<ResultTypes> {
-    use slot::Product::{cache, key_norm, pos, x};
+    use slot::Product::{cache, key_bias, key_norm, pos, value_bias, x};
     let (heads, dim) = heads_of(a, cache)?;
     rotated(n_rot, scaling, dim)?;
     same_tokens(a, x, pos)?;
@@ -122,6 +128,11 @@ fn store(
         if y.rank() != 2 || y.last() != Dim::Fixed(width) {
             return a.mismatch(*weight, &format!("[{width}, {}]", a.tensor(x).last()));
         }
+    }
+    if bias == Bias::Added {
+        let expected = TensorType::fixed(DType::F32, &[width]);
+        a.exactly(key_bias, &expected)?;
+        a.exactly(value_bias, &expected)?;
     }
     if normed {
         a.exactly(key_norm, &TensorType::fixed(DType::F32, &[dim]))?;
@@ -148,12 +159,11 @@ fn heads_of(a: &Args, cache: SlotName) -> Result<(usize, usize)> {
 
 pub(super) fn rope_attention(
     a: &Args,
-    norm_eps: Option<f32>,
-    (n_rot, scaling): (u32, &RopeScaling),
+    (bias, normed, n_rot, scaling): Turn,
     gate: OutputGate,
     to: DType,
 ) -> Result<ResultTypes> {
-    use slot::RopeAttention::{cache, norm, pos, q};
+    use slot::RopeAttention::{bias as added, cache, norm, pos, q};
     let (kv_heads, dim) = heads_of(a, cache)?;
     rotated(n_rot, scaling, dim)?;
     same_tokens(a, q, pos)?;
@@ -166,7 +176,13 @@ pub(super) fn rope_attention(
     if queries.rank() != 2 || width == 0 || !width.is_multiple_of(shared) {
         return a.mismatch(q, &format!("f32[T, a multiple of {shared}]"));
     }
-    if norm_eps.is_some() {
+    if bias == Bias::Added {
+        if gate != OutputGate::None {
+            fail!("queries with gates have no bias");
+        }
+        a.exactly(added, &TensorType::fixed(DType::F32, &[width]))?;
+    }
+    if normed {
         a.exactly(norm, &TensorType::fixed(DType::F32, &[dim]))?;
     }
     let group = width / parts / kv_heads;
@@ -180,7 +196,7 @@ pub(super) fn rope_attention(
 pub(super) fn moe_swiglu(
     a: &Args,
     norm_eps: Option<f32>,
-    k: usize,
+    (k, biased): (usize, Bias),
     to: DType,
 ) -> Result<ResultTypes> {
     use slot::MoeSwiglu as of;
@@ -195,6 +211,9 @@ pub(super) fn moe_swiglu(
     }
     let logits = TensorType::new(DType::F32, [x.shape[0], w.shape[0]]);
     a.exactly(of::logits, &logits)?;
+    if biased == Bias::Added {
+        a.exactly(of::bias, &TensorType::new(DType::F32, [w.shape[0]]))?;
+    }
     let (experts, rows) = (
         w.shape[0].fixed().unwrap_or(0),
         w.shape[1].fixed().unwrap_or(0),
@@ -216,8 +235,8 @@ pub(super) fn moe_swiglu(
     )
 }
 
-pub(super) fn moe_sum(a: &Args, with: SharedExpert) -> Result<ResultTypes> {
-    use slot::MoeSum::{gate, logits, residual, shared, weight, x};
+pub(super) fn moe_sum(a: &Args, biased: Bias, with: SharedExpert) -> Result<ResultTypes> {
+    use slot::MoeSum::{bias, gate, logits, residual, shared, weight, x};
     let (activation, w) = (a.tensor(x), a.tensor(weight));
     if w.rank() != 3 {
         return a.mismatch(weight, "[experts, E, N]");
@@ -231,6 +250,9 @@ pub(super) fn moe_sum(a: &Args, with: SharedExpert) -> Result<ResultTypes> {
         return a.mismatch(x, &format!("at most {} experts", w.shape[0]));
     }
     a.exactly(logits, &per_token(w.shape[0]))?;
+    if biased == Bias::Added {
+        a.exactly(bias, &TensorType::new(DType::F32, [w.shape[0]]))?;
+    }
     if with != SharedExpert::None {
         a.exactly(shared, &per_token(w.shape[1]))?;
     }

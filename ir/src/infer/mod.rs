@@ -11,6 +11,7 @@ use smallvec::{SmallVec, smallvec};
 
 use args::Args;
 
+use crate::epilogue::Bias;
 use crate::op::{Op, slot};
 use crate::parts::Parts;
 use crate::rope::RopeScaling;
@@ -67,6 +68,9 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         Op::L2norm { .. } => one(a.f32(slot::L2norm::x, 2)?.clone()),
         Op::Rope { n_rot, scaling, .. } => {
             let (_, d) = a.heads(slot::Rope::x)?;
+            if *n_rot == 0 {
+                fail!("n_rot is 0, expected an even number of 2..={d}");
+            }
             rotated(*n_rot, scaling, d)?;
             same_tokens(&a, slot::Rope::x, slot::Rope::pos)?;
             one(a.tensor(slot::Rope::x).clone())
@@ -74,7 +78,7 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         Op::KvStore {} => kv_store(&a),
         Op::Attention { .. } => attention(&a),
         Op::CausalConv {} => causal_conv(&a),
-        Op::GdnScan {} => gdn_scan(&a),
+        Op::GdnScan { .. } => gdn_scan(&a),
         Op::Silu {} | Op::Sigmoid {} | Op::Softplus {} | Op::ClampMin { .. } | Op::Scale { .. } => {
             one(a.f32(slot::Silu::x, 1)?.clone())
         }
@@ -103,7 +107,7 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
             }
             one(t)
         }
-        Op::TopkRouter { k } => topk_router(&a, *k as usize),
+        Op::TopkRouter { k, biased } => topk_router(&a, *k as usize, *biased),
         Op::MoeMatmul {} => moe_matmul(&a),
         Op::ExpertRows {} => {
             let table = a.f32(slot::ExpertRows::table, 1)?;
@@ -130,16 +134,26 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         }
         Op::Product { norm_eps, epilogue } => fused::products(&a, *norm_eps, epilogue),
         Op::GatedDeltaNet { to, .. } => fused::gated_delta_net(&a, *to),
-        Op::MoeSwiglu { norm_eps, k, to } => fused::moe_swiglu(&a, *norm_eps, *k as usize, *to),
-        Op::MoeSum { shared, .. } => fused::moe_sum(&a, *shared),
+        Op::MoeSwiglu {
+            norm_eps,
+            k,
+            biased,
+            to,
+            ..
+        } => fused::moe_swiglu(&a, *norm_eps, (*k as usize, *biased), *to),
+        Op::MoeSum { shared, biased, .. } => fused::moe_sum(&a, *biased, *shared),
         Op::RopeAttention {
+            biased,
             norm_eps,
             n_rot,
             scaling,
             gate,
             to,
             ..
-        } => fused::rope_attention(&a, *norm_eps, (*n_rot, scaling), *gate, *to),
+        } => {
+            let turn = (*biased, norm_eps.is_some(), *n_rot, scaling);
+            fused::rope_attention(&a, turn, *gate, *to)
+        }
     }
 }
 
@@ -153,10 +167,10 @@ fn same_tokens(a: &Args, x: SlotName, pos: SlotName) -> Result<()> {
     a.exactly(pos, &TensorType::position([tokens]))
 }
 
-/// `n_rot` elements of a head of `d` are rotated in pairs.
+/// `n_rot` elements of a head of `d` are rotated in pairs, none with 0.
 fn rotated(n_rot: u32, scaling: &RopeScaling, d: usize) -> Result<()> {
     let n = n_rot as usize;
-    if n == 0 || !n.is_multiple_of(2) || n > d {
+    if !n.is_multiple_of(2) || n > d {
         fail!("n_rot is {n}, expected an even number of 2..={d}");
     }
     if let Some(pair) = scaling.still.iter().find(|pair| **pair >= n_rot / 2) {
@@ -164,6 +178,17 @@ fn rotated(n_rot: u32, scaling: &RopeScaling, d: usize) -> Result<()> {
     }
     if !scaling.still.is_sorted_by(|a, b| a < b) {
         fail!("pairs that never turn are out of order");
+    }
+    let factors = &scaling.factors;
+    if !factors.is_empty() && factors.len() != n / 2 {
+        fail!(
+            "{} factors of angles, expected {}, one for each pair",
+            factors.len(),
+            n / 2
+        );
+    }
+    if !factors.iter().all(|factor| *factor > 0.0) {
+        fail!("factors of angles are to be above 0");
     }
     Ok(())
 }
@@ -410,11 +435,17 @@ fn reshape(a: &Args, dims: &[u32]) -> Result<ResultTypes> {
     ))
 }
 
-fn topk_router(a: &Args, k: usize) -> Result<ResultTypes> {
+fn topk_router(a: &Args, k: usize, biased: Bias) -> Result<ResultTypes> {
     let x = a.f32(slot::TopkRouter::probs, 2)?;
     let experts = x.last().fixed().unwrap_or(0);
     if x.rank() != 2 || k == 0 || k > experts {
         fail!("k is {k}, expected 1..={experts} for {x}");
+    }
+    if biased == Bias::Added {
+        a.exactly(
+            slot::TopkRouter::bias,
+            &TensorType::fixed(DType::F32, &[experts]),
+        )?;
     }
     let best = TensorType::index(experts, [x.shape[0], Dim::Fixed(k)]);
     let weights = best.with_dtype(DType::F32);

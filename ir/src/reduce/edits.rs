@@ -294,9 +294,10 @@ fn simplest(attr: &Attr) -> Attr {
     match attr {
         Attr::Int(_) => Attr::Int(1),
         Attr::Float(_) => Attr::Float(1.0),
-        Attr::Ints(list) => Attr::Ints(list.clone()),
         Attr::DType(_) => Attr::DType(DType::F32),
-        Attr::Parts(_) | Attr::Group(_) | Attr::Case(..) => attr.clone(),
+        Attr::Ints(_) | Attr::Floats(_) | Attr::Parts(_) | Attr::Group(_) | Attr::Case(..) => {
+            attr.clone()
+        }
     }
 }
 

@@ -124,17 +124,40 @@ fn named(c: &mut Cursor, value: impl Fn(&mut Cursor) -> Result<Attr>) -> Result<
 
 fn simple(c: &mut Cursor) -> Result<Attr> {
     match c.eat("[") {
-        true => bracketed(c),
+        true => numbers(c),
         false => scalar(c),
     }
 }
 
-/// A list of whole numbers, or the indices of each rank, behind its bracket.
-fn bracketed(c: &mut Cursor) -> Result<Attr> {
-    let mut list = SmallVec::new();
+/// A list of numbers, behind its bracket: whole ones, unless the first has a point or an exponent.
+fn numbers(c: &mut Cursor) -> Result<Attr> {
     if c.eat("]") {
-        return Ok(Attr::Ints(list));
+        return Ok(Attr::Ints(SmallVec::new()));
     }
+    match float(c.peek_word()) {
+        Some(_) => floats(c).map(Attr::Floats),
+        None => ints(c),
+    }
+}
+
+fn floats(c: &mut Cursor) -> Result<Vec<f32>> {
+    let expected = "a finite number with a point or an exponent";
+    let mut list = Vec::new();
+    loop {
+        let at = c.here();
+        let word = c.number_word(expected)?;
+        let x = float(word);
+        list.push(x.ok_or_else(|| c.error(at, format!("found `{}`", clipped(word)), expected))?);
+        if !c.eat(",") {
+            c.expect("]")?;
+            return Ok(list);
+        }
+    }
+}
+
+/// Whole numbers, or the indices of each rank.
+fn ints(c: &mut Cursor) -> Result<Attr> {
+    let mut list = SmallVec::new();
     loop {
         let at = c.here();
         let n = c.int("a whole number")?;

@@ -9,8 +9,8 @@ pub mod patching;
 
 use proptest::prelude::*;
 use sharpi_ir::{
-    Builder, DType, Dim, Graph, Index, Module, NodeId, Op, Operand, RopeScaling, StateType, Symbol,
-    Symbols, TensorType, Value, Weight,
+    Bias, Builder, DType, Dim, Graph, Index, KeyHeads, Module, NodeId, Op, Operand, RopeScaling,
+    StateType, Symbol, Symbols, TensorType, Value, Weight,
 };
 use smallvec::smallvec;
 
@@ -306,7 +306,13 @@ impl Cook<'_> {
                 Op::Embed {},
                 vec![ids.into(), self.weight(dtype, &[WIDTH, last])],
             ),
-            3 => (Op::TopkRouter { k: 2 }, vec![x.into()]),
+            3 => (
+                Op::TopkRouter {
+                    k: 2,
+                    biased: Bias::None,
+                },
+                vec![x.into()],
+            ),
             5 => {
                 let (router, count) = self.router(router?)?;
                 let table = self.weight(DType::F32, &[count, last]);
@@ -349,6 +355,8 @@ impl Cook<'_> {
                     scaling: RopeScaling {
                         freq_scale: 1.0 / (1.0 + first as f32),
                         still: (0..second as u32 % 2).collect(),
+                        factors: vec![1.0 + second as f32; first % 2],
+                        neighbours: second % 3 == 0,
                         ..RopeScaling::default()
                     },
                 },
@@ -395,7 +403,9 @@ impl Cook<'_> {
         let matrix = self.state(StateType::Recurrent(matrix));
         let gate: Operand = gate.into();
         Some((
-            Op::GdnScan {},
+            Op::GdnScan {
+                keys: [KeyHeads::ByTurns, KeyHeads::Grouped][second % 2],
+            },
             vec![q.into(), q.into(), v.into(), gate, gate, matrix],
         ))
     }

@@ -113,7 +113,7 @@ fn by_heads(
     };
     let division = |parts| Division { axis: 1, parts };
     let found = match graph.op(node) {
-        Some(Op::GdnScan {}) => scan_heads(graph, node, ranks).map(|heads| {
+        Some(Op::GdnScan { .. }) => scan_heads(graph, node, ranks).map(|heads| {
             let values = graph.value_operands(node).chain([result(node)]);
             values.zip(scan_divisions(heads)).collect()
         }),

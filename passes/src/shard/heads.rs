@@ -1,6 +1,6 @@
 //! Heads: which of them a rank has, so that each finds what it reads on the same rank.
 
-use sharpi_ir::{Graph, NodeId, Parts, RowSet, slot};
+use sharpi_ir::{Graph, KeyHeads, NodeId, Op, Parts, RowSet, slot};
 
 use super::Division;
 use crate::pattern::value;
@@ -30,7 +30,8 @@ pub(super) struct ScanHeads {
 }
 
 /// A rank has k-heads and all v-heads that read them, in their order; with more ranks than k-heads
-/// some of the v-heads that read one. So v-head `h` of a rank reads its k-head `h mod Hk`.
+/// some of the v-heads that read one. So a v-head of a rank reads the k-head that the scan's own rule
+/// names among those of the rank.
 pub(super) fn scan_heads(graph: &Graph, scan: NodeId, ranks: usize) -> Option<ScanHeads> {
     let heads = |name| {
         let ty = graph.ty(value(graph, scan, name)?);
@@ -45,14 +46,21 @@ pub(super) fn scan_heads(graph: &Graph, scan: NodeId, ranks: usize) -> Option<Sc
         }
         false => split_heads(k_heads, rounds, ranks),
     };
-    let v = k.iter().zip(rounds_of.iter()).map(|(k, rounds)| {
-        let rounds = rounds.ranges().iter().cloned().flatten();
-        rounds.fold(RowSet::default(), |all, round| {
-            all.union(&k.shifted(round * k_heads))
-        })
+    let Some(Op::GdnScan { keys }) = graph.op(scan) else {
+        return None;
+    };
+    let v = k.iter().zip(rounds_of.iter()).map(|(k, own)| match keys {
+        KeyHeads::ByTurns => union(own, |round| k.shifted(round * k_heads)),
+        KeyHeads::Grouped => union(k, |head| own.shifted(head * rounds)),
     });
     let v = Parts::new(v);
     Some(ScanHeads { k, v })
+}
+
+/// All that there is for each of some rows.
+fn union(rows: &RowSet, of: impl Fn(usize) -> RowSet) -> RowSet {
+    let rows = rows.ranges().iter().cloned().flatten();
+    rows.fold(RowSet::default(), |all, row| all.union(&of(row)))
 }
 
 /// The K/V heads of a cache.

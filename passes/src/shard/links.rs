@@ -93,7 +93,7 @@ pub(super) fn links(graph: &Graph, node: NodeId) -> Vec<Link> {
             });
             parts.collect()
         }
-        Op::GdnScan {}
+        Op::GdnScan { .. }
         | Op::Attention { .. }
         | Op::KvStore {}
         | Op::Embed {}

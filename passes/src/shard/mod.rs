@@ -138,7 +138,7 @@ fn state_parts(
         (Op::Attention { .. } | Op::KvStore {}, StateType::Kv { heads, .. }) => {
             Some(kv_heads(*heads, ranks))
         }
-        (Op::GdnScan {}, StateType::Recurrent(_)) => Some(scan_heads(graph, node, ranks)?.v),
+        (Op::GdnScan { .. }, StateType::Recurrent(_)) => Some(scan_heads(graph, node, ranks)?.v),
         (Op::CausalConv {}, StateType::Recurrent(_)) => {
             let result = graph.values(node).next()?;
             divisions

@@ -119,7 +119,7 @@ impl<'a> Rebuild<'a> {
     /// How an op is divided; `None` where every rank computes all of it.
     fn shares(&self, node: NodeId, op: &Op) -> Option<Shares> {
         match op {
-            Op::GdnScan {} => {
+            Op::GdnScan { .. } => {
                 let [q, k, v, g, beta, y] =
                     scan_divisions(scan_heads(self.graph, node, self.which.ranks)?);
                 self.keeps_state(node, &y)?;

@@ -2,8 +2,8 @@
 #![allow(dead_code)]
 
 use sharpi_ir::{
-    Builder, DType, Dim, Graph, Module, Op, Operand, StateType, Symbol, Symbols, TensorType, Value,
-    Weight,
+    Builder, DType, Dim, Graph, KeyHeads, Module, Op, Operand, StateType, Symbol, Symbols,
+    TensorType, Value, Weight,
 };
 use smallvec::SmallVec;
 
@@ -108,7 +108,13 @@ fn mixer(b: &mut Builder, x: Value, at: &str) -> Value {
     let beta = value(b, Op::Sigmoid {}, &[beta.into()]);
     let matrix = state(b, &format!("{at}.matrix"), &[HEADS, HEAD, HEAD]);
     let operands = [q.into(), k.into(), v.into(), g.into(), beta.into(), matrix];
-    let scan = value(b, Op::GdnScan {}, &operands);
+    let scan = value(
+        b,
+        Op::GdnScan {
+            keys: KeyHeads::ByTurns,
+        },
+        &operands,
+    );
     let dims = SmallVec::from_slice(&[WIDTH as u32]);
     let scan = value(b, Op::Reshape { dims }, &[scan.into()]);
     let normed = norm(b, scan, at, "ssm_norm");

@@ -266,6 +266,7 @@ fn attr_value(attr: &Attr) -> Json {
         Attr::Int(n) => json!(n),
         Attr::Float(x) => float(*x),
         Attr::Ints(list) => json!(list.as_slice()),
+        Attr::Floats(list) => list.iter().map(|x| float(*x)).collect(),
         Attr::DType(dtype) => json!(dtype.to_string()),
         Attr::Parts(parts) => {
             let ranges = |part: &RowSet| -> Json {

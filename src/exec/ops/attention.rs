@@ -7,9 +7,9 @@ use super::{Kernel, KvLayout, Run, Scratch, Segment, Slot};
 use crate::exec::memory::Shared;
 use sharpi_kernels::activation::{ActivationType, quantize_row};
 use sharpi_kernels::attention::{CacheRows, CacheType, Queries, attend, store_row};
-use sharpi_kernels::elementwise::{Rhs, mul, sigmoid};
+use sharpi_kernels::elementwise::{Rhs, add, mul, sigmoid};
 use sharpi_kernels::norm::rmsnorm;
-use sharpi_kernels::rope::{Rotation, rotate};
+use sharpi_kernels::rope::Rotation;
 
 /// Writes keys and values at their positions; a chunk is a token.
 pub(super) struct KvStore {
@@ -220,7 +220,9 @@ pub(super) enum Side {
 pub(super) struct Store {
     pub(super) side: Side,
     pub(super) pos: Slot,
-    /// What is done to each head first; a chunk then is one head.
+    /// What is added first, if anything is.
+    pub(super) bias: Option<Vec<f32>>,
+    /// What is done to each head then; a chunk then is one head.
     pub(super) turn: Option<Turn>,
     pub(super) state: usize,
     pub(super) layout: KvLayout,
@@ -243,11 +245,16 @@ impl Epilogue for Store {
         let pos = unsafe { run.read_ids(&self.pos) };
         let (first, count) = (columns.start, columns.len());
         let mut row = std::mem::take(&mut scratch.row);
+        let mut biased = std::mem::take(&mut scratch.query);
         for (t, projected) in projected.chunks_exact(count).enumerate() {
             let (keys, values) = run.segment_of(t).caches(self.state);
             let cache = match self.side {
                 Side::Keys => keys,
                 Side::Values => values,
+            };
+            let projected = match &self.bias {
+                Some(bias) => with_bias(projected, &bias[columns.clone()], &mut biased),
+                None => projected,
             };
             let stored = match &self.turn {
                 Some(turn) => {
@@ -262,8 +269,16 @@ impl Epilogue for Store {
             let place = unsafe { cache.slice_mut(at, count * ty.bytes()) };
             store_row(ty, stored, place);
         }
-        scratch.row = row;
+        (scratch.row, scratch.query) = (row, biased);
     }
+}
+
+/// `x + bias`, in `out`.
+fn with_bias<'o>(x: &[f32], bias: &[f32], out: &'o mut Vec<f32>) -> &'o [f32] {
+    out.clear();
+    out.extend_from_slice(x);
+    add(out, Rhs::Row(bias));
+    out
 }
 
 /// How heads are rotated, and normed before, if they are, before they meet.
@@ -281,7 +296,7 @@ impl Turn {
             None => out.copy_from_slice(head),
         }
         let (cos, sin) = scratch.angles_at(pos, &self.rotation);
-        rotate(out, cos, sin);
+        self.rotation.turn(out, cos, sin);
     }
 }
 
@@ -290,6 +305,8 @@ pub(super) struct RopeAttention {
     /// Heads; a gate behind each, if there are gates.
     pub(super) q: Slot,
     pub(super) pos: Slot,
+    /// What is added to the queries first, if anything is.
+    pub(super) bias: Option<Vec<f32>>,
     pub(super) turn: Turn,
     pub(super) state: usize,
     pub(super) layout: KvLayout,
@@ -331,11 +348,18 @@ impl Kernel for RopeAttention {
         let mut query = std::mem::take(&mut scratch.query);
         query.resize(part.tokens.len() * count * dim, 0.0);
         let mut turned = query.chunks_exact_mut(dim);
+        let mut biased = std::mem::take(&mut scratch.row);
         for t in part.tokens.clone() {
-            for (head, turned) in heads(t).zip(&mut turned) {
-                self.turn.turn(&head[..dim], pos[t], scratch, turned);
+            let heads = part.heads.clone().zip(heads(t));
+            for ((index, head), turned) in heads.zip(&mut turned) {
+                let head = match &self.bias {
+                    Some(bias) => with_bias(&head[..dim], &bias[index * dim..][..dim], &mut biased),
+                    None => &head[..dim],
+                };
+                self.turn.turn(head, pos[t], scratch, turned);
             }
         }
+        scratch.row = biased;
         scratch.query = query;
         let cache = (self.state, &self.layout);
         attend_part(&part, pos, cache, self.scale, scratch);

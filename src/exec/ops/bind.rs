@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sharpi_ir::{Epilogue, Op, OutputGate, RopeScaling, slot};
+use sharpi_ir::{Bias, Epilogue, Gating, Op, OutputGate, RopeScaling, SlotName, slot};
 
 use super::activations::Activations;
 use super::all_gather::AllGather;
@@ -12,7 +12,7 @@ use super::elementwise::{Binary, BinaryOp, RowSum, Unary, UnaryOp};
 use super::gated_delta_net::GatedDeltaNet;
 use super::layout::{Concat, Pieces, Split};
 use super::moe::{ExpertRows, ExpertSum, MoeMatmul, TopkRouter};
-use super::moe_fused::{MoeSum, MoeSwiglu, Shared};
+use super::moe_fused::{Choice, MoeSum, MoeSwiglu, Shared};
 use super::parts::{BindError, Bound, Parts};
 use super::product::{OntoResidual, Part, Product, Swiglu, chunk_columns};
 use super::rows::{Embed, GetRows, Norm, Quantize, Rope};
@@ -118,7 +118,8 @@ pub fn bind(
                 y: p.result(0)?,
             })
         }
-        Op::GdnScan {} => Box::new(GdnScan {
+        Op::GdnScan { keys } => Box::new(GdnScan {
+            keys: *keys,
             q: p.value(slot::GdnScan::q)?,
             k: p.value(slot::GdnScan::k)?,
             v: p.value(slot::GdnScan::v)?,
@@ -155,7 +156,8 @@ pub fn bind(
             rows: p.value(slot::GetRows::rows)?,
             y: p.result(0)?,
         }),
-        Op::TopkRouter { .. } => Box::new(TopkRouter {
+        Op::TopkRouter { biased, .. } => Box::new(TopkRouter {
+            bias: bias(&mut p, *biased, slot::TopkRouter::bias)?,
             probs: p.value(slot::TopkRouter::probs)?,
             ids: p.result(0)?,
             weights: p.result(1)?,
@@ -175,7 +177,13 @@ pub fn bind(
             Box::new(AllGather::new(x, y, axis, rank, parts))
         }
         Op::Product { norm_eps, epilogue } => Box::new(product(p, *norm_eps, epilogue)?),
-        Op::GatedDeltaNet { l2_eps, eps, to } => Box::new(GatedDeltaNet {
+        Op::GatedDeltaNet {
+            keys,
+            l2_eps,
+            eps,
+            to,
+        } => Box::new(GatedDeltaNet {
+            keys: *keys,
             u: p.value(slot::GatedDeltaNet::u)?,
             z: p.value(slot::GatedDeltaNet::z)?,
             alpha: p.value(slot::GatedDeltaNet::alpha)?,
@@ -189,13 +197,23 @@ pub fn bind(
             to: p.format(*to)?,
             y: p.result(0)?,
         }),
-        Op::MoeSwiglu { norm_eps, k, to } => {
+        Op::MoeSwiglu {
+            norm_eps,
+            k,
+            gating,
+            biased,
+            to,
+        } => {
             use slot::MoeSwiglu as of;
             let (x, weights) = p.products(of::x, (of::norm, *norm_eps), of::weights)?;
             Box::new(MoeSwiglu {
                 x,
                 logits: p.value(of::logits)?,
-                used: *k as usize,
+                choice: Choice {
+                    used: *k as usize,
+                    gating: *gating,
+                    bias: bias(&mut p, *biased, of::bias)?,
+                },
                 weights,
                 end: Swiglu {
                     to: p.format(*to)?,
@@ -203,8 +221,15 @@ pub fn bind(
                 },
             })
         }
-        Op::MoeSum { min, .. } => Box::new(moe_sum(p, *min)?),
+        Op::MoeSum {
+            gating,
+            biased,
+            min,
+            scale,
+            ..
+        } => Box::new(moe_sum(p, (*gating, *biased), (*min, *scale))?),
         Op::RopeAttention {
+            biased,
             norm_eps,
             n_rot,
             freq_base,
@@ -219,6 +244,7 @@ pub fn bind(
             Box::new(RopeAttention {
                 q: p.value(of::q)?,
                 pos: p.value(of::pos)?,
+                bias: bias(&mut p, *biased, of::bias)?,
                 turn: Turn {
                     norm: norm.transpose()?,
                     rotation: rotation(*n_rot, *freq_base, scaling),
@@ -263,6 +289,7 @@ fn product(
             vec![Part::then(weights, columns, end)]
         }
         Epilogue::Store {
+            bias: biased,
             norm_eps,
             n_rot,
             freq_base,
@@ -273,7 +300,9 @@ fn product(
                 norm: norm.transpose()?,
                 rotation: rotation(*n_rot, *freq_base, scaling),
             };
-            stores(p, &x, weights, turn)?
+            let biases = [of::key_bias, of::value_bias].map(|name| bias(&mut p, *biased, name));
+            let [keys, values] = biases;
+            stores(p, &x, weights, (turn, keys?, values?))?
         }
     };
     Ok(Product { x, parts })
@@ -284,16 +313,17 @@ fn stores(
     mut p: Parts<'_>,
     x: &Activations,
     weights: Vec<Arc<Weight>>,
-    turn: Turn,
+    (turn, key_bias, value_bias): (Turn, Option<Vec<f32>>, Option<Vec<f32>>),
 ) -> Result<Vec<Part>, BindError> {
     let Ok([keys, values]) = <[Arc<Weight>; 2]>::try_from(weights) else {
         return p.fail("keys and values are not two weights");
     };
     let (state, layout) = p.kv(slot::Product::cache)?;
     let pos = p.value(slot::Product::pos)?;
-    let store = |side, turn| Store {
+    let store = |side, bias, turn| Store {
         side,
         pos: pos.clone(),
+        bias,
         turn,
         state,
         layout,
@@ -301,12 +331,20 @@ fn stores(
     let values = vec![values];
     let columns = chunk_columns(x, &values, 1);
     Ok(vec![
-        Part::then(vec![keys], layout.dim, store(Side::Keys, Some(turn))),
-        Part::then(values, columns, store(Side::Values, None)),
+        Part::then(
+            vec![keys],
+            layout.dim,
+            store(Side::Keys, key_bias, Some(turn)),
+        ),
+        Part::then(values, columns, store(Side::Values, value_bias, None)),
     ])
 }
 
-fn moe_sum(mut p: Parts<'_>, min: Option<f32>) -> Result<MoeSum, BindError> {
+fn moe_sum(
+    mut p: Parts<'_>,
+    (gating, biased): (Gating, Bias),
+    (min, scale): (Option<f32>, Option<f32>),
+) -> Result<MoeSum, BindError> {
     use slot::MoeSum as of;
     let (x, weight) = p.matmul(of::x, of::weight)?;
     let gate = match p.has(of::gate) {
@@ -320,17 +358,32 @@ fn moe_sum(mut p: Parts<'_>, min: Option<f32>) -> Result<MoeSum, BindError> {
         }),
         false => None,
     };
+    let choice = Choice {
+        used: x.dims[0],
+        gating,
+        bias: bias(&mut p, biased, of::bias)?,
+    };
     Ok(MoeSum {
         x: Activations::plain(x),
+        choice,
         logits: p.value(of::logits)?,
         shared,
         weight,
         min,
+        scale,
         end: OntoResidual {
             residual: p.value(of::residual)?,
             y: p.result(0)?,
         },
     })
+}
+
+/// The vector that is added, if one is.
+fn bias(p: &mut Parts<'_>, biased: Bias, name: SlotName) -> Result<Option<Vec<f32>>, BindError> {
+    match biased {
+        Bias::None => Ok(None),
+        Bias::Added => Ok(Some(p.weight(name)?.floats())),
+    }
 }
 
 fn rotation(n_rot: u32, freq_base: f32, scaling: &RopeScaling) -> Rotation {
@@ -344,7 +397,9 @@ fn rotation(n_rot: u32, freq_base: f32, scaling: &RopeScaling) -> Rotation {
             high: scaling.high,
             magnitude: scaling.magnitude,
             still: scaling.still.clone(),
+            factors: scaling.factors.clone(),
         },
+        neighbours: scaling.neighbours,
     }
 }
 

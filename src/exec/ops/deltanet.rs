@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use sharpi_ir::KeyHeads;
+
 use super::product::Epilogue;
 use super::{Kernel, Recurrent, Run, Scratch, Segment, Slot, Weight};
 use sharpi_kernels::columns::ColumnsMut;
@@ -202,6 +204,7 @@ fn take_in(window: &mut ColumnsMut<'_>, log: &mut ColumnsMut<'_>, pending: usize
 /// The gated delta rule. The log holds δ, and twice k and g, of which a run writes one side while
 /// it reads the other: [`ScanLog`].
 pub(super) struct GdnScan {
+    pub(super) keys: KeyHeads,
     pub(super) q: Slot,
     pub(super) k: Slot,
     pub(super) v: Slot,
@@ -247,6 +250,7 @@ impl Kernel for GdnScan {
         let segment = &run.segments[chunk / self.parts()];
         let (chunk, blocks) = (chunk % self.parts(), d.div_ceil(COLUMNS));
         let part = HeadColumns {
+            keys: self.keys,
             heads,
             k_heads: self.k.dims[0],
             d,
@@ -254,7 +258,7 @@ impl Kernel for GdnScan {
             first: chunk % blocks * COLUMNS,
             columns: COLUMNS.min(d - chunk % blocks * COLUMNS),
         };
-        let (head, k_head) = (part.head, part.head % part.k_heads);
+        let (head, k_head) = (part.head, part.k_head());
         let place = head * d + part.first;
         let columns = place..place + part.columns;
         // SAFETY: operands; these columns of the result belong to this chunk.
@@ -281,6 +285,7 @@ impl Kernel for GdnScan {
 
 /// Some value columns of one head.
 pub(super) struct HeadColumns {
+    pub(super) keys: KeyHeads,
     pub(super) heads: usize,
     pub(super) k_heads: usize,
     pub(super) d: usize,
@@ -290,6 +295,11 @@ pub(super) struct HeadColumns {
 }
 
 impl HeadColumns {
+    /// The k-head that the head uses.
+    fn k_head(&self) -> usize {
+        self.keys.of(self.head, self.k_heads, self.heads)
+    }
+
     /// Scans these columns, which belong to the chunk that calls this, over all tokens of a
     /// sequence. Effects keep other ops off the state.
     pub(super) fn scan(
@@ -307,8 +317,9 @@ impl HeadColumns {
             head,
             first,
             columns,
+            ..
         } = self;
-        let (k_head, pending) = (head % k_heads, state.pending);
+        let (k_head, pending) = (self.k_head(), state.pending);
         let log = ScanLog::new(state.capacity, k_heads, heads, d);
         let rows = segment.logged().max(pending);
         let at = (head * d + first) * size_of::<f32>();
@@ -352,8 +363,11 @@ impl HeadColumns {
         for t in 0..count {
             g.row_mut(t)[0] = tokens.g[t * tokens.gate_stride];
         }
-        if self.head < self.k_heads {
-            let at = log.k[written] + self.head * d * size_of::<f32>();
+        let k_head = self.k_head();
+        let is_first =
+            (0..self.head).all(|head| self.keys.of(head, self.k_heads, self.heads) != k_head);
+        if is_first {
+            let at = log.k[written] + k_head * d * size_of::<f32>();
             // SAFETY: as above.
             let mut k = unsafe { state.log.columns(at, count, d, self.k_heads * d) };
             for t in 0..count {

@@ -2,6 +2,7 @@
 
 use super::deltanet::HeadColumns;
 use super::{Kernel, Run, Scratch, Segment, Slot};
+use sharpi_ir::KeyHeads;
 use sharpi_kernels::activation::{ActivationType, quantize_row};
 use sharpi_kernels::columns::ColumnsMut;
 use sharpi_kernels::elementwise::{Rhs, add, mul, sigmoid, silu, softplus};
@@ -11,6 +12,7 @@ use sharpi_kernels::norm::{l2norm, rmsnorm};
 /// Scan, norm and gate; a chunk is a sequence's part of as many v-heads as make whole blocks of the
 /// format.
 pub(super) struct GatedDeltaNet {
+    pub(super) keys: KeyHeads,
     /// q, k and v one behind the other.
     pub(super) u: Slot,
     pub(super) z: Slot,
@@ -80,7 +82,7 @@ impl GatedDeltaNet {
             to.chunks_exact_mut(d)
                 .for_each(|row| l2norm(row, self.l2_eps));
         };
-        let k_head = head % k_heads;
+        let k_head = self.keys.of(head, k_heads, heads);
         part_of(k_head * d, &mut rows.q);
         part_of((k_heads + k_head) * d, &mut rows.k);
         let of_head = |x: &[f32], to: &mut Vec<f32>| {
@@ -95,6 +97,7 @@ impl GatedDeltaNet {
         sigmoid(&mut rows.beta);
         rows.out.resize(segment.tokens.len() * d, 0.0);
         let part = HeadColumns {
+            keys: self.keys,
             heads,
             k_heads,
             d,

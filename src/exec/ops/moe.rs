@@ -11,6 +11,8 @@ use sharpi_kernels::topk::top_k;
 /// The `k` best experts of each token.
 pub(super) struct TopkRouter {
     pub(super) probs: Slot,
+    /// What is added before the choice.
+    pub(super) bias: Option<Vec<f32>>,
     pub(super) ids: Slot,
     pub(super) weights: Slot,
 }
@@ -20,7 +22,7 @@ impl Kernel for TopkRouter {
         run.count(&self.probs)
     }
 
-    fn run(&self, run: &Run<'_>, t: usize, _: &mut Scratch) {
+    fn run(&self, run: &Run<'_>, t: usize, scratch: &mut Scratch) {
         let (experts, k) = (self.probs.width(), self.ids.width());
         // SAFETY: `probs` is an operand; token `t` of both results belongs to this chunk.
         let (probs, ids, weights) = unsafe {
@@ -30,7 +32,12 @@ impl Kernel for TopkRouter {
             (probs, ids, run.write(&self.weights, t))
         };
         let mut chosen = vec![0; k];
-        top_k(probs, &mut chosen);
+        scratch.row.clear();
+        scratch.row.extend_from_slice(probs);
+        if let Some(bias) = &self.bias {
+            add(&mut scratch.row, Rhs::Row(bias));
+        }
+        top_k(&scratch.row, &mut chosen);
         for (i, expert) in chosen.into_iter().enumerate() {
             ids[i] = expert as i32;
             weights[i] = probs[expert as usize];

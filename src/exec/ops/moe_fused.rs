@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::activations::{Activations, Rounded, RoundedFor};
 use super::product::{OntoResidual, Swiglu, chunk_rows};
 use super::{Kernel, Run, Scratch, Slot, Weight};
+use sharpi_ir::Gating;
 use sharpi_kernels::activation::ActivationType;
 use sharpi_kernels::columns::ColumnsMut;
 use sharpi_kernels::elementwise::{Rhs, add, div, mul, sigmoid, softmax};
@@ -17,11 +18,21 @@ use sharpi_kernels::matmul::{Acts, Tiles, matmul_rows};
 use sharpi_kernels::quant::WeightType;
 use sharpi_kernels::topk::top_k;
 
+/// How the experts of a token are chosen.
+#[derive(Clone, PartialEq)]
+pub(super) struct Choice {
+    /// Experts of a token.
+    pub(super) used: usize,
+    pub(super) gating: Gating,
+    /// What is added to the probabilities before the choice.
+    pub(super) bias: Option<Vec<f32>>,
+}
+
 /// Which experts take which tokens of a run.
 #[derive(Default)]
 pub(super) struct Routing {
-    /// Offset of the logits, and experts a token.
-    pub(super) of: Option<(usize, usize)>,
+    /// Offset of the logits, and how they choose.
+    pub(super) of: Option<(usize, Choice)>,
     /// Probability of each pair.
     probabilities: Vec<f32>,
     /// Pairs, those of one expert together.
@@ -34,15 +45,18 @@ pub(super) struct Routing {
     /// The rows of a group of many, and of which.
     tiles: Vec<(Option<RoundedFor>, Tiles)>,
     row: Vec<f32>,
+    biased: Vec<f32>,
 }
 
 impl Routing {
-    /// Chooses the `used` best experts of each token.
-    fn route(&mut self, run: &Run<'_>, logits: &Slot, used: usize) {
-        if self.of == Some((logits.offset, used)) {
+    /// Chooses the experts of each token.
+    fn route(&mut self, run: &Run<'_>, logits: &Slot, choice: &Choice) {
+        let done = |(at, of): &(usize, Choice)| *at == logits.offset && of == choice;
+        if self.of.as_ref().is_some_and(done) {
             return;
         }
-        self.of = Some((logits.offset, used));
+        let used = choice.used;
+        self.of = Some((logits.offset, choice.clone()));
         self.gathered_for = None;
         self.tiles.iter_mut().for_each(|(of, _)| *of = None);
         let mut chosen = vec![0; run.count(logits) * used];
@@ -52,8 +66,15 @@ impl Routing {
         for (logits, chosen) in logits.zip(chosen.chunks_exact_mut(used)) {
             self.row.clear();
             self.row.extend_from_slice(logits);
-            softmax(&mut self.row);
-            top_k(&self.row, chosen);
+            match choice.gating {
+                Gating::Softmax => softmax(&mut self.row),
+                Gating::Sigmoid => sigmoid(&mut self.row),
+            }
+            self.biased.clone_from(&self.row);
+            if let Some(bias) = &choice.bias {
+                add(&mut self.biased, Rhs::Row(bias));
+            }
+            top_k(&self.biased, chosen);
             let probability = |expert: &u32| self.row[*expert as usize];
             self.probabilities.extend(chosen.iter().map(probability));
         }
@@ -117,8 +138,7 @@ impl Routing {
 pub(super) struct MoeSwiglu {
     pub(super) x: Activations,
     pub(super) logits: Slot,
-    /// Experts of a token.
-    pub(super) used: usize,
+    pub(super) choice: Choice,
     /// Gate and up, or both as one.
     pub(super) weights: Vec<Arc<Weight>>,
     pub(super) end: Swiglu,
@@ -158,13 +178,16 @@ impl MoeSwiglu {
 impl Kernel for MoeSwiglu {
     fn chunks(&self, run: &Run<'_>) -> usize {
         // Which experts have tokens is known once the step before is done.
-        let most_groups = self.logits.width().min(run.count(&self.logits) * self.used);
+        let most_groups = self
+            .logits
+            .width()
+            .min(run.count(&self.logits) * self.choice.used);
         most_groups * self.pieces()
     }
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
         let (g, piece) = (chunk / self.pieces(), chunk % self.pieces());
-        scratch.routing.route(run, &self.logits, self.used);
+        scratch.routing.route(run, &self.logits, &self.choice);
         let Some((chosen, members)) = scratch.routing.groups.get(g).cloned() else {
             return;
         };
@@ -174,7 +197,7 @@ impl Kernel for MoeSwiglu {
         let mut tiles = std::mem::take(&mut scratch.tiles);
         for ((weight, rows), tile) in self.halves(&columns).into_iter().zip(&mut tiles) {
             let (ty, rounded) = (weight.ty.activation(), &mut scratch.rounded);
-            (scratch.routing).gather(run, &self.x, ty, rounded, |pair| pair / self.used);
+            (scratch.routing).gather(run, &self.x, ty, rounded, |pair| pair / self.choice.used);
             let acts = scratch.routing.acts_of(g, weight.ty);
             tile.resize(members.len() * count, 0.0);
             let mut tile = ColumnsMut::new(tile, count, count);
@@ -194,11 +217,14 @@ impl Kernel for MoeSwiglu {
 pub(super) struct MoeSum {
     pub(super) x: Activations,
     pub(super) logits: Slot,
+    pub(super) choice: Choice,
     /// The shared expert, if there is one.
     pub(super) shared: Option<Shared>,
     pub(super) weight: Arc<Weight>,
     /// Least sum of a token's probabilities, if they are divided by it.
     pub(super) min: Option<f32>,
+    /// Factor of the experts' weights.
+    pub(super) scale: Option<f32>,
     pub(super) end: OntoResidual,
 }
 
@@ -226,13 +252,8 @@ impl Shared {
 }
 
 impl MoeSum {
-    /// Experts of a token.
-    fn used(&self) -> usize {
-        self.x.x.dims[0]
-    }
-
     fn columns(&self) -> usize {
-        chunk_rows(self.used() * self.weight.ty.row_bytes(self.x.x.last()))
+        chunk_rows(self.choice.used * self.weight.ty.row_bytes(self.x.x.last()))
     }
 }
 
@@ -246,9 +267,9 @@ impl Kernel for MoeSum {
 
     fn run(&self, run: &Run<'_>, chunk: usize, scratch: &mut Scratch) {
         let (ty, rounded) = (self.weight.ty.activation(), &mut scratch.rounded);
-        (scratch.routing).route(run, &self.logits, self.used());
+        (scratch.routing).route(run, &self.logits, &self.choice);
         (scratch.routing).gather(run, &self.x, ty, rounded, |pair| pair);
-        let (width, used, first) = (self.end.y.width(), self.used(), chunk * self.columns());
+        let (width, used, first) = (self.end.y.width(), self.choice.used, chunk * self.columns());
         let columns = first..width.min(first + self.columns());
         let count = columns.len();
         let routing = &mut scratch.routing;
@@ -274,6 +295,9 @@ impl Kernel for MoeSum {
             if let Some(min) = self.min {
                 let total = weights.iter().map(|&p| f64::from(p)).sum::<f64>() as f32;
                 div(weights, Rhs::Value(total.max(min)));
+            }
+            if let Some(scale) = self.scale {
+                mul(weights, Rhs::Value(scale));
             }
             let mut experts = experts.chunks_exact_mut(count).zip(&*weights);
             row.fill(0.0);

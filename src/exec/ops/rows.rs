@@ -6,7 +6,7 @@ use super::{Kernel, Run, Scratch, Slot, Weight};
 use sharpi_kernels::activation::{ActivationType, quantize_row};
 use sharpi_kernels::norm::{l2norm, rmsnorm};
 use sharpi_kernels::quant::dequantize_row;
-use sharpi_kernels::rope::{Rotation, rotate};
+use sharpi_kernels::rope::Rotation;
 
 /// Rows of an embedding table.
 pub(super) struct Embed {
@@ -142,7 +142,7 @@ impl Kernel for Rope {
         y.copy_from_slice(&x[t * width..][..width]);
         let (cos, sin) = scratch.angles_at(pos[t], &self.rotation);
         for head in y.chunks_exact_mut(self.x.last()) {
-            rotate(head, cos, sin);
+            self.rotation.turn(head, cos, sin);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Rotary position embedding, NeoX pairing: dimension `i` turns with `i + n_rot / 2`.
+//! Rotary position embedding: element `i` of a head turns with `i + n_rot / 2`, or with its
+//! neighbour.
 
 use super::isa::Isa;
 use super::simd::multiversion;
@@ -12,6 +13,8 @@ pub struct Rotation {
     pub freq_base: f32,
     /// How the angles are stretched beyond the context that the model was trained on.
     pub scaling: Scaling,
+    /// Whether a pair is two neighbours, and not an element of each half.
+    pub neighbours: bool,
 }
 
 /// Stretched positions, by YaRN (Peng et al. 2023) or the same for all pairs.
@@ -29,6 +32,8 @@ pub struct Scaling {
     pub magnitude: f32,
     /// Pairs that keep the angle 0 whatever the position.
     pub still: Vec<u32>,
+    /// What the plain angle of each pair is divided by; none for 1.
+    pub factors: Vec<f32>,
 }
 
 impl Default for Scaling {
@@ -40,6 +45,7 @@ impl Default for Scaling {
             high: 0.0,
             magnitude: 1.0,
             still: Vec::new(),
+            factors: Vec::new(),
         }
     }
 }
@@ -47,6 +53,10 @@ impl Default for Scaling {
 impl Scaling {
     /// The angle of a pair whose plain angle is given.
     fn angle(&self, plain: f32, pair: usize) -> f32 {
+        let plain = match self.factors.get(pair) {
+            Some(factor) => plain / factor,
+            None => plain,
+        };
         let scaled = self.freq_scale * plain;
         if self.ext_factor == 0.0 {
             return scaled;
@@ -85,26 +95,53 @@ impl Rotation {
             plain *= factor;
         }
     }
+
+    /// Turns one head in place by its [`angles`](Rotation::angles); what is behind the first
+    /// `n_rot` elements stays.
+    ///
+    /// # Panics
+    /// If the head is shorter than `2 · cos.len()`, or `cos` and `sin` differ in length.
+    pub fn turn(&self, head: &mut [f32], cos: &[f32], sin: &[f32]) {
+        match self.neighbours {
+            true => rotate_neighbours(head, cos, sin),
+            false => rotate_halves(head, cos, sin),
+        }
+    }
 }
 
 multiversion! {
-    /// Turns one head row in place by [`Rotation::angles`]; dimensions from `2 · cos.len()` on stay.
-    ///
-    /// # Panics
-    /// If the row is shorter than `2 · cos.len()`, or `cos` and `sin` differ in length.
-    pub fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) = rotate_body;
+    /// Turns the pairs `(i, i + cos.len())`.
+    fn rotate_halves(x: &mut [f32], cos: &[f32], sin: &[f32]) = halves;
+}
+
+multiversion! {
+    /// Turns the pairs `(2i, 2i + 1)`.
+    fn rotate_neighbours(x: &mut [f32], cos: &[f32], sin: &[f32]) = neighbours;
 }
 
 #[inline(always)]
-fn rotate_body<I: Isa>(x: &mut [f32], cos: &[f32], sin: &[f32]) {
+fn neighbours<I: Isa>(x: &mut [f32], cos: &[f32], sin: &[f32]) {
+    assert_eq!(cos.len(), sin.len(), "a cosine for every sine");
+    let (pairs, _) = x[..2 * cos.len()].as_chunks_mut();
+    for (([first, second], cos), sin) in pairs.iter_mut().zip(cos).zip(sin) {
+        (*first, *second) = turned((*first, *second), *cos, *sin);
+    }
+}
+
+/// A pair turned by an angle.
+#[inline(always)]
+fn turned((a, b): (f32, f32), cos: f32, sin: f32) -> (f32, f32) {
+    // The product that compilers fuse in the reference's expression.
+    (a.mul_add(cos, -(b * sin)), a.mul_add(sin, b * cos))
+}
+
+#[inline(always)]
+fn halves<I: Isa>(x: &mut [f32], cos: &[f32], sin: &[f32]) {
     assert_eq!(cos.len(), sin.len(), "a cosine for every sine");
     let half = cos.len();
     let (low, high) = x[..2 * half].split_at_mut(half);
     for (((low, high), cos), sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
-        let (a, b) = (*low, *high);
-        // The product that compilers fuse in the reference's expression.
-        *low = a.mul_add(*cos, -(b * sin));
-        *high = a.mul_add(*sin, b * cos);
+        (*low, *high) = turned((*low, *high), *cos, *sin);
     }
 }
 
@@ -117,6 +154,7 @@ mod tests {
             n_rot,
             freq_base,
             scaling,
+            neighbours: false,
         };
         let (mut cos, mut sin) = (vec![0.0; n_rot / 2], vec![0.0; n_rot / 2]);
         rotation.angles(pos, &mut cos, &mut sin);
@@ -128,7 +166,7 @@ mod tests {
         let (cos, sin) = angles(Scaling::default(), 0, 1e7, 8);
         let mut x: [f32; 12] = std::array::from_fn(|i| i as f32);
         let before = x;
-        rotate(&mut x, &cos, &sin);
+        rotate_halves(&mut x, &cos, &sin);
         assert_eq!(x, before);
     }
 
@@ -136,10 +174,32 @@ mod tests {
     fn the_first_pair_turns_by_the_position_and_the_rest_is_copied() {
         let (cos, sin) = angles(Scaling::default(), 1, 10_000.0, 4);
         let mut x = [1.0, 0.0, 0.0, 1.0, 7.0];
-        rotate(&mut x, &cos, &sin);
+        rotate_halves(&mut x, &cos, &sin);
         assert_eq!((x[0], x[2]), (1.0f64.cos() as f32, 1.0f64.sin() as f32));
         assert_eq!((x[1], x[3]), (-(0.01f32.sin()), 0.01f32.cos()));
         assert_eq!(x[4], 7.0);
+    }
+
+    #[test]
+    fn neighbours_turn_as_the_halves_do() {
+        let (cos, sin) = angles(Scaling::default(), 5, 10_000.0, 6);
+        let mut halves = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
+        let mut pairs = [1.0, 4.0, 2.0, 5.0, 3.0, 6.0, 7.0];
+        rotate_halves(&mut halves, &cos, &sin);
+        rotate_neighbours(&mut pairs, &cos, &sin);
+        assert_eq!(pairs, [0, 3, 1, 4, 2, 5, 6].map(|i: usize| halves[i]));
+    }
+
+    #[test]
+    fn a_factor_divides_the_angle_of_its_pair() {
+        let scaling = Scaling {
+            factors: vec![1.0, 4.0],
+            ..Scaling::default()
+        };
+        let plain = |pos| angles(Scaling::default(), pos, 10_000.0, 4);
+        let (found, (of_twelve, of_three)) =
+            (angles(scaling, 12, 10_000.0, 4), (plain(12), plain(3)));
+        assert_eq!(found.0, [of_twelve.0[0], of_three.0[1]]);
     }
 
     #[test]
@@ -161,6 +221,7 @@ mod tests {
             high: 3.0,
             magnitude: 2.0,
             still: vec![4],
+            ..Scaling::default()
         };
         let (cos, _) = angles(scaling, 6, 100.0, 10);
         let theta = |pair: i32| 6.0 * 100f64.powf(-f64::from(pair) / 5.0);

@@ -1,6 +1,6 @@
 //! Fused ops that are a good part of a block, by their definition in other ops.
 
-use sharpi_ir::{DType, SharedExpert, slot};
+use sharpi_ir::{Bias, DType, Gating, KeyHeads, SharedExpert, SlotName, slot};
 
 use crate::args::Args;
 use crate::elementwise::{
@@ -19,15 +19,15 @@ use crate::tensor::Tensor;
 /// gate. `u` is q, k and v of a token.
 pub(crate) fn gated_delta_net(
     a: &Args,
-    (l2_eps, eps): (f32, f32),
+    (keys, l2_eps, eps): (KeyHeads, f32, f32),
     to: DType,
     states: &mut States,
 ) -> Result<Tensor, String> {
     use slot::GatedDeltaNet as s;
     let (u, z, norm) = (a.at(s::u)?, a.at(s::z)?, a.at(s::norm)?);
     let (heads, d) = (a.at(s::dt)?.dims()[0], norm.last());
-    let keys = (u.last() - heads * d) / 2;
-    let parts = split(u, 1, &[keys, keys, heads * d]);
+    let k_width = (u.last() - heads * d) / 2;
+    let parts = split(u, 1, &[k_width, k_width, heads * d]);
     let by_heads = |x: &Tensor| reshape(x, &[x.last() / d, d]);
     let (q, k) = (
         l2norm(&by_heads(&parts[0]), l2_eps),
@@ -39,21 +39,39 @@ pub(crate) fn gated_delta_net(
     );
     let beta = a.at(s::beta)?.map(sigmoid);
     let matrix = states.recurrent(a.state(s::matrix)?)?;
-    let o = gdn_scan([&q, &k, &by_heads(&parts[2]), &g, &beta], matrix);
+    let o = gdn_scan([&q, &k, &by_heads(&parts[2]), &g, &beta], keys, matrix);
     let o = reshape(&rmsnorm(&o, norm, eps), &[heads * d]);
     round(&mul(&o, &z.map(silu)), to)
+}
+
+/// The experts of each token, and their probabilities.
+fn choose(
+    a: &Args,
+    (logits, bias): (SlotName, SlotName),
+    (gating, biased): (Gating, Bias),
+    k: usize,
+) -> Result<[Tensor; 2], String> {
+    let probs = match gating {
+        Gating::Softmax => softmax(a.at(logits)?),
+        Gating::Sigmoid => a.at(logits)?.map(sigmoid),
+    };
+    let bias = match biased {
+        Bias::None => None,
+        Bias::Added => Some(a.at(bias)?),
+    };
+    Ok(topk(&probs, bias, k))
 }
 
 /// The SwiGLU of each of a token's `k` best experts.
 pub(crate) fn moe_swiglu(
     a: &Args,
     norm_eps: Option<f32>,
-    k: u32,
+    (k, routing): (u32, (Gating, Bias)),
     to: DType,
 ) -> Result<Tensor, String> {
     use slot::MoeSwiglu as s;
     let (x, weights) = (input(a, (s::x, s::norm), norm_eps)?, a.all(s::weights));
-    let [chosen, _] = topk(&softmax(a.at(s::logits)?), k as usize);
+    let [chosen, _] = choose(a, (s::logits, s::bias), routing, k as usize)?;
     let both = weights.iter().map(|weight| moe_matmul(&x, &chosen, weight));
     let mut parts: Vec<Tensor> = both.collect::<Result<_, _>>()?;
     if let [both] = &parts[..] {
@@ -64,13 +82,21 @@ pub(crate) fn moe_swiglu(
 }
 
 /// The experts' part of a block, the shared expert's, if there is one, and the residual.
-pub(crate) fn moe_sum(a: &Args, min: Option<f32>, shared: SharedExpert) -> Result<Tensor, String> {
+pub(crate) fn moe_sum(
+    a: &Args,
+    routing: (Gating, Bias),
+    (min, scale): (Option<f32>, Option<f32>),
+    shared: SharedExpert,
+) -> Result<Tensor, String> {
     use slot::MoeSum as s;
     let x = a.at(s::x)?;
-    let [chosen, mut probs] = topk(&softmax(a.at(s::logits)?), x.dims()[1]);
+    let [chosen, mut probs] = choose(a, (s::logits, s::bias), routing, x.dims()[1])?;
     if let Some(min) = min.map(f64::from) {
         let sum = row_sum(&probs).map(|x| if x < min { min } else { x });
         probs = div(&probs, &sum);
+    }
+    if let Some(scale) = scale.map(f64::from) {
+        probs = probs.map(|p| p * scale);
     }
     let weights = reshape(&probs, &[x.dims()[1], 1]);
     let experts = expert_sum(&mul(&moe_matmul(x, &chosen, a.at(s::weight)?)?, &weights));
@@ -89,13 +115,17 @@ pub(crate) fn moe_sum(a: &Args, min: Option<f32>, shared: SharedExpert) -> Resul
 /// head's stands behind its query.
 pub(crate) fn rope_attention(
     a: &Args,
-    (norm_eps, angles): (Option<f32>, &Angles<'_>),
+    (biased, norm_eps, angles): (Bias, Option<f32>, &Angles<'_>),
     scale: f32,
     (gated, to): (bool, DType),
     states: &mut States,
 ) -> Result<Tensor, String> {
     use slot::RopeAttention as s;
-    let (q, pos) = (a.at(s::q)?, a.at(s::pos)?);
+    let pos = a.at(s::pos)?;
+    let q = &match biased {
+        Bias::None => a.at(s::q)?.clone(),
+        Bias::Added => add(a.at(s::q)?, a.at(s::bias)?),
+    };
     let cache = states.cache(a.state(s::cache)?)?;
     let d = cache.dim;
     let (mut query, mut gate) = (reshape(q, &[q.last() / d, d]), None);

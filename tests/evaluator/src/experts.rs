@@ -6,10 +6,11 @@ use crate::products::{dot_rows, rounded_for};
 use crate::tensor::Tensor;
 
 /// The numbers of the `k` largest of each row and what they are, the lower number first on a tie.
-pub(crate) fn topk(probs: &Tensor, k: usize) -> [Tensor; 2] {
+pub(crate) fn topk(probs: &Tensor, bias: Option<&Tensor>, k: usize) -> [Tensor; 2] {
     let best = |row: &[f64]| {
+        let by = |i: usize| row[i] + bias.map_or(0.0, |bias| bias.data()[i]);
         let mut order: Vec<usize> = (0..row.len()).collect();
-        order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
+        order.sort_by(|a, b| by(*b).total_cmp(&by(*a)));
         order.truncate(k);
         order
     };

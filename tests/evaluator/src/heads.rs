@@ -21,13 +21,15 @@ impl Angles<'_> {
             low,
             high,
             still,
+            factors,
             ..
         } = self.scaling;
         if still.contains(&i) {
             return 0.0;
         }
         let exponent = -2.0 * f64::from(i) / f64::from(self.n_rot);
-        let plain = position * f64::from(self.freq_base).powf(exponent);
+        let factor = factors.get(i as usize).map_or(1.0, |x| f64::from(*x));
+        let plain = position * f64::from(self.freq_base).powf(exponent) / factor;
         let scaled = f64::from(*freq_scale) * plain;
         // A ramp is at least a thousandth wide, so that there is always a place on it.
         let width = (f64::from(*high) - f64::from(*low)).max(0.001);
@@ -45,9 +47,13 @@ pub(crate) fn rope(x: &Tensor, pos: &Tensor, angles: &Angles<'_>) -> Tensor {
         let position = pos.data()[row / heads];
         for i in 0..half {
             let (sin, cos) = angles.of(i as u32, position).sin_cos();
-            let (a, b) = (head[i], head[i + half]);
-            head[i] = (a * cos - b * sin) * magnitude;
-            head[i + half] = (a * sin + b * cos) * magnitude;
+            let (first, second) = match angles.scaling.neighbours {
+                true => (2 * i, 2 * i + 1),
+                false => (i, i + half),
+            };
+            let (a, b) = (head[first], head[second]);
+            head[first] = (a * cos - b * sin) * magnitude;
+            head[second] = (a * sin + b * cos) * magnitude;
         }
     }
     Tensor::from_fn(x.dims().to_vec(), |i| data[i])

@@ -1,6 +1,6 @@
 //! From an op to what it computes.
 
-use sharpi_ir::{Op, OutputGate, slot};
+use sharpi_ir::{Bias, Op, OutputGate, slot};
 
 use crate::args::Args;
 use crate::evaluator::Exchange;
@@ -69,7 +69,7 @@ pub(crate) fn evaluate(
             let (x, weight) = (a.at(slot::CausalConv::x)?, a.at(slot::CausalConv::weight)?);
             one(recurrent::causal_conv(x, weight, window))
         }
-        Op::GdnScan {} => {
+        Op::GdnScan { keys } => {
             let matrix = states.recurrent(a.state(slot::GdnScan::matrix)?)?;
             let (q, k, v) = (
                 a.at(slot::GdnScan::q)?,
@@ -77,7 +77,7 @@ pub(crate) fn evaluate(
                 a.at(slot::GdnScan::v)?,
             );
             let (g, beta) = (a.at(slot::GdnScan::g)?, a.at(slot::GdnScan::beta)?);
-            one(recurrent::gdn_scan([q, k, v, g, beta], matrix))
+            one(recurrent::gdn_scan([q, k, v, g, beta], *keys, matrix))
         }
         Op::Silu {} => one(a.at(slot::Silu::x)?.map(elementwise::silu)),
         Op::Sigmoid {} => one(a.at(slot::Sigmoid::x)?.map(elementwise::sigmoid)),
@@ -111,8 +111,13 @@ pub(crate) fn evaluate(
             let rows = layout::get_rows(x, a.at(slot::GetRows::rows)?)?;
             one(rows.with_dtype(x.dtype()))
         }
-        Op::TopkRouter { k } => {
-            Ok(experts::topk(a.at(slot::TopkRouter::probs)?, *k as usize).to_vec())
+        Op::TopkRouter { k, biased } => {
+            let bias = match biased {
+                Bias::None => None,
+                Bias::Added => Some(a.at(slot::TopkRouter::bias)?),
+            };
+            let probs = a.at(slot::TopkRouter::probs)?;
+            Ok(experts::topk(probs, bias, *k as usize).to_vec())
         }
         Op::MoeMatmul {} => {
             let (x, chosen) = (a.at(slot::MoeMatmul::x)?, a.at(slot::MoeMatmul::experts)?);
@@ -135,12 +140,39 @@ pub(crate) fn evaluate(
             one(layout::all_gather(&of_ranks, *axis as usize, parts)?)
         }
         Op::Product { norm_eps, epilogue } => products::product(a, *norm_eps, epilogue, states),
-        Op::GatedDeltaNet { l2_eps, eps, to } => {
-            one(blocks::gated_delta_net(a, (*l2_eps, *eps), *to, states)?)
+        Op::GatedDeltaNet {
+            keys,
+            l2_eps,
+            eps,
+            to,
+        } => one(blocks::gated_delta_net(
+            a,
+            (*keys, *l2_eps, *eps),
+            *to,
+            states,
+        )?),
+        Op::MoeSwiglu {
+            norm_eps,
+            k,
+            gating,
+            biased,
+            to,
+        } => {
+            let routing = (*gating, *biased);
+            one(blocks::moe_swiglu(a, *norm_eps, (*k, routing), *to)?)
         }
-        Op::MoeSwiglu { norm_eps, k, to } => one(blocks::moe_swiglu(a, *norm_eps, *k, *to)?),
-        Op::MoeSum { min, shared } => one(blocks::moe_sum(a, *min, *shared)?),
+        Op::MoeSum {
+            gating,
+            biased,
+            min,
+            scale,
+            shared,
+        } => {
+            let routing = (*gating, *biased);
+            one(blocks::moe_sum(a, routing, (*min, *scale), *shared)?)
+        }
         Op::RopeAttention {
+            biased,
             norm_eps,
             n_rot,
             freq_base,
@@ -160,7 +192,7 @@ pub(crate) fn evaluate(
             };
             one(blocks::rope_attention(
                 a,
-                (*norm_eps, &angles),
+                (*biased, *norm_eps, &angles),
                 *scale,
                 (gated, *to),
                 states,

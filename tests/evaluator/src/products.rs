@@ -1,6 +1,6 @@
 //! Products, and the fused ops that are one with something before and something behind it.
 
-use sharpi_ir::{Epilogue, SlotName, slot};
+use sharpi_ir::{Bias, Epilogue, SlotName, slot};
 
 use crate::args::Args;
 use crate::elementwise::{add, mul, rmsnorm, silu};
@@ -71,6 +71,7 @@ pub(crate) fn product(
             Ok(vec![convolved.map(silu)])
         }
         Epilogue::Store {
+            bias,
             norm_eps,
             n_rot,
             freq_base,
@@ -83,7 +84,11 @@ pub(crate) fn product(
             };
             let cache = states.cache(a.state(s::cache)?)?;
             let by_heads = |x: &Tensor| reshape(x, &[cache.heads, cache.dim]);
-            let (mut k, v) = (by_heads(&y[0]), by_heads(&y[1]));
+            let biased = |y: &Tensor, name| match bias {
+                Bias::None => Ok(by_heads(y)),
+                Bias::Added => Ok::<_, String>(by_heads(&add(y, a.at(name)?))),
+            };
+            let (mut k, v) = (biased(&y[0], s::key_bias)?, biased(&y[1], s::value_bias)?);
             if let Some(eps) = norm_eps {
                 k = rmsnorm(&k, a.at(s::key_norm)?, *eps);
             }

@@ -1,5 +1,7 @@
 //! Ops that walk the tokens in order and keep what they have made of them.
 
+use sharpi_ir::KeyHeads;
+
 use crate::tensor::Tensor;
 
 /// `window` holds the last K−1 inputs, `[K−1, C]`; the weights are `[C, K]`.
@@ -18,16 +20,21 @@ pub(crate) fn causal_conv(x: &Tensor, weight: &Tensor, window: &mut Vec<f64>) ->
 }
 
 /// `matrix` holds `S[k][v]` of each v-head, `[Hv, D, D]`.
-pub(crate) fn gdn_scan([q, k, v, g, beta]: [&Tensor; 5], matrix: &mut [f64]) -> Tensor {
+pub(crate) fn gdn_scan(
+    [q, k, v, g, beta]: [&Tensor; 5],
+    keys: KeyHeads,
+    matrix: &mut [f64],
+) -> Tensor {
     let (k_heads, heads, d) = (k.dims()[1], v.dims()[1], v.dims()[2]);
     let mut data = Vec::new();
     for t in 0..v.dims()[0] {
         for h in 0..heads {
             let s = &mut matrix[h * d * d..(h + 1) * d * d];
-            let (q, k) = (
-                q.row(t * k_heads + h % k_heads),
-                k.row(t * k_heads + h % k_heads),
-            );
+            let k_head = match keys {
+                KeyHeads::ByTurns => h % k_heads,
+                KeyHeads::Grouped => h * k_heads / heads,
+            };
+            let (q, k) = (q.row(t * k_heads + k_head), k.row(t * k_heads + k_head));
             let (v, beta) = (v.row(t * heads + h), beta.row(t)[h]);
             let decay = g.row(t)[h].exp();
             s.iter_mut().for_each(|s| *s *= decay);

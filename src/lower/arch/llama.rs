@@ -1,0 +1,25 @@
+//! Llama and what is built like it (Mistral, SmolLM, SmolLM2): RoPE turns neighbours, and from
+//! Llama 3.1 on its angles are divided by factors that the file brings.
+
+use super::{AttentionKind, Family, FeedForward, Names, Norms};
+
+pub(super) const ATTENTION: AttentionKind = AttentionKind {
+    output_gate: false,
+    biases: false,
+    norms: Norms::Never,
+    neighbours: true,
+    factors: true,
+    still_every: None,
+};
+
+pub(super) static FAMILY: Family = Family {
+    name: "llama",
+    micro: "micro-llama",
+    words: "llama-bpe",
+    recurrent: None,
+    attention: ATTENTION,
+    feed_forward: FeedForward::Dense,
+    sections: false,
+    head: false,
+    names: Names::FFN_NORM,
+};

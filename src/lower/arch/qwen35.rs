@@ -1,0 +1,32 @@
+//! Qwen3.5 and Qwen3.6, dense: of every four blocks three are Gated DeltaNet, one is attention with
+//! an output gate.
+
+use sharpi_ir::KeyHeads;
+
+use super::{AttentionKind, DeltaNetKind, Family, FeedForward, Names, Norms};
+
+pub(super) const DELTANET: DeltaNetKind = DeltaNetKind {
+    keys: KeyHeads::ByTurns,
+    joint_gates: false,
+};
+
+pub(super) const ATTENTION: AttentionKind = AttentionKind {
+    output_gate: true,
+    biases: false,
+    norms: Norms::Always,
+    neighbours: false,
+    factors: false,
+    still_every: None,
+};
+
+pub(super) static FAMILY: Family = Family {
+    name: "qwen35",
+    micro: "micro-qwen35",
+    words: "qwen35",
+    recurrent: Some(DELTANET),
+    attention: ATTENTION,
+    feed_forward: FeedForward::Dense,
+    sections: true,
+    head: true,
+    names: Names::POST_ATTENTION,
+};

@@ -1,0 +1,21 @@
+//! Qwen3-Next: as Qwen3.5 with a mixture of experts, but v-heads one after another share a k-head,
+//! and one matrix makes beta and alpha.
+
+use sharpi_ir::KeyHeads;
+
+use super::{DeltaNetKind, Family, FeedForward, Names, qwen35, qwen35moe};
+
+pub(super) static FAMILY: Family = Family {
+    name: "qwen3next",
+    micro: "micro-qwen3next",
+    words: "qwen2",
+    recurrent: Some(DeltaNetKind {
+        keys: KeyHeads::Grouped,
+        joint_gates: true,
+    }),
+    attention: qwen35::ATTENTION,
+    feed_forward: FeedForward::Experts(qwen35moe::EXPERTS),
+    sections: false,
+    head: true,
+    names: Names::POST_ATTENTION,
+};
