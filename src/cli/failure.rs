@@ -294,11 +294,10 @@ fn help(error: &Error) -> &'static str {
             "without it prompts would be read, or answered, otherwise than the model's makers meant"
         }
         Error::Tokenizer(error) if error.is_unsupported() => {
-            "this program knows the tokenizers of Qwen3.5 and Qwen3.6 models; llama.cpp may run \
-             this one"
+            "this program knows the tokenizers of the models that it runs; llama.cpp may run this one"
         }
         Error::Tokenizer(_) => {
-            "the vocabulary is not one of Qwen3.5: convert the model again with llama.cpp's \
+            "the vocabulary is damaged: convert the model again with llama.cpp's \
              convert_hf_to_gguf.py"
         }
         Error::Compile(error) => compile_help(error),

@@ -25,7 +25,8 @@ pub enum TokenizerError {
     },
     /// `tokenizer.ggml.model` names an algorithm there is no code for.
     #[error(
-        "unknown tokenizer model `{}`; accepted is `gpt2` (byte-level BPE)",
+        "unknown tokenizer model `{}`; accepted are `gpt2` (byte-level BPE) and `llama` \
+         (SentencePiece)",
         Plain(model)
     )]
     UnknownModel {
@@ -34,7 +35,8 @@ pub enum TokenizerError {
     },
     /// `tokenizer.ggml.pre` names a word rule there is no code for.
     #[error(
-        "unknown pre-tokenizer `{}`; accepted are `qwen2` and `qwen35`",
+        "unknown pre-tokenizer `{}`; accepted are `qwen2`, `qwen35`, `llama-bpe`, `gpt-2`, `smollm` \
+         and `glm4`",
         Plain(pre)
     )]
     UnknownPreTokenizer {
@@ -75,14 +77,6 @@ pub enum TokenizerError {
         /// The higher id.
         second: u32,
     },
-    /// No token stands for this byte alone, so some texts have no encoding.
-    #[error("no token for byte {byte:#04x} (`{text}`); every one of the 256 bytes needs one")]
-    MissingByte {
-        /// The byte.
-        byte: u8,
-        /// How the token would be spelt.
-        text: char,
-    },
     /// A token of type byte whose text names no byte.
     #[error(
         "byte token {id} is `{}`; accepted are `<0x00>` to `<0xFF>`",
@@ -93,6 +87,20 @@ pub enum TokenizerError {
         id: u32,
         /// Its text.
         text: String,
+    },
+    /// The lists of tokens and of their scores differ in length.
+    #[error("{scores} scores for {tokens} tokens; accepted is one score for each token")]
+    ScoreCount {
+        /// Number of tokens.
+        tokens: usize,
+        /// Number of scores.
+        scores: usize,
+    },
+    /// No token of type byte stands for this byte, so some texts have no encoding.
+    #[error("no byte token `<0x{byte:02X}>`; every one of the 256 bytes needs one")]
+    MissingByteToken {
+        /// The byte.
+        byte: u8,
     },
     /// A merge that is not two parts with one space between.
     #[error(

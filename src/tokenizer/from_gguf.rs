@@ -2,7 +2,7 @@
 
 use crate::gguf::{Array, Gguf, Value};
 
-use super::{MODEL, TokenizerError, TokenizerWarning, Vocabulary};
+use super::{BYTE_PAIRS, SENTENCE_PIECE, TokenizerError, TokenizerWarning, Vocabulary};
 
 impl Vocabulary {
     /// What the `tokenizer.ggml.` keys of a file say, not yet checked against each other.
@@ -13,11 +13,16 @@ impl Vocabulary {
     pub fn read(gguf: &Gguf) -> Result<Vocabulary, TokenizerError> {
         let file = File(gguf);
         file.refuse(NOT_CARRIED_OUT)?;
-        let model = file.need("tokenizer.ggml.model", "`gpt2`", text)?;
+        let model = file.need("tokenizer.ggml.model", "`gpt2` or `llama`", text)?;
         let tokens = file.need("tokenizer.ggml.tokens", TEXTS, texts)?;
         // Without merges byte-level BPE gives bytes; other algorithms have none.
-        let merges = match model == MODEL {
+        let merges = match model == BYTE_PAIRS {
             true => file.need("tokenizer.ggml.merges", TEXTS, texts)?,
+            false => Vec::new(),
+        };
+        let by_scores = model == SENTENCE_PIECE;
+        let scores = match by_scores {
+            true => file.need("tokenizer.ggml.scores", "a number for each token", floats)?,
             false => Vec::new(),
         };
         let mut ids = Ids {
@@ -25,11 +30,13 @@ impl Vocabulary {
             len: tokens.len(),
             warnings: Vec::new(),
         };
+        let pre = file.find("tokenizer.ggml.pre", "the name of a pre-tokenizer", text)?;
+        let pre = pre.unwrap_or_default();
+        // As llama.cpp has it where the file says nothing.
+        let adds_bos = by_scores || ["llama-bpe", "llama3", "llama-v3"].contains(&pre.as_str());
         Ok(Vocabulary {
             model,
-            pre: file
-                .find("tokenizer.ggml.pre", "`qwen2` or `qwen35`", text)?
-                .unwrap_or_default(),
+            pre,
             tokens,
             token_types: file
                 .find(
@@ -39,14 +46,18 @@ impl Vocabulary {
                 )?
                 .unwrap_or_default(),
             merges,
-            bos: ids.read("tokenizer.ggml.bos_token_id"),
-            eos: ids.read("tokenizer.ggml.eos_token_id"),
+            scores,
+            space_prefix: file
+                .find("tokenizer.ggml.add_space_prefix", "true or false", flag)?
+                .unwrap_or(true),
+            bos: (ids.read("tokenizer.ggml.bos_token_id")).or(by_scores.then_some(1)),
+            eos: (ids.read("tokenizer.ggml.eos_token_id")).or(by_scores.then_some(2)),
             eot: ids.read("tokenizer.ggml.eot_token_id"),
             eom: ids.read("tokenizer.ggml.eom_token_id"),
             pad: ids.read("tokenizer.ggml.padding_token_id"),
             add_bos: file
                 .find("tokenizer.ggml.add_bos_token", "true or false", flag)?
-                .unwrap_or(false),
+                .unwrap_or(adds_bos),
             warnings: ids.warnings,
         })
     }
@@ -145,6 +156,12 @@ fn text(value: &Value) -> Option<String> {
 fn texts(value: &Value) -> Option<Vec<String>> {
     let texts = value.as_array()?.as_strs()?;
     (!texts.is_empty()).then(|| texts.to_vec())
+}
+
+fn floats(value: &Value) -> Option<Vec<f32>> {
+    let array = value.as_array().filter(|array| !array.is_empty())?;
+    let each = (0..array.len()).map(|i| Some(array.get(i)?.as_f64()? as f32));
+    each.collect()
 }
 
 fn numbers(value: &Value) -> Option<Vec<i32>> {

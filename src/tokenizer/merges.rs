@@ -24,6 +24,7 @@ struct Merge {
 
 /// The merges in order of rank, and the tokens of single bytes.
 pub(super) struct Merges {
+    /// `GONE` for a byte without a token, which no id stands for.
     bytes: [u32; 256],
     /// Ids from here on are no tokens, but texts that merges name all the same. A merge may go by
     /// way of one; what is one in the end comes apart into its bytes again.
@@ -67,9 +68,9 @@ impl Merges {
     pub(super) fn new(merges: &[String], index: &Index<'_>) -> Result<Merges, TokenizerError> {
         let mut bytes = [GONE; 256];
         for (byte, text) in alphabet::letters() {
-            bytes[usize::from(byte)] = *index
-                .get(&*text.encode_utf8(&mut [0; 4]))
-                .ok_or(TokenizerError::MissingByte { byte, text })?;
+            if let Some(id) = index.get(&*text.encode_utf8(&mut [0; 4])) {
+                bytes[usize::from(byte)] = *id;
+            }
         }
         let mut names = Names::new(index);
         let mut without_token = Vec::new();
@@ -106,7 +107,8 @@ impl Merges {
                 token if token < self.tokens => ids.push(token),
                 _ => {
                     let bytes = &text[place..symbol.behind];
-                    ids.extend(bytes.iter().map(|&byte| self.bytes[usize::from(byte)]));
+                    let of_bytes = bytes.iter().map(|&byte| self.bytes[usize::from(byte)]);
+                    ids.extend(of_bytes.filter(|id| *id != GONE));
                 }
             }
         }
@@ -126,13 +128,23 @@ impl Merges {
         }
     }
 
-    /// What there is to say of merges that name what is no token; `texts` are those given to `new`.
-    pub(super) fn warning(&self, texts: &[String]) -> Option<TokenizerWarning> {
-        let first = texts.get(*self.without_token.first()?)?;
-        Some(TokenizerWarning::MergesWithoutToken {
+    /// What there is to say of bytes without a token, and of merges that name what is none; `texts`
+    /// are those given to `new`.
+    pub(super) fn warnings(&self, texts: &[String]) -> Vec<TokenizerWarning> {
+        let missing = (0..=u8::MAX).filter(|byte| self.bytes[usize::from(*byte)] == GONE);
+        let missing: Vec<u8> = missing.filter(|byte| occurs_in_utf8(*byte)).collect();
+        let bytes = missing
+            .first()
+            .map(|first| TokenizerWarning::BytesWithoutToken {
+                count: missing.len(),
+                first: *first,
+            });
+        let first = self.without_token.first().and_then(|rank| texts.get(*rank));
+        let merges = first.map(|first| TokenizerWarning::MergesWithoutToken {
             count: self.without_token.len(),
             first: first.clone(),
-        })
+        });
+        bytes.into_iter().chain(merges).collect()
     }
 
     /// Takes the next candidate; false once there is none.
@@ -177,6 +189,11 @@ impl Merges {
         self.consider(left.before, word);
         self.consider(place, word);
     }
+}
+
+/// Whether a text can have the byte.
+fn occurs_in_utf8(byte: u8) -> bool {
+    !matches!(byte, 0xC0 | 0xC1 | 0xF5..)
 }
 
 /// Ids by text, of tokens and of what else merges name.

@@ -8,6 +8,8 @@
 //! 3. every byte of a word becomes the token of that byte (`alphabet`);
 //! 4. `merges` joins neighbours in the order the vocabulary was trained in.
 //!
+//! Vocabularies of SentencePiece join characters by scores in place of 2 to 4 (`sentencepiece`).
+//!
 //! Ids agree with llama.cpp's for the same file, which is the reference. There
 //! is one known exception: llama.cpp classifies characters by Unicode 15.1, this
 //! module by the version `unicode-properties` has, so words of scripts encoded
@@ -19,6 +21,7 @@ mod error;
 mod from_gguf;
 mod merges;
 mod pieces;
+mod sentencepiece;
 mod special;
 mod stream;
 mod vocabulary;
@@ -34,15 +37,54 @@ pub use warning::TokenizerWarning;
 
 use merges::{Merges, Word};
 use pieces::Pieces;
+use sentencepiece::Scored;
 use special::{Fragment, SpecialTokens};
 use vocabulary::Kind;
 use words::WordRule;
 
-/// The only `tokenizer.ggml.model` there is code for: byte-level BPE.
-const MODEL: &str = "gpt2";
+/// `tokenizer.ggml.model` of byte-level BPE, and of SentencePiece.
+const BYTE_PAIRS: &str = "gpt2";
+const SENTENCE_PIECE: &str = "llama";
 
 /// The word rule of a file that names none, for the models that run here have this one.
 const ASSUMED_RULE: &str = "qwen35";
+
+/// How text between added tokens becomes ids.
+enum Algorithm {
+    BytePairs {
+        rule: WordRule,
+        merges: Merges,
+        /// Tokens by their bytes, where a word that is one is not merged.
+        whole: Option<FxHashMap<Box<[u8]>, u32>>,
+    },
+    SentencePiece(Scored),
+}
+
+impl Algorithm {
+    fn encode(&self, text: &str, word: &mut Word, ids: &mut Vec<u32>) {
+        let (rule, merges, whole) = match self {
+            Algorithm::SentencePiece(scored) => return scored.encode(text, ids),
+            Algorithm::BytePairs {
+                rule,
+                merges,
+                whole,
+            } => (rule, merges, whole),
+        };
+        for bytes in rule.words(text).map(str::as_bytes) {
+            match whole.as_ref().and_then(|whole| whole.get(bytes)) {
+                Some(id) => ids.push(*id),
+                None => merges.encode(bytes, word, ids),
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Algorithm::BytePairs { rule, .. } => format!("{rule:?}"),
+            Algorithm::SentencePiece(_) => "SentencePiece".into(),
+        }
+    }
+}
 
 /// A vocabulary made ready to encode and decode.
 ///
@@ -52,8 +94,7 @@ pub struct Tokenizer {
     kinds: Vec<Kind>,
     pieces: Pieces,
     special: SpecialTokens,
-    rule: WordRule,
-    merges: Merges,
+    algorithm: Algorithm,
     bos: Option<u32>,
     eos: Option<u32>,
     eot: Option<u32>,
@@ -72,16 +113,17 @@ impl Tokenizer {
     /// for, is a [`TokenizerError`]; a tokenizer once built never fails.
     pub fn new(vocabulary: Vocabulary) -> Result<Tokenizer, TokenizerError> {
         let mut v = vocabulary;
-        if v.model != MODEL {
-            return Err(TokenizerError::UnknownModel { model: v.model });
-        }
         let mut warnings = std::mem::take(&mut v.warnings);
-        if v.pre.is_empty() {
-            let assumed = ASSUMED_RULE;
-            v.pre = assumed.into();
-            warnings.push(TokenizerWarning::NoPreTokenizer { assumed });
-        }
-        let rule = WordRule::named(&v.pre)?;
+        let rule = match v.model.as_str() {
+            SENTENCE_PIECE => None,
+            BYTE_PAIRS if v.pre.is_empty() => {
+                let assumed = ASSUMED_RULE;
+                warnings.push(TokenizerWarning::NoPreTokenizer { assumed });
+                Some(WordRule::named(assumed)?)
+            }
+            BYTE_PAIRS => Some(WordRule::named(&v.pre)?),
+            _ => return Err(TokenizerError::UnknownModel { model: v.model }),
+        };
         warnings.extend(v.unset_ids());
         v.check_bos()?;
         let ids = index(&v.tokens)?;
@@ -90,16 +132,29 @@ impl Tokenizer {
         for id in end_of_text::control_ids(&ids) {
             kinds[id as usize] = Kind::Control;
         }
-        let pieces = Pieces::new(&v.tokens, &kinds)?;
-        let merges = Merges::new(&v.merges, &ids)?;
-        warnings.extend(merges.warning(&v.merges));
+        let pieces = Pieces::new(&v.tokens, &kinds, rule.is_some())?;
         let special = SpecialTokens::new(&v.tokens, &kinds);
+        let algorithm = match rule {
+            Some(rule) => {
+                let merges = Merges::new(&v.merges, &ids)?;
+                warnings.extend(merges.warnings(&v.merges));
+                let whole = rule.takes_whole_words().then(|| pieces.by_bytes(&kinds));
+                Algorithm::BytePairs {
+                    rule,
+                    merges,
+                    whole,
+                }
+            }
+            None => {
+                let scored = Scored::new(&v.tokens, &kinds, v.scores, v.space_prefix)?;
+                Algorithm::SentencePiece(scored)
+            }
+        };
         Ok(Tokenizer {
             kinds,
             pieces,
             special,
-            rule,
-            merges,
+            algorithm,
             bos: v.bos,
             eos: v.eos,
             eot: v.eot,
@@ -157,11 +212,7 @@ impl Tokenizer {
         for fragment in self.special.split(text, parse_special, may) {
             match fragment {
                 Fragment::Token(id) => ids.push(id),
-                Fragment::Text(text) => {
-                    for bytes in self.rule.words(text) {
-                        self.merges.encode(bytes.as_bytes(), &mut word, &mut ids);
-                    }
-                }
+                Fragment::Text(text) => self.algorithm.encode(text, &mut word, &mut ids),
             }
         }
         ids
@@ -274,7 +325,7 @@ impl std::fmt::Debug for Tokenizer {
     /// The size only: a real vocabulary is hundreds of thousands of lines.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tokenizer")
-            .field("rule", &self.rule)
+            .field("algorithm", &self.algorithm.name())
             .field("len", &self.len())
             .finish_non_exhaustive()
     }

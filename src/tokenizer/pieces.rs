@@ -1,5 +1,8 @@
 //! The bytes of every token, end to end in one buffer.
 
+use rustc_hash::FxHashMap;
+
+use super::sentencepiece::SPACE;
 use super::vocabulary::Kind;
 use super::{TokenizerError, alphabet};
 
@@ -11,12 +14,19 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    pub(super) fn new(tokens: &[String], kinds: &[Kind]) -> Result<Pieces, TokenizerError> {
+    /// `in_bytes` says whether normal tokens are spelt in the byte alphabet; else spaces alone are
+    /// spelt by another character.
+    pub(super) fn new(
+        tokens: &[String],
+        kinds: &[Kind],
+        in_bytes: bool,
+    ) -> Result<Pieces, TokenizerError> {
         let mut bytes = Vec::new();
         let mut ends = Vec::with_capacity(tokens.len());
         for (id, (text, kind)) in (0u32..).zip(tokens.iter().zip(kinds)) {
             match kind {
-                Kind::Normal => spell(text, &mut bytes),
+                Kind::Normal if in_bytes => spell(text, &mut bytes),
+                Kind::Normal => bytes.extend_from_slice(text.replace(SPACE, " ").as_bytes()),
                 Kind::Control | Kind::UserDefined => bytes.extend_from_slice(text.as_bytes()),
                 Kind::Byte => bytes.push(named_byte(id, text)?),
                 Kind::Unused => {}
@@ -24,6 +34,16 @@ impl Pieces {
             ends.push(bytes.len());
         }
         Ok(Pieces { bytes, ends })
+    }
+
+    /// The ids of normal tokens by their bytes.
+    pub(super) fn by_bytes(&self, kinds: &[Kind]) -> FxHashMap<Box<[u8]>, u32> {
+        let normal = (0u32..)
+            .zip(kinds)
+            .filter(|(_, kind)| **kind == Kind::Normal);
+        normal
+            .filter_map(|(id, _)| Some((self.get(id)?.into(), id)))
+            .collect()
     }
 
     pub(super) fn get(&self, id: u32) -> Option<&[u8]> {

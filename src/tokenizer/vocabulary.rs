@@ -7,7 +7,7 @@ use super::{TokenizerError, TokenizerWarning};
 /// The field comments name the metadata key that each value comes from.
 #[derive(Debug, Clone, Default)]
 pub struct Vocabulary {
-    /// `tokenizer.ggml.model`: the algorithm; `gpt2` is byte-level BPE.
+    /// `tokenizer.ggml.model`: the algorithm; `gpt2` is byte-level BPE, `llama` SentencePiece.
     pub model: String,
     /// `tokenizer.ggml.pre`: the rule that cuts text into words. Empty if the file names none.
     pub pre: String,
@@ -19,6 +19,10 @@ pub struct Vocabulary {
     pub token_types: Vec<i32>,
     /// `tokenizer.ggml.merges`: `left right`, the most urgent first.
     pub merges: Vec<String>,
+    /// `tokenizer.ggml.scores`, by id: what SentencePiece merges by.
+    pub scores: Vec<f32>,
+    /// `tokenizer.ggml.add_space_prefix`: whether SentencePiece begins texts with a space more.
+    pub space_prefix: bool,
     /// `tokenizer.ggml.bos_token_id`: begins a text.
     pub bos: Option<u32>,
     /// `tokenizer.ggml.eos_token_id`: ends a text.

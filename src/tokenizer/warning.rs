@@ -22,6 +22,13 @@ pub enum TokenizerWarning {
         /// Number of tokens.
         len: usize,
     },
+    /// Bytes that texts can have and that no token stands for; SmolLM2 has no use for some.
+    BytesWithoutToken {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        first: u8,
+    },
     /// Merges of, or into, what is no token: none of those is ever an id.
     MergesWithoutToken {
         /// How many.
@@ -41,6 +48,11 @@ impl fmt::Display for TokenizerWarning {
             TokenizerWarning::IdOutOfRange { key, found, len } => write!(
                 f,
                 "`{key}` is {found}, and the vocabulary has ids below {len}: it is ignored"
+            ),
+            TokenizerWarning::BytesWithoutToken { count, first } => write!(
+                f,
+                "no token stands for {count} of the bytes that a text can have, the first is \
+                 {first:#04x}: such bytes are left out of a prompt"
             ),
             TokenizerWarning::MergesWithoutToken { count, first } => write!(
                 f,

@@ -16,6 +16,18 @@
 //! either way, so the two rules differ only in what a mark is: a letter in
 //! Qwen3.5, a symbol in Qwen2.
 //!
+//! Llama 3's and GLM-4's take up to three digits in a word, `\p{N}{1,3}`, and are Qwen2's otherwise.
+//! GPT-2's is older:
+//!
+//! ```text
+//! 's|'t|'re|'ve|'m|'ll|'d         contraction, in this case alone
+//!  ?\p{L}+ |  ?\p{N}+             letters, digits
+//!  ?[^\s\p{L}\p{N}]+             symbols
+//! \s+(?!\S) | \s+                blanks
+//! ```
+//!
+//! SmolLM's cuts every digit out first, and what is left of the text by GPT-2's.
+//!
 //! They are written out by hand because a backtracking engine is slower, takes
 //! more than linear time on long runs of blanks and may give up on them.
 
@@ -28,6 +40,10 @@ use super::TokenizerError;
 pub(super) enum WordRule {
     Qwen2,
     Qwen35,
+    /// Also GLM-4's.
+    Llama3,
+    Gpt2,
+    SmolLm,
 }
 
 /// What the rules distinguish characters by.
@@ -45,10 +61,18 @@ impl WordRule {
         match pre {
             "qwen2" => Ok(WordRule::Qwen2),
             "qwen35" => Ok(WordRule::Qwen35),
+            "llama-bpe" | "llama3" | "llama-v3" | "glm4" => Ok(WordRule::Llama3),
+            "gpt-2" => Ok(WordRule::Gpt2),
+            "smollm" => Ok(WordRule::SmolLm),
             _ => Err(TokenizerError::UnknownPreTokenizer {
                 pre: pre.to_owned(),
             }),
         }
+    }
+
+    /// Whether a word that is a token is taken as that, however its bytes would be merged.
+    pub(super) fn takes_whole_words(self) -> bool {
+        self == WordRule::Llama3
     }
 
     /// The words of `text`; together they are all of it.
@@ -64,11 +88,41 @@ impl WordRule {
 
     /// Length in bytes of the first word, `None` at the end of the text.
     fn word(self, text: &str) -> Option<usize> {
-        contraction(text)
-            .or_else(|| self.letters(text))
-            .or_else(|| self.digit(text))
-            .or_else(|| self.symbols(text))
-            .or_else(|| self.blanks(text))
+        match self {
+            WordRule::Qwen2 | WordRule::Qwen35 | WordRule::Llama3 => contraction(text)
+                .or_else(|| self.letters(text))
+                .or_else(|| self.digits(text))
+                .or_else(|| self.symbols(text))
+                .or_else(|| self.blanks(text)),
+            WordRule::Gpt2 => self.gpt2_word(text),
+            WordRule::SmolLm => {
+                let is_digit = |c: char| self.class(c) == Class::Digit;
+                match text.find(is_digit) {
+                    Some(0) => text.chars().next().map(char::len_utf8),
+                    Some(digit) => self.gpt2_word(&text[..digit]),
+                    None => self.gpt2_word(text),
+                }
+            }
+        }
+    }
+
+    /// Length of the first word by GPT-2's rule.
+    fn gpt2_word(self, text: &str) -> Option<usize> {
+        let contraction = contraction(text).filter(|end| {
+            let letters = &text.as_bytes()[1..*end];
+            letters.iter().all(u8::is_ascii_lowercase)
+        });
+        if contraction.is_some() {
+            return contraction;
+        }
+        let start = usize::from(text.starts_with(' '));
+        let class = text[start..].chars().next().map(|c| self.class(c));
+        match class {
+            Some(class @ (Class::Letter | Class::Digit | Class::Symbol)) => {
+                Some(start + self.run(&text[start..], class))
+            }
+            Some(Class::Newline | Class::Blank) | None => blanks_alone(text),
+        }
     }
 
     fn letters(self, text: &str) -> Option<usize> {
@@ -81,9 +135,14 @@ impl WordRule {
         (run > 0).then_some(start + run)
     }
 
-    fn digit(self, text: &str) -> Option<usize> {
-        let first = text.chars().next()?;
-        (self.class(first) == Class::Digit).then(|| first.len_utf8())
+    fn digits(self, text: &str) -> Option<usize> {
+        let most = match self {
+            WordRule::Llama3 => 3,
+            WordRule::Qwen2 | WordRule::Qwen35 | WordRule::Gpt2 | WordRule::SmolLm => 1,
+        };
+        let digits = text.chars().take_while(|c| self.class(*c) == Class::Digit);
+        let length = digits.take(most).map(char::len_utf8).sum();
+        (length > 0).then_some(length)
     }
 
     fn symbols(self, text: &str) -> Option<usize> {
@@ -96,15 +155,10 @@ impl WordRule {
     /// Blanks up to the last newline among them, or else all but the one that
     /// belongs to the word behind.
     fn blanks(self, text: &str) -> Option<usize> {
-        let run = text
-            .find(|c: char| !c.is_whitespace())
-            .unwrap_or(text.len());
-        let blanks = &text[..run];
-        let last = blanks.chars().next_back()?.len_utf8();
+        let blanks = &text[..blank_run(text)];
         match blanks.rfind(['\r', '\n']) {
             Some(newline) => Some(newline + 1),
-            None if run < text.len() && last < run => Some(run - last),
-            None => Some(run),
+            None => blanks_alone(text),
         }
     }
 
@@ -127,6 +181,22 @@ impl WordRule {
                 _ => Class::Symbol,
             },
         }
+    }
+}
+
+/// Length in bytes of the blanks that `text` begins with.
+fn blank_run(text: &str) -> usize {
+    text.find(|c: char| !c.is_whitespace())
+        .unwrap_or(text.len())
+}
+
+/// All blanks but the one that belongs to the word behind.
+fn blanks_alone(text: &str) -> Option<usize> {
+    let run = blank_run(text);
+    let last = text[..run].chars().next_back()?.len_utf8();
+    match run < text.len() && last < run {
+        true => Some(run - last),
+        false => Some(run),
     }
 }
 
@@ -162,6 +232,28 @@ mod tests {
     #[test]
     fn every_digit_is_a_word_of_its_own() {
         check(WordRule::Qwen2, &["a", "1", "2", " ", "3", "½", "٣"]);
+    }
+
+    #[test]
+    fn llama_s_words_take_up_to_three_digits() {
+        check(WordRule::Llama3, &["a", "123", "456", "7", " ", "89", " b"]);
+    }
+
+    #[test]
+    fn gpt2_s_words_take_a_space_and_no_other_blank() {
+        check(
+            WordRule::Gpt2,
+            &["a", " 12", "\t", "b", "\n", "c", "'s", "'", "S"],
+        );
+        check(
+            WordRule::Gpt2,
+            &[" \n", " d", " !?", "\n\n", "\n", "e", "  "],
+        );
+    }
+
+    #[test]
+    fn smollm_s_digits_end_what_is_before_them() {
+        check(WordRule::SmolLm, &["a", "  ", "1", "2", " b", " ", "3"]);
     }
 
     #[test]

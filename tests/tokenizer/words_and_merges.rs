@@ -53,3 +53,32 @@ fn nothing_is_encoded_as_nothing() {
     assert_eq!(micro().encode("", true), [0u32; 0]);
     assert_eq!(micro().decode(&[], true), "");
 }
+
+#[test]
+fn a_byte_without_a_token_is_told_and_left_out_as_in_the_reference() {
+    let mut v = bytes_and(&[]);
+    let tab = v
+        .tokens
+        .iter()
+        .position(|text| text == "ĉ")
+        .expect("a token");
+    v.tokens[tab] = "tab".into();
+    // No text has this byte.
+    let never = v
+        .tokens
+        .iter()
+        .position(|text| text == "À")
+        .expect("a token");
+    v.tokens[never] = "never".into();
+    let tokenizer = Tokenizer::new(v).unwrap();
+    let warnings: Vec<String> = tokenizer
+        .warnings()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let said = "no token stands for 1 of the bytes that a text can have, the first is 0x09: such \
+                bytes are left out of a prompt";
+    assert_eq!(warnings, [said]);
+    let ids = tokenizer.encode("a\tb", true);
+    assert_eq!(tokenizer.decode(&ids, true), "ab");
+}
