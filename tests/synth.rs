@@ -182,6 +182,10 @@ fn presets_have_the_sizes_of_the_real_files() {
     9b: 442 tensors, 5.91 GB
     27b: 866 tensors, 17.26 GB
     35b-a3b: 753 tensors, 21.79 GB
+    qwen3-0.6b: 311 tensors, 0.48 GB
+    qwen3-30b-a3b: 579 tensors, 18.55 GB
+    qwen3-next-80b-a3b: 863 tensors, 49.65 GB
+    glm-4.5-air: 801 tensors, 72.17 GB
     ");
 }
 
