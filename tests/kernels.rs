@@ -239,6 +239,19 @@ fn any_type() -> impl Strategy<Value = WeightType> {
     proptest::sample::select(&WeightType::ALL[..])
 }
 
+/// Turns two thirds of `x` by some angles.
+fn turn(x: &mut [f32], neighbours: bool) {
+    let angles = (0..x.len() / 3).map(|i| (i as f32).sin_cos());
+    let (sin, cos): (Vec<f32>, Vec<f32>) = angles.unzip();
+    let rotation = rope::Rotation {
+        n_rot: 2 * cos.len(),
+        freq_base: 1e4,
+        scaling: rope::Scaling::default(),
+        neighbours,
+    };
+    rotation.turn(x, &cos, &sin);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -319,10 +332,8 @@ proptest! {
         same_at_every_level("silu", || changed(elementwise::silu));
         same_at_every_level("sigmoid", || changed(elementwise::sigmoid));
         same_at_every_level("softplus", || changed(elementwise::softplus));
-        same_at_every_level("rotation", || changed(|x| {
-            let (cos, sin): (Vec<f32>, Vec<f32>) = (0..x.len() / 3).map(|i| (i as f32).sin_cos()).unzip();
-            rope::rotate(x, &cos, &sin);
-        }));
+        same_at_every_level("rotation of halves", || changed(|x| turn(x, false)));
+        same_at_every_level("rotation of neighbours", || changed(|x| turn(x, true)));
         same_at_every_level("softmax", || changed(elementwise::softmax));
         same_at_every_level("l2norm", || changed(|x| norm::l2norm(x, 1e-6)));
         same_at_every_level("rmsnorm", || {
