@@ -48,7 +48,7 @@ tcp=(--mca btl self,tcp --mca btl_tcp_if_include lo)
 
 # What is told, and where its receipt goes: the model, the ids, and a hash of every row of logits.
 told() {
-    printf '%s\n' run -m "$1" -p 'KING RICHARD III:' -n 12 -t 1 -s 1 -q --receipt "$2"
+    printf '%s\n' run -m "$1" -p 'KING RICHARD III:' -n "${3:-12}" -t 1 --temp 0.8 -s 1 -q --receipt "$2"
 }
 
 same() {
@@ -70,7 +70,7 @@ done
 for name in tiny-dense-Q4_K_M tiny-moe-Q4_K_M; do
     mapfile -t shared < <(told "$models/$name.gguf" "$work/shared.json")
     for ranks in 2 3 4; do
-        "${mpi[@]}" "${tcp[@]}" -n "$ranks" "$program" "${shared[@]}" --spec-draft-n-max 3 >/dev/null
+        "${mpi[@]}" "${tcp[@]}" -n "$ranks" "$program" "${shared[@]}" --spec-type draft-mtp --spec-draft-n-max 3 >/dev/null
         same "$work/$name.json" "$work/shared.json" "$name drafting on $ranks ranks over TCP"
         rm "$work/shared.json"
     done
@@ -80,8 +80,8 @@ for name in tiny-dense-Q4_K_M tiny-moe-Q4_K_M; do
     rm "$work/shared.json"
 done
 model=$models/tiny-dense-Q4_K_M.gguf
-mapfile -t long < <(told "$model" "$work/shared.json")
-long+=(-n 100000 -c 100100)
+mapfile -t long < <(told "$model" "$work/shared.json" 100000)
+long+=(-c 100100 --ignore-eos)
 
 # Runs mpirun, whose ranks have to end with an error within so many seconds that says so.
 fails() {
