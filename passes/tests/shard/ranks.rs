@@ -116,8 +116,19 @@ fn rows_of(whole: &Module, name: &str, weight: &Weight) -> Tensor {
         .and_then(|id| whole.symbols.weight_of(id));
     let (_, declared) = declared.expect("a weight of the whole module");
     let all = made_up(name, declared);
-    let (Some(rows), None) = (&weight.rows, &declared.rows) else {
+    let Some(rows) = &weight.rows else {
         return all;
+    };
+    // Where they stand among those that the whole module has.
+    let rows = rows.ranges().iter().cloned().flatten();
+    let rows: Vec<usize> = match &declared.rows {
+        None => rows.collect(),
+        Some(had) => {
+            let had: Vec<usize> = had.ranges().iter().cloned().flatten().collect();
+            let place = |row| had.iter().position(|had| *had == row);
+            rows.map(|row| place(row).expect("a row that the whole has"))
+                .collect()
+        }
     };
     let dims = all.dims();
     let n = if dims.len() == 1 {
@@ -128,8 +139,8 @@ fn rows_of(whole: &Module, name: &str, weight: &Weight) -> Tensor {
     let of_each = all.data().len() / n / dims.iter().rev().skip(2).product::<usize>();
     let matrices = all.data().chunks_exact(of_each * n);
     let chosen = matrices.flat_map(|matrix| {
-        let rows = rows.ranges().iter().cloned().flatten();
-        rows.flat_map(|row| matrix[row * n..][..n].to_vec())
+        let row = |row: &usize| matrix[row * n..][..n].to_vec();
+        rows.iter().flat_map(row).collect::<Vec<f64>>()
     });
     let dims: Vec<usize> = weight
         .ty
