@@ -10,6 +10,16 @@ use sharpi_kernels::{conv, elementwise, norm, rope};
 /// A function of a row, in place.
 type RowFn = fn(&mut [f32]);
 
+/// Of the first 64 elements of a head.
+fn rotation() -> rope::Rotation {
+    rope::Rotation {
+        n_rot: 64,
+        freq_base: 1e7,
+        scaling: rope::Scaling::default(),
+        neighbours: false,
+    }
+}
+
 fn bench(c: &mut Criterion) {
     let mut group = c.benchmark_group("rows");
     group.sample_size(20);
@@ -41,9 +51,9 @@ fn bench(c: &mut Criterion) {
                 x.chunks_exact_mut(128).for_each(|x| norm::l2norm(x, 1e-6));
             }),
             ("rope of 256", |x| {
-                let angles = [0.6; 32];
+                let (angles, rotation) = ([0.6; 32], rotation());
                 x.chunks_exact_mut(256)
-                    .for_each(|x| rope::rotate(x, &angles, &angles));
+                    .for_each(|x| rotation.turn(x, &angles, &angles));
             }),
         ];
         for (name, f) in in_place {

@@ -66,7 +66,7 @@ struct Fed {
 
 impl Fed {
     fn new(turn: &Turn, position: usize) -> Fed {
-        let id = |i: usize| ((position + i) * 7919 + turn.sequence * 131) % 500;
+        let id = |i: usize| ((position + i) * 7919 + turn.sequence * 131) % 320;
         let rows = if turn.all_rows { 0 } else { turn.width - 1 }..turn.width;
         Fed {
             ids: (0..turn.width).map(|i| id(i) as i32).collect(),

@@ -117,7 +117,9 @@ fn feed(session: &mut Session, ids: &[i32], hidden: Option<&[f32]>, widths: &[us
         }
         let outputs = session.run(graph, &inputs).expect("a run");
         let h = outputs.get("h").or(outputs.get("h_next"));
-        all.hidden.extend(rows_of(h.expect("hidden states"), count));
+        assert_eq!(h.is_some(), has_head(session), "hidden states");
+        all.hidden
+            .extend(h.into_iter().flat_map(|h| rows_of(h, count)));
         let logits = outputs.get("logits").expect("logits");
         all.logits.extend(rows_of(logits, count));
         from += count;
@@ -141,8 +143,16 @@ fn evaluate(session: &mut Session, ids: &[i32], widths: &[usize]) -> [Rows; 2] {
         rows
     };
     let trunk = in_runs(session, None);
-    let head = in_runs(session, Some(&shifted(&trunk)));
+    let head = match has_head(session) {
+        true => in_runs(session, Some(&shifted(&trunk))),
+        false => Rows::default(),
+    };
     [trunk, head]
+}
+
+/// Whether the model has a head to draft with; without one its trunk gives no hidden states.
+fn has_head(session: &Session) -> bool {
+    session.executable().module().graphs.contains_key("mtp")
 }
 
 /// What the head takes: each token meets the hidden state of the position before, the first zeros.

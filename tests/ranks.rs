@@ -136,11 +136,9 @@ fn sequences_in_one_run_get_the_bits_that_they_get_alone_on_one_rank() {
             .map(|_| executor.session(64, 4).expect("a session"))
             .collect();
         let mut all: Vec<Vec<u32>> = Vec::new();
-        for chunk in if together {
-            vec![0..3]
-        } else {
-            vec![0..1, 1..2, 2..3]
-        } {
+        let at_once = if together { prompts.len() } else { 1 };
+        for first in (0..prompts.len()).step_by(at_once) {
+            let chunk = first..first + at_once;
             let rows = prompts.map(|prompt| [prompt.len() as i32 - 1]);
             let mut batch = executor.batch("trunk").expect("a batch");
             for ((session, prompt), rows) in (sessions[chunk.clone()].iter_mut())

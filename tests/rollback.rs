@@ -39,7 +39,7 @@ fn bits(rows: &[Vec<f32>]) -> Vec<Vec<u32>> {
 }
 
 fn id(seed: usize) -> u32 {
-    (seed * 7919 % 500) as u32
+    (seed * 7919 % 320) as u32
 }
 
 /// Rounds as drafting makes them, some tokens kept and some taken back, against a session that

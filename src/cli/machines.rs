@@ -26,9 +26,10 @@ pub(super) struct RanksArgs {
     /// with several memory nodes. mpirun starts ranks on several machines
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     ranks: Option<u16>,
-    /// Keep each rank on the processors of one memory node
-    #[arg(long, requires = "ranks")]
-    numa: bool,
+    /// Keep each rank on the processors of one memory node; llama.cpp's ways to do so are all taken as
+    /// this one, and without --ranks it does nothing
+    #[arg(long, value_name = "WAY", num_args = 0..=1, default_missing_value = "isolate", value_parser = ["distribute", "isolate", "numactl"])]
+    numa: Option<String>,
 }
 
 impl RanksArgs {
@@ -40,13 +41,15 @@ impl RanksArgs {
                 "leave --ranks away",
             )),
             (Some(led), None) => Ok(led.clone()),
-            (None, ranks) => Ranks::in_process(self.count(), self.numa).map_err(|error| {
-                let ranks = ranks.unwrap_or(1);
-                Failure::plain(
-                    format!("cannot start {ranks} ranks: {error}"),
-                    "ask for fewer",
-                )
-            }),
+            (None, ranks) => {
+                Ranks::in_process(self.count(), self.numa.is_some()).map_err(|error| {
+                    let ranks = ranks.unwrap_or(1);
+                    Failure::plain(
+                        format!("cannot start {ranks} ranks: {error}"),
+                        "ask for fewer",
+                    )
+                })
+            }
         }
     }
 

@@ -146,7 +146,7 @@ fn a_tensor_type_that_nobody_knows_is_unsupported() {
 #[test]
 fn a_tokenizer_that_is_not_supported_is_named() {
     for (key, expected) in [
-        ("tokenizer.ggml.pre", "`qwen2` and `qwen35`"),
+        ("tokenizer.ggml.pre", "`qwen2`, `qwen35`, `llama-bpe`"),
         ("tokenizer.ggml.model", "`gpt2`"),
     ] {
         let other = changed(&[(key, "another")], None);

@@ -166,6 +166,7 @@ fn an_edge_of_a_dot_picture_joins_boxes_that_are_there() {
         .collect();
     let edges: Vec<(&str, &str)> = dot
         .lines()
+        .filter(|line| !line.contains(" [label="))
         .filter_map(|l| l.trim().trim_end_matches(';').split_once(" -> "))
         .collect();
     assert!(edges.len() > 50);

@@ -2,6 +2,7 @@
 
 use sharpi_compile::tokenizer::Tokenizer;
 
+use crate::support::synthetic;
 use crate::{fixtures, vocabulary};
 
 /// The captures were printed with control tokens shown.
@@ -26,11 +27,16 @@ fn captures() -> Vec<(String, Tokenizer, Vec<Capture>)> {
             continue;
         }
         let mut model = fixtures("models").join(format!("{name}.gguf"));
-        if !model.exists() {
-            assert!(name.starts_with("micro-dense"), "no model for {name}");
-            model.set_file_name("micro-dense-f32.gguf");
-        }
-        let tokenizer = Tokenizer::new(vocabulary(&model)).unwrap();
+        let tokenizer = match synthetic(&name) {
+            Some(model) => model.tokenizer().unwrap(),
+            None => {
+                if !model.exists() {
+                    assert!(name.starts_with("micro-dense"), "no model for {name}");
+                    model.set_file_name("micro-dense-f32.gguf");
+                }
+                Tokenizer::new(vocabulary(&model)).unwrap()
+            }
+        };
         let captures = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         found.push((name, tokenizer, captures));
     }

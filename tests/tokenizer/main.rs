@@ -6,6 +6,8 @@ mod errors;
 mod published;
 mod round_trip;
 mod streaming;
+#[path = "../support/mod.rs"]
+mod support;
 mod words_and_merges;
 
 use std::path::{Path, PathBuf};

@@ -356,7 +356,7 @@ impl Cook<'_> {
                         freq_scale: 1.0 / (1.0 + first as f32),
                         still: (0..second as u32 % 2).collect(),
                         factors: vec![1.0 + second as f32; first % 2],
-                        neighbours: second % 3 == 0,
+                        neighbours: second.is_multiple_of(3),
                         ..RopeScaling::default()
                     },
                 },

@@ -1,6 +1,7 @@
 //! Which values are divided, and how.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use sharpi_ir::{Graph, NodeId, Op, Parts, SlotName, StateType, Symbols, Value, WeightId, slot};
 
@@ -75,8 +76,8 @@ impl Assign<'_> {
     }
 
     fn put(&mut self, v: Value, division: Division) {
-        if !self.divisions.contains_key(&v) {
-            self.divisions.insert(v, division);
+        if let Entry::Vacant(place) = self.divisions.entry(v) {
+            place.insert(division);
             self.open.push(v);
         }
     }
