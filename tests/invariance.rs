@@ -393,8 +393,11 @@ fn the_rows_asked_for_do_not_change_a_bit_of_each_other() {
 fn a_head_that_went_back_gives_the_same_bits_as_one_that_never_left() {
     for (name, model) in models() {
         let (executable, ids) = (ordinary(&model), tokens(&model));
-        let expected = one_by_one(&executable, &ids);
         let mut session = session(&executable, 1);
+        if !has_head(&session) {
+            continue;
+        }
+        let expected = one_by_one(&executable, &ids);
         let trunk = feed(&mut session, &ids, None, &[17]);
         let h = shifted(&trunk);
         let width = h.len() / ids.len();

@@ -34,5 +34,7 @@ pub use request::{Answer, End, Event, Request, RequestStats};
 pub use run_times::RunTimes;
 pub use scheduler::{DraftPlace, EngineStats};
 pub use sequence::check_prompt;
-pub(crate) use sequence::{Sequence, Work, vocabulary};
+#[cfg(feature = "guide")]
+pub(crate) use sequence::vocabulary;
+pub(crate) use sequence::{Sequence, Work};
 pub(crate) use step::{Item, step};

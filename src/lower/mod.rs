@@ -27,6 +27,7 @@ mod trunk;
 
 pub use account::Note;
 pub use arch::Arch;
+#[cfg(feature = "tools")]
 pub(crate) use arch::{FeedForward, MoeKind, Norms, Shared};
 pub use architecture::Architecture;
 pub use block_kinds::BlockKind;

@@ -58,6 +58,11 @@ fn prompts_encode_to_the_captured_ids() {
 fn generated_ids_decode_to_the_captured_text() {
     for (name, tokenizer, captures) in captures() {
         for c in captures {
+            // The texts of made-up models were put together token by token, so that a character of
+            // several tokens became several replacement characters.
+            if synthetic(&name).is_some() && c.text.contains(char::REPLACEMENT_CHARACTER) {
+                continue;
+            }
             assert_eq!(tokenizer.decode(&c.ids, SPECIAL), c.text, "{name}");
         }
     }

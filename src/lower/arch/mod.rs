@@ -84,6 +84,10 @@ impl fmt::Debug for Arch {
 }
 
 /// What sets an architecture apart where its metadata do not say it.
+#[cfg_attr(
+    not(feature = "tools"),
+    expect(dead_code, reason = "models are made by tools")
+)]
 pub(crate) struct Family {
     pub(crate) name: &'static str,
     /// The name of its small model.
@@ -111,6 +115,10 @@ pub(crate) struct DeltaNetKind {
 }
 
 /// What is particular of attention.
+#[cfg_attr(
+    not(feature = "tools"),
+    expect(dead_code, reason = "models are made by tools")
+)]
 pub(crate) struct AttentionKind {
     /// Whether each head's query stands before a gate of its result.
     pub(crate) output_gate: bool,
