@@ -138,6 +138,8 @@ test("light and dark follow the system or the switch, and can be read", async ()
   const papers = [];
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
+    // Colours change by and by.
+    await page.evaluate(() => Promise.all(document.getAnimations().filter((one) => one instanceof CSSTransition).map((one) => one.finished)));
     papers.push(await paper());
     for (const text of texts) {
       const ratio = await contrast(page, text);
