@@ -29,6 +29,7 @@ packages=()
 { command -v mpirun && command -v mpicc; } >/dev/null || packages+=(libopenmpi-dev openmpi-bin)
 compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || packages+=(libclang-dev)
 command -v nginx >/dev/null || packages+=(nginx-light)
+command -v ip >/dev/null || packages+=(iproute2)
 command -v curl >/dev/null || packages+=(curl)
 if ((${#packages[@]})); then
     [[ $(id -u) == 0 ]] || fail "missing: ${packages[*]} (Debian: apt-get install ${packages[*]})"
@@ -150,4 +151,6 @@ answers 18311 "$work/alone"
 answers 18312 "$work/shared"
 same "$work/alone" "$work/shared" 'four requests at once on two ranks'
 "$root/tests/machines/replicas.sh" 18311 18312 || fail 'replicas behind nginx'
+printf 'machines: hosts\n'
+"$root/tests/machines/hosts.sh" "$program" || fail 'two hosts with a cable between them'
 printf 'machines: all the same\n'
