@@ -68,13 +68,17 @@ for model in "$models"/*.gguf; do
         rm "$work/shared.json"
     done
 done
-for name in tiny-dense-Q4_K_M tiny-moe-Q4_K_M; do
-    mapfile -t shared < <(told "$models/$name.gguf" "$work/shared.json")
+for model in "$models"/*.gguf; do
+    name=$(basename "$model" .gguf)
+    mapfile -t shared < <(told "$model" "$work/shared.json")
     for ranks in 2 3 4; do
         "${mpi[@]}" "${tcp[@]}" -n "$ranks" "$program" "${shared[@]}" --spec-type draft-mtp --spec-draft-n-max 3 >/dev/null
         same "$work/$name.json" "$work/shared.json" "$name drafting on $ranks ranks over TCP"
         rm "$work/shared.json"
     done
+done
+for name in tiny-dense-Q4_K_M tiny-moe-Q4_K_M; do
+    mapfile -t shared < <(told "$models/$name.gguf" "$work/shared.json")
     "${mpi[@]}" "${memory[@]}" -n 1 "$program" "${shared[@]}" \
         : -n 1 -x SHARPI_SIMD=scalar "$program" : -n 1 -x SHARPI_SIMD=avx2 "$program" >/dev/null
     same "$work/$name.json" "$work/shared.json" "$name with three instruction sets"
