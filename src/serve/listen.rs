@@ -44,6 +44,7 @@ pub(super) async fn listen(
         permits: Arc::new(Semaphore::new(options.max_connections.max(1))),
         service: TowerToHyperService::new(router),
         timeout: options.timeout,
+        waiting: None,
         known: VecDeque::new(),
     };
     let mut stop = pin!(stop);
@@ -77,23 +78,24 @@ struct Connections {
     permits: Arc<Semaphore>,
     service: TowerToHyperService<Router>,
     timeout: Duration,
+    /// One that has been taken up and waits for room.
+    waiting: Option<TcpStream>,
     /// Those that have not been asked to end, the oldest first: once the sender is gone, a connection
     /// ends with the request that it has.
     known: VecDeque<oneshot::Sender<()>>,
 }
 
 impl Connections {
-    /// The next connection, once there is room for it.
+    /// The next connection, once there is room for it. Whoever stops waiting for it loses none.
     async fn next(&mut self, listener: &TcpListener) -> (TcpStream, OwnedSemaphorePermit) {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => return (stream, self.room().await),
-                Err(error) if is_of_connection(&error) => {}
-                Err(error) => {
-                    tracing::warn!("a connection cannot be taken up: {error}");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
+        if self.waiting.is_none() {
+            self.waiting = Some(accepted(listener).await);
+        }
+        let permit = self.room().await;
+        match self.waiting.take() {
+            Some(stream) => (stream, permit),
+            // There is one.
+            None => std::future::pending().await,
         }
     }
 
@@ -151,6 +153,20 @@ impl Connections {
             }
             drop(holds);
         });
+    }
+}
+
+/// A connection that has been taken up.
+async fn accepted(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) if is_of_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!("a connection cannot be taken up: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
     }
 }
 
