@@ -241,6 +241,7 @@ fn every_simd_level_gives_the_same_bits() {
             (Level::Avx2, all),
             (Level::AvxVnni, all),
             (Level::Avx512, all),
+            (Level::Amx, all),
         ] {
             for widths in splits {
                 let mut session = session(&executable, 1);

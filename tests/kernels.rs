@@ -13,7 +13,13 @@ use sharpi_kernels::quant::{WeightType, dequantize_row};
 use sharpi_kernels::simd::{Level, with_level};
 use sharpi_kernels::{conv, elementwise, gdn, norm, rope};
 
-const LEVELS: [Level; 4] = [Level::Scalar, Level::Avx2, Level::AvxVnni, Level::Avx512];
+const LEVELS: [Level; 5] = [
+    Level::Scalar,
+    Level::Avx2,
+    Level::AvxVnni,
+    Level::Avx512,
+    Level::Amx,
+];
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()

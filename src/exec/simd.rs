@@ -6,11 +6,12 @@ use sharpi_kernels::simd::{Level, level};
 pub const VARIABLE: &str = "SHARPI_SIMD";
 
 /// What the variable can say, from narrow to wide.
-pub const NAMES: [&str; 4] = [
+pub const NAMES: [&str; 5] = [
     name(Level::Scalar),
     name(Level::Avx2),
     name(Level::AvxVnni),
     name(Level::Avx512),
+    name(Level::Amx),
 ];
 
 /// The name of those in use: the widest that the CPU has, unless [`VARIABLE`] says otherwise.
@@ -24,5 +25,6 @@ const fn name(level: Level) -> &'static str {
         Level::Avx2 => "avx2",
         Level::AvxVnni => "avxvnni",
         Level::Avx512 => "avx512",
+        Level::Amx => "amx",
     }
 }

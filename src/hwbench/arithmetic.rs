@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 
+#[cfg(target_arch = "x86_64")]
+use sharpi_kernels::probe;
 use sharpi_kernels::simd::{Level, level};
 
 use super::{Measured, PIECE, rate};
@@ -67,6 +69,11 @@ fn steady(mut turns: usize, mut measure: impl FnMut(usize) -> Measured) -> (usiz
 pub(super) fn int_dot() -> Loop {
     match level() {
         #[cfg(target_arch = "x86_64")]
+        Level::Amx => Loop {
+            run: probe::multiply_tiles,
+            macs: probe::TILE_MACS,
+        },
+        #[cfg(target_arch = "x86_64")]
         Level::Avx512 => x86::AVX512_DOT,
         #[cfg(target_arch = "x86_64")]
         Level::AvxVnni => x86::AVX_VNNI_DOT,
@@ -83,7 +90,7 @@ pub(super) fn int_dot() -> Loop {
 pub(super) fn f32_fma() -> Loop {
     match level() {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => x86::AVX512_FMA,
+        Level::Amx | Level::Avx512 => x86::AVX512_FMA,
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 | Level::AvxVnni => x86::AVX2_FMA,
         _ => Loop {

@@ -4,6 +4,8 @@
 //! means the same at every level, so a body written against [`Isa`] has one meaning.
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;

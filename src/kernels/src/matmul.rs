@@ -24,6 +24,8 @@ mod block;
 mod float;
 mod many;
 mod matrix;
+#[cfg(target_arch = "x86_64")]
+mod squares;
 #[cfg(test)]
 mod tests;
 mod tiles;
@@ -72,6 +74,10 @@ pub fn matmul_rows(
         Acts::Tiles(tiles) => {
             assert!(tiles.are_for(weights.ty), "tiles for other weights");
             assert_eq!((tiles.tokens, tiles.n()), (out.rows(), weights.n), "tiles");
+            #[cfg(target_arch = "x86_64")]
+            if tiles.are_of_squares() {
+                return squares::matmul(weights, rows, tiles, out);
+            }
             return with_format!(
                 weights.ty,
                 F => at_level(ManyTokens { weights, rows, acts: tiles, out, format: PhantomData::<F> }),

@@ -23,6 +23,8 @@ pub enum Level {
     AvxVnni,
     /// AVX-512 F, BW, VL, DQ and VNNI on top of AVX2.
     Avx512,
+    /// AMX's tiles of bytes on top of AVX-512, for products of many tokens.
+    Amx,
 }
 
 thread_local! {
@@ -32,7 +34,7 @@ thread_local! {
 /// The level kernels called from this thread run at.
 ///
 /// This is the widest the CPU has, unless the environment variable `SHARPI_SIMD`
-/// (`scalar`, `avx2`, `avxvnni` or `avx512`, read once) or [`with_level`] lowers it.
+/// (`scalar`, `avx2`, `avxvnni`, `avx512` or `amx`, read once) or [`with_level`] lowers it.
 #[inline]
 pub fn level() -> Level {
     FORCED.get().unwrap_or_else(default_level)
@@ -58,7 +60,8 @@ fn default_level() -> Level {
             Ok("scalar") => Level::Scalar,
             Ok("avx2") => Level::Avx2,
             Ok("avxvnni") => Level::AvxVnni,
-            _ => Level::Avx512,
+            Ok("avx512") => Level::Avx512,
+            _ => Level::Amx,
         };
         at_most(wanted)
     })
@@ -66,13 +69,13 @@ fn default_level() -> Level {
 
 /// The widest level this CPU has.
 pub fn detected() -> Level {
-    at_most(Level::Avx512)
+    at_most(Level::Amx)
 }
 
 /// The widest level up to `wanted` that this CPU has. Not every CPU with a wider one has each
 /// below it.
 fn at_most(wanted: Level) -> Level {
-    [Level::Avx512, Level::AvxVnni, Level::Avx2]
+    [Level::Amx, Level::Avx512, Level::AvxVnni, Level::Avx2]
         .into_iter()
         .find(|level| *level <= wanted && has(*level))
         .unwrap_or(Level::Scalar)
@@ -93,6 +96,7 @@ fn has(level: Level) -> bool {
                 && has!("avx512dq")
                 && has!("avx512vnni")
         }
+        Level::Amx => has(Level::Avx512) && crate::isa::amx::available(),
     }
 }
 
@@ -121,7 +125,7 @@ pub(crate) fn at_level(kernel: impl Kernel) {
     let part = AtLevel(kernel);
     match level() {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => Avx512::apart(part),
+        Level::Amx | Level::Avx512 => Avx512::apart(part),
         #[cfg(target_arch = "x86_64")]
         Level::AvxVnni => Avx2::<true>::apart(part),
         #[cfg(target_arch = "x86_64")]
@@ -155,7 +159,7 @@ macro_rules! multiversion {
                 }
                 match $crate::simd::level() {
                     // SAFETY: `level` never exceeds what the CPU was detected to have.
-                    $crate::simd::Level::Avx512 => return unsafe {
+                    $crate::simd::Level::Amx | $crate::simd::Level::Avx512 => return unsafe {
                         avx512 $(::<$($g),+>)? ($($arg),*)
                     },
                     // SAFETY: as above.
@@ -180,7 +184,7 @@ mod tests {
         let before = level();
         with_level(Level::Scalar, || {
             assert_eq!(level(), Level::Scalar);
-            with_level(Level::Avx512, || assert_eq!(level(), detected()));
+            with_level(Level::Amx, || assert_eq!(level(), detected()));
             with_level(Level::AvxVnni, || assert!(level() <= Level::AvxVnni));
             assert_eq!(level(), Level::Scalar);
         });

@@ -119,6 +119,45 @@ fn factors<const SIGNED: bool>(q: __m512i, a: i32) -> (__m512i, __m512i) {
     })
 }
 
+impl Avx512 {
+    /// Sixteen integers.
+    #[inline(always)]
+    pub(crate) fn load_ints(x: &[i32; 16]) -> __m512i {
+        intrinsic!(_mm512_loadu_si512(x.as_ptr().cast()))
+    }
+
+    /// Lanes of two `bf16` from values that those hold exactly.
+    #[inline(always)]
+    pub(crate) fn bf16_pair(low: __m512, high: __m512) -> __m512i {
+        intrinsic!({
+            let low = _mm512_srli_epi32::<16>(_mm512_castps_si512(low));
+            _mm512_or_si512(low, _mm512_castps_si512(high))
+        })
+    }
+
+    /// Each byte times a scale that both halves of a lane have, as the lower and the upper bytes of
+    /// 16-bit integers.
+    #[inline(always)]
+    pub(crate) fn scaled<const SIGNED: bool>(q: __m512i, scale: __m512i) -> (__m512i, __m512i) {
+        const EVEN: u64 = 0x5555_5555_5555_5555;
+        intrinsic!({
+            let (even, odd) = if SIGNED {
+                let even = _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(q));
+                (even, _mm512_srai_epi16::<8>(q))
+            } else {
+                let even = _mm512_and_si512(q, _mm512_set1_epi16(0xff));
+                (even, _mm512_srli_epi16::<8>(q))
+            };
+            let even = _mm512_mullo_epi16(even, scale);
+            let odd = _mm512_mullo_epi16(odd, scale);
+            (
+                _mm512_mask_mov_epi8(_mm512_slli_epi16::<8>(odd), EVEN, even),
+                _mm512_mask_mov_epi8(odd, EVEN, _mm512_srli_epi16::<8>(even)),
+            )
+        })
+    }
+}
+
 impl Isa for Avx512 {
     type F = __m512;
     const WIDE: usize = 12;

@@ -12,9 +12,9 @@ use crate::quant::{Block, Factor, Format, Offset, Scales, columns};
 /// Factors and integer scales of a block of sixteen rows.
 #[derive(Clone, Copy)]
 pub(super) struct Head<I: Isa> {
-    d: I::F,
+    pub(super) d: I::F,
     /// Minus the offset for [`Offset::Added`].
-    dmin: I::F,
+    pub(super) dmin: I::F,
     /// For one sum integers. For eight pairs: of the same, or where quants are mixed of those of
     /// two groups.
     scale: [I::I; 16],
@@ -206,7 +206,7 @@ const fn scales<F: Format>() -> usize {
 
 /// Which scale the four weights at `(g, j)` have.
 #[inline(always)]
-fn scale_of<F: Format>(g: usize, j: usize) -> usize {
+pub(super) fn scale_of<F: Format>(g: usize, j: usize) -> usize {
     match F::SCALES {
         Scales::None | Scales::Of32 => g,
         Scales::Of16 => 2 * g + j / 4,

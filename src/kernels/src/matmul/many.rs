@@ -140,7 +140,7 @@ impl<I: Isa> Group<I> {
     fn unpack<F: Format>(&mut self, panel: &Panel<'_>, blocks: Range<usize>) {
         for (i, b) in blocks.enumerate() {
             let tile = panel.block::<F>(b, &mut self.buffer);
-            self.heads[i] = Head::new::<F, InTile<'_>>(tile);
+            self.heads[i] = Head::new::<F, InTile<'_, TOKENS>>(tile);
             unpack::<I, F>(tile, &mut self.quants[i]);
         }
     }
@@ -177,7 +177,7 @@ impl<I: Isa> Group<I> {
         first: usize,
         sums: &mut [I::F],
     ) -> usize {
-        let mut acts = [InTile::new::<F>(blocks[0], first, T); B];
+        let mut acts = [InTile::<TOKENS>::new::<F>(blocks[0], first, T); B];
         let mut quants = [Unpacked::<I>(&self.quants[0]); B];
         let mut heads = [&self.heads[0]; B];
         for b in 1..B {

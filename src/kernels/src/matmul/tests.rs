@@ -102,3 +102,43 @@ fn every_block_format_follows_the_definition_bit_for_bit_at_every_width() {
         }
     }
 }
+
+#[test]
+fn tiles_of_amx_give_the_bits_of_vectors_over_several_rounds_of_tokens_panels_and_blocks() {
+    use crate::simd::{Level, with_level};
+    let (n, rows, tokens) = (4096 + 256, 13 * ROWS + 5, 531);
+    let mut state = 7u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    // Used again and again, as by a worker.
+    let mut tiles = Tiles::default();
+    for ty in [
+        WeightType::Q4_0,
+        WeightType::IQ4_XS,
+        WeightType::Q4_K,
+        WeightType::Q2_K,
+    ] {
+        let weights: Vec<u8> = (0..rows * ty.row_bytes(n)).map(|_| next() & 0x3f).collect();
+        let packed = panels(ty, n, &weights);
+        let act = ty.activation();
+        let mut acts = vec![0; tokens * act.row_bytes(n)];
+        for acts in acts.chunks_exact_mut(act.row_bytes(n)) {
+            let x: Vec<f32> = (0..n).map(|_| f32::from(next()) - 127.5).collect();
+            quantize_row(act, &x, acts);
+        }
+        let [vectors, squares] = [Level::Avx512, Level::Amx].map(|level| {
+            let mut out = vec![0.0; tokens * rows];
+            let mut view = ColumnsMut::new(&mut out, rows, rows);
+            let matrix = Matrix::of_panels(ty, n, rows, &packed);
+            with_level(level, || {
+                tiles.fill(ty, tokens, &acts);
+                matmul_rows(matrix, 0..rows, (&tiles).into(), &mut view);
+            });
+            out
+        });
+        let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
+        assert!(vectors.iter().zip(&squares).all(same), "{ty:?}");
+    }
+}

@@ -4,49 +4,80 @@
 //! from tile to tile with some weights reads on. Of a block of a tile one slot comes after
 //! another: a slot is the same four bytes of each token, so that a product finds those of all
 //! twelve behind a single address. The last tile is filled up with zeros.
+//!
+//! For AMX a tile is sixteen tokens, and has each token's quants one after another before the slots.
 
 use crate::panel::has_panels;
 use crate::quant::{Format, Offset, Scales, WeightType, with_format};
 
-/// Tokens of a tile.
+/// Tokens of a tile for vectors.
 pub(super) const TOKENS: usize = 12;
+/// Bytes at whose multiples tiles of rows begin.
+const LINE: usize = 64;
 
 /// Where a block keeps what, in slots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct TileLayout {
+    /// Tokens of a tile.
+    pub(super) tokens: usize,
     /// Quants of a block.
     len: usize,
     /// Bytes of a block of a row, and where its quants start.
     pub(super) row: (usize, usize),
-    /// Whether the quants of two neighbouring groups of 32 are mixed: first the lower two of each
-    /// four, then the upper two.
-    mixed: bool,
+    order: Order,
     sums: Sums,
     /// Whether there is a float to add.
     offset: bool,
 }
 
+/// Where the quants of a block lie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+enum Order {
+    /// In slots.
+    Slots,
+    /// In slots, those of two neighbouring groups of 32 mixed: first the lower two of each four,
+    /// then the upper two.
+    Mixed,
+    /// A token's one after another.
+    Rows,
+    /// A token's one after another, those of each of eight sums together.
+    Sums,
+}
+
 /// Which sums of a token's quants the weights need.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 enum Sums {
     None,
     /// Pairs of sums of 16.
     Of16,
     /// Pairs of sums of 32.
     Of32,
+    /// Sums of 16 or 32 as `bf16` in so many slots, a token's one after another: first what that has
+    /// room for, then what is left, then zeros.
+    Floats {
+        of_32: bool,
+        slots: usize,
+    },
 }
 
 impl TileLayout {
-    /// The layout that weights of this format read.
+    /// The layout that vectors of weights of this format read.
     pub(super) const fn of<F: Format>() -> TileLayout {
         TileLayout {
+            tokens: TOKENS,
             len: F::LEN,
             row: match (F::LEN, F::OFFSET) {
                 (256, _) => (292, 4),
                 (_, Offset::Added) => (36, 4),
                 _ => (34, 2),
             },
-            mixed: mixed::<F>(),
+            order: if mixed::<F>() {
+                Order::Mixed
+            } else {
+                Order::Slots
+            },
             sums: match (F::OFFSET, F::SCALES) {
                 (Offset::Mins, Scales::Of32) => Sums::Of32,
                 (Offset::Mins, _) => Sums::Of16,
@@ -55,6 +86,52 @@ impl TileLayout {
             },
             offset: matches!(F::OFFSET, Offset::Added),
         }
+    }
+
+    /// The layout that AMX reads.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) const fn of_squares<F: Format>() -> TileLayout {
+        TileLayout {
+            tokens: crate::isa::amx::SIDE,
+            order: if F::SUMS == 8 {
+                Order::Sums
+            } else {
+                Order::Rows
+            },
+            sums: match F::OFFSET {
+                Offset::Mins => Sums::Floats {
+                    of_32: matches!(F::SCALES, Scales::Of32),
+                    slots: super::squares::bytes_of_step::<F>() / 4,
+                },
+                _ => TileLayout::of::<F>().sums,
+            },
+            ..TileLayout::of::<F>()
+        }
+    }
+
+    /// The layout of tiles of so many tokens.
+    pub(super) const fn in_tiles<F: Format>(tokens: usize) -> TileLayout {
+        #[cfg(target_arch = "x86_64")]
+        if tokens == crate::isa::amx::SIDE {
+            return TileLayout::of_squares::<F>();
+        }
+        assert!(tokens == TOKENS);
+        TileLayout::of::<F>()
+    }
+
+    /// That of so many tokens, on the machine that this runs on.
+    fn best<F: Format>(_tokens: usize) -> TileLayout {
+        #[cfg(target_arch = "x86_64")]
+        if super::squares::pay::<F>(_tokens) {
+            return TileLayout::of_squares::<F>();
+        }
+        TileLayout::of::<F>()
+    }
+
+    /// Whether AMX reads it.
+    #[cfg(target_arch = "x86_64")]
+    fn is_of_squares(self) -> bool {
+        matches!(self.order, Order::Rows | Order::Sums)
     }
 
     pub(super) const fn sums_at(self) -> usize {
@@ -67,6 +144,7 @@ impl TileLayout {
                 Sums::None => 0,
                 Sums::Of16 => 8,
                 Sums::Of32 => 4,
+                Sums::Floats { slots, .. } => slots,
             }
     }
 
@@ -120,6 +198,8 @@ pub(super) const FEW: usize = 8;
 #[derive(Default)]
 pub struct Tiles {
     slots: Vec<u32>,
+    /// Where they begin.
+    start: usize,
     layout: Option<TileLayout>,
     pub(super) tokens: usize,
     pub(super) blocks: usize,
@@ -136,8 +216,16 @@ impl Tiles {
         has_panels(ty)
             && self.layout
                 == Some(with_format!(
-                    ty, F => TileLayout::of::<F>(), float => unreachable!("rows of floats have no tiles")
+                    ty,
+                    F => TileLayout::best::<F>(self.tokens),
+                    float => unreachable!("rows of floats have no tiles")
                 ))
+    }
+
+    /// Whether they are for AMX.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn are_of_squares(&self) -> bool {
+        self.layout.is_some_and(TileLayout::is_of_squares)
     }
 
     /// Values of a token.
@@ -150,7 +238,7 @@ impl Tiles {
     /// # Panics
     /// If `rows` are not `tokens` rows of the format that the weights ask for.
     pub fn fill(&mut self, ty: WeightType, tokens: usize, rows: &[u8]) {
-        with_format!(ty, F => self.fill_for(TileLayout::of::<F>(), tokens, rows), float => {
+        with_format!(ty, F => self.fill_for(TileLayout::best::<F>(tokens), tokens, rows), float => {
             unreachable!("rows of floats have no tiles")
         });
     }
@@ -161,74 +249,105 @@ impl Tiles {
         assert!(rows.len() == tokens * row_bytes && row_bytes.is_multiple_of(bytes));
         self.layout = Some(layout);
         (self.tokens, self.blocks) = (tokens, row_bytes / bytes);
-        let (tiles, len) = (tokens.div_ceil(TOKENS), layout.slots() * TOKENS);
-        self.slots.resize(self.blocks * tiles * len, 0);
-        let blocks = self.slots.chunks_exact_mut((tiles * len).max(1));
+        let (tiles, len) = (
+            tokens.div_ceil(layout.tokens),
+            layout.slots() * layout.tokens,
+        );
+        let slots = self.blocks * tiles * len;
+        self.slots.resize(slots + LINE / 4, 0);
+        self.start = self.slots.as_ptr().align_offset(LINE).min(LINE / 4);
+        let blocks = self.slots[self.start..][..slots].chunks_exact_mut((tiles * len).max(1));
         for (b, tiles) in blocks.enumerate() {
             let tiles = tiles.chunks_exact_mut(len);
-            for (slots, rows) in tiles.zip(rows.chunks(TOKENS * row_bytes)) {
-                if rows.len() < TOKENS * row_bytes {
-                    slots.fill(0);
+            for (tile, rows) in tiles.zip(rows.chunks(layout.tokens * row_bytes)) {
+                if rows.len() < layout.tokens * row_bytes {
+                    tile.fill(0);
                 }
                 for (t, row) in rows.chunks_exact(row_bytes).enumerate() {
-                    arrange(layout, &row[b * bytes..(b + 1) * bytes], &mut slots[t..]);
+                    arrange(layout, &row[b * bytes..(b + 1) * bytes], tile, t);
                 }
             }
         }
+    }
+
+    /// Block `b` of tile `i`.
+    #[inline(always)]
+    pub(super) fn block(&self, layout: TileLayout, i: usize, b: usize) -> &[u32] {
+        debug_assert_eq!(self.layout, Some(layout));
+        let (tiles, len) = (
+            self.tokens.div_ceil(layout.tokens),
+            layout.slots() * layout.tokens,
+        );
+        &self.slots[self.start + (b * tiles + i) * len..][..len]
     }
 
     /// `B` blocks of tile `i` from block `first` on, as the layout of the weights says.
     #[inline(always)]
     pub(super) fn run<F: Format, const B: usize>(&self, i: usize, first: usize) -> [&[u32]; B] {
-        debug_assert_eq!(self.layout, Some(TileLayout::of::<F>()));
-        let (tiles, len) = (
-            self.tokens.div_ceil(TOKENS),
-            TileLayout::of::<F>().slots() * TOKENS,
-        );
         let mut blocks = [&self.slots[..]; B];
         for (b, block) in blocks.iter_mut().enumerate() {
-            *block = &self.slots[((first + b) * tiles + i) * len..][..len];
+            *block = self.block(TileLayout::of::<F>(), i, first + b);
         }
         blocks
     }
 }
 
-/// One token's block to where `slots` begins, of each slot one.
+/// Token `t`'s block into its places of a tile.
 #[inline(always)]
-fn arrange(layout: TileLayout, block: &[u8], slots: &mut [u32]) {
-    let mut set = |slot: usize, value: u32| slots[slot * TOKENS] = value;
+fn arrange(layout: TileLayout, block: &[u8], tile: &mut [u32], t: usize) {
     let (head, rest) = block.split_at(layout.row.1);
     let (quants, sums) = rest.split_at(layout.len);
     let (quants, _) = quants.as_chunks::<4>();
-    if layout.mixed {
-        for (g, two) in quants.chunks_exact(16).enumerate() {
-            for j in 0..8 {
-                let (a, b) = (u32::from_le_bytes(two[j]), u32::from_le_bytes(two[8 + j]));
-                set(16 * g + j, a & 0xffff | b << 16);
-                set(16 * g + 8 + j, a >> 16 | b & 0xffff_0000);
+    let four = |q: usize| u32::from_le_bytes(quants[q]);
+    let row = t * quants.len();
+    let mut set = |slot: usize, value: u32| tile[slot * layout.tokens + t] = value;
+    match layout.order {
+        Order::Slots => {
+            for z in 0..quants.len() {
+                set(z, four(z));
             }
         }
-    } else {
-        for (z, q) in quants.iter().enumerate() {
-            set(z, u32::from_le_bytes(*q));
+        Order::Mixed => {
+            for two in (0..quants.len()).step_by(16) {
+                for j in 0..8 {
+                    let (a, b) = (four(two + j), four(two + 8 + j));
+                    set(two + j, a & 0xffff | b << 16);
+                    set(two + 8 + j, a >> 16 | b & 0xffff_0000);
+                }
+            }
+        }
+        Order::Rows => {
+            for (z, to) in tile[row..][..quants.len()].iter_mut().enumerate() {
+                *to = four(z);
+            }
+        }
+        Order::Sums => {
+            let groups = quants.len() / 8;
+            for (z, to) in tile[row..][..quants.len()].iter_mut().enumerate() {
+                *to = four(z % groups * 8 + z / groups);
+            }
         }
     }
     let (sums, _) = sums.as_chunks::<4>();
+    if let Sums::Floats { of_32, slots } = layout.sums {
+        let to = &mut tile[layout.sums_at() * layout.tokens..][t * slots..][..slots];
+        match of_32 {
+            true => as_floats(&pairs_of_32(sums), to),
+            false => as_floats(sums, to),
+        }
+    }
+    let mut set = |slot: usize, value: u32| tile[slot * layout.tokens + t] = value;
     match layout.sums {
         Sums::None => {}
+        Sums::Floats { .. } => {}
         Sums::Of16 => {
             for (s, pair) in sums.iter().enumerate() {
                 set(layout.sums_at() + s, u32::from_le_bytes(*pair));
             }
         }
         Sums::Of32 => {
-            let both = |pair: [u8; 4]| {
-                let [a, b, c, d] = pair;
-                i16::from_le_bytes([a, b]).wrapping_add(i16::from_le_bytes([c, d])) as u16
-            };
-            for (s, four) in sums.chunks_exact(2).enumerate() {
-                let (low, high) = (both(four[0]), both(four[1]));
-                set(layout.sums_at() + s, u32::from(low) | u32::from(high) << 16);
+            for (s, pair) in pairs_of_32(sums).into_iter().enumerate() {
+                set(layout.sums_at() + s, u32::from_le_bytes(pair));
             }
         }
     }
@@ -240,5 +359,36 @@ fn arrange(layout: TileLayout, block: &[u8], slots: &mut [u32]) {
     set(layout.d_at(), d.to_bits());
     if layout.offset {
         set(layout.offset_at(), f16(2).to_bits());
+    }
+}
+
+/// Pairs of sums of 32 from those of 16.
+fn pairs_of_32(sums: &[[u8; 4]]) -> [[u8; 4]; 4] {
+    let of_32 = |[a, b, c, d]: [u8; 4]| {
+        let sum = i16::from_le_bytes([a, b]).wrapping_add(i16::from_le_bytes([c, d]));
+        sum.to_le_bytes()
+    };
+    let mut pairs = [[0; 4]; 4];
+    for (pair, two) in pairs.iter_mut().zip(sums.as_chunks::<2>().0) {
+        let ([a, b], [c, d]) = (of_32(two[0]), of_32(two[1]));
+        *pair = [a, b, c, d];
+    }
+    pairs
+}
+
+/// Pairs of sums as pairs of `bf16`: of each what its eight bits hold, and behind all of them what that
+/// leaves.
+fn as_floats(sums: &[[u8; 4]], to: &mut [u32]) {
+    let (parts, rest) = to.split_at_mut(2 * sums.len());
+    // What is left of an earlier use may not be a number, which no weight of zero makes zero.
+    rest.fill(0);
+    let (upper, lower) = parts.split_at_mut(sums.len());
+    for ((sums, upper), lower) in sums.iter().zip(upper).zip(lower) {
+        let [a, b, c, d] = *sums;
+        let pair = [[a, b], [c, d]].map(|sum| f32::from(i16::from_le_bytes(sum)));
+        let cut = |x: f32| x.to_bits() & 0xffff_0000;
+        let pack = |[a, b]: [u32; 2]| a >> 16 | b;
+        *upper = pack(pair.map(cut));
+        *lower = pack(pair.map(|x| cut(x - f32::from_bits(cut(x)))));
     }
 }

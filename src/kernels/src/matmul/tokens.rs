@@ -1,6 +1,6 @@
 //! The activations that a block of weights meets: blocks of some tokens.
 
-use super::tiles::{TOKENS, TileLayout};
+use super::tiles::TileLayout;
 use crate::isa::Isa;
 use crate::quant::Format;
 
@@ -76,28 +76,28 @@ impl<const T: usize> Tokens for InRows<'_, T> {
     }
 }
 
-/// A block of a tile, from some token on.
+/// A block of a tile of `N` tokens, from some token on.
 #[derive(Clone, Copy)]
-pub(super) struct InTile<'a>(&'a [u32]);
+pub(super) struct InTile<'a, const N: usize>(&'a [u32]);
 
-impl<'a> InTile<'a> {
+impl<'a, const N: usize> InTile<'a, N> {
     /// The `count` tokens from `first` on of a block with all its slots.
     #[inline(always)]
-    pub(super) fn new<F: Format>(block: &'a [u32], first: usize, count: usize) -> InTile<'a> {
-        assert!(block.len() == TileLayout::of::<F>().slots() * TOKENS && first + count <= TOKENS);
+    pub(super) fn new<F: Format>(block: &'a [u32], first: usize, count: usize) -> InTile<'a, N> {
+        assert!(block.len() == TileLayout::in_tiles::<F>(N).slots() * N && first + count <= N);
         InTile(&block[first..])
     }
 
     #[inline(always)]
     fn slot(&self, t: usize, slot: usize) -> u32 {
-        debug_assert!(slot * TOKENS + t < self.0.len());
+        debug_assert!(slot * N + t < self.0.len());
         // SAFETY: `new` has seen all slots for these tokens, and the callers below ask for no
         // others.
-        unsafe { *self.0.as_ptr().add(slot * TOKENS + t) }
+        unsafe { *self.0.as_ptr().add(slot * N + t) }
     }
 }
 
-impl Tokens for InTile<'_> {
+impl<const N: usize> Tokens for InTile<'_, N> {
     const TILES: bool = true;
 
     #[inline(always)]
@@ -106,14 +106,14 @@ impl Tokens for InTile<'_> {
     }
     #[inline(always)]
     fn sums<F: Format>(&self, t: usize, s: usize) -> i32 {
-        self.slot(t, TileLayout::of::<F>().sums_at() + s) as i32
+        self.slot(t, TileLayout::in_tiles::<F>(N).sums_at() + s) as i32
     }
     #[inline(always)]
     fn d<I: Isa, F: Format>(&self, t: usize) -> f32 {
-        f32::from_bits(self.slot(t, TileLayout::of::<F>().d_at()))
+        f32::from_bits(self.slot(t, TileLayout::in_tiles::<F>(N).d_at()))
     }
     #[inline(always)]
     fn offset<I: Isa, F: Format>(&self, t: usize) -> f32 {
-        f32::from_bits(self.slot(t, TileLayout::of::<F>().offset_at()))
+        f32::from_bits(self.slot(t, TileLayout::in_tiles::<F>(N).offset_at()))
     }
 }
