@@ -1,7 +1,9 @@
 //! Weight formats times activations, by width: bytes of weights a second, and multiply-adds.
 //!
 //! `cargo bench --bench matmul -- Q4_K` for one format. A matrix is larger than the caches for
-//! one token (`decode`), and stays in them for many (`prefill`), as runs of a model have it.
+//! one token (`decode`), and stays in them for many (`prefill`), as runs of a model have it. `bound`
+//! reads the same bytes and does nothing else with them: a product's share of the bound is its GB/s
+//! by those.
 
 use std::hint::black_box;
 
@@ -11,6 +13,7 @@ use sharpi_kernels::activation::quantize_row;
 use sharpi_kernels::columns::ColumnsMut;
 use sharpi_kernels::matmul::{Matrix, matmul_rows};
 use sharpi_kernels::panel::{ROWS, has_panels, pack, panel_bytes};
+use sharpi_kernels::probe::{LINE, sum_words};
 use sharpi_kernels::quant::WeightType;
 
 const N: usize = 4096;
@@ -51,6 +54,9 @@ fn run(c: &mut Criterion, what: &str, widths: &[usize], rows: usize) {
             true => Matrix::of_panels(ty, N, rows, &pages),
             false => Matrix::of_rows(ty, N, &pages),
         };
+        if what == "decode" {
+            bound(c, ty, &pages);
+        }
         for &m in widths {
             let act = ty.activation();
             let mut acts = vec![0; m * act.row_bytes(N)];
@@ -73,6 +79,15 @@ fn run(c: &mut Criterion, what: &str, widths: &[usize], rows: usize) {
             });
         }
     }
+}
+
+/// Reads the weights with plain loads.
+fn bound(c: &mut Criterion, ty: WeightType, pages: &MmapMut) {
+    let (lines, _) = pages.as_chunks::<LINE>();
+    let mut group = c.benchmark_group(format!("decode/{}", ty.name()));
+    group.sample_size(10);
+    group.throughput(Throughput::BytesDecimal((lines.len() * LINE) as u64));
+    group.bench_function("bound", |b| b.iter(|| sum_words(black_box(lines))));
 }
 
 fn decode(c: &mut Criterion) {

@@ -16,8 +16,8 @@ use sharpi_compile::ir::DType;
 use sharpi_compile::lower::LowerOptions;
 use sharpi_compile::{CompileOptions, Executable, Model, Session, SessionOptions};
 
-use super::Work;
 use super::table::Sample;
+use super::{PIECE, Work};
 use crate::generate::{Limits, one_by_one, with_drafts};
 use crate::llama::{Llama, Shape};
 
@@ -68,7 +68,9 @@ pub struct Setup {
     pub widest: usize,
     /// For prefill.
     pub long_prompt: Vec<u32>,
-    /// Before what is generated.
+    /// Before what is generated in the depths.
+    pub deep_prompt: Vec<u32>,
+    /// Before what is generated otherwise.
     pub prompt: Vec<u32>,
     /// Ids to generate.
     pub ids: usize,
@@ -107,7 +109,9 @@ impl Setup {
 
     fn positions(&self) -> usize {
         let generated = self.prompt.len() + self.ids + self.widest + 1;
-        generated.max(self.long_prompt.len() + 1).max(CONTEXT)
+        let deep = self.deep_prompt.len() + self.ids + 1;
+        let long = self.long_prompt.len() + 1;
+        generated.max(deep).max(long).max(CONTEXT)
     }
 }
 
@@ -196,8 +200,13 @@ impl Engine for Ours<'_> {
                 generator.prefill(|_| ())?;
                 Ok(Sample::prefill(count, start.elapsed()))
             }
-            Work::Generate { n_max, ids } => {
-                let mut generator = self.generator(&self.setup.prompt, n_max, ids)?;
+            Work::Generate { .. } | Work::Deep { .. } => {
+                let (prompt, n_max, ids) = match work {
+                    Work::Deep { depth, ids } => (&self.setup.deep_prompt[..depth], 0, ids),
+                    Work::Generate { n_max, ids } => (&self.setup.prompt[..], n_max, ids),
+                    _ => unreachable!("matched above"),
+                };
+                let mut generator = self.generator(prompt, n_max, ids)?;
                 generator.prefill(|_| ())?;
                 let start = Instant::now();
                 let found: Result<Vec<_>, _> = generator.by_ref().collect();
@@ -253,6 +262,11 @@ impl Engine for Theirs<'_> {
             Work::Generate { n_max: 0, ids } => {
                 let prompt = tokens(&setup.prompt);
                 let found = one_by_one(llama, shape, &prompt, prompt.len(), &limits(ids))?;
+                sample(0, ids, found.ids, [], found.time)
+            }
+            Work::Deep { depth, ids } => {
+                let prompt = tokens(&setup.deep_prompt[..depth]);
+                let found = one_by_one(llama, shape, &prompt, PIECE, &limits(ids))?;
                 sample(0, ids, found.ids, [], found.time)
             }
             Work::Generate { n_max, ids } => {

@@ -10,8 +10,11 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use sharpi_compile::Model;
-use sharpi_compile::ir::DType;
+use sharpi_compile::cost::{Ceilings, Link, Question, forecast};
+use sharpi_compile::ir::{DType, Module};
+use sharpi_compile::lower::LowerOptions;
+use sharpi_compile::passes::{Options, Stage, run_until};
+use sharpi_compile::{Model, hwbench};
 
 use crate::backend;
 use crate::{at_least_one, cache_type};
@@ -24,6 +27,8 @@ const FIRST: u32 = 300;
 const PROMPT: usize = 16;
 /// How long the threads of the engine before may spin on before they sleep.
 const REST: Duration = Duration::from_millis(200);
+/// Ids of a run over a long prompt.
+const PIECE: usize = 512;
 /// Copies of the weights, counted in files, that all engines hold together.
 const COPIES: u64 = 3;
 
@@ -46,6 +51,9 @@ pub struct CompareArgs {
         default_value = "0,1,2,3"
     )]
     draft_max: Vec<usize>,
+    /// Tokens before what is generated, without drafts; each number is measured by itself
+    #[arg(short, long, value_name = "N,…", value_delimiter = ',')]
+    depth: Vec<usize>,
     /// Sequences that decode together, without drafts; each number is measured by itself
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     parallel: Vec<usize>,
@@ -77,6 +85,8 @@ pub enum Work {
     Prefill(usize),
     /// So many ids with up to `n_max` of them drafted in a round.
     Generate { n_max: usize, ids: usize },
+    /// So many ids behind so many others, without drafts.
+    Deep { depth: usize, ids: usize },
     /// So many ids of each of several sequences, one of each in a run.
     Together { sequences: usize, ids: usize },
 }
@@ -99,6 +109,9 @@ impl CompareArgs {
             .as_ref()
             .map(|text| tokenizer.encode(text, true));
         let widest = self.draft_max.iter().copied().max().unwrap_or(0);
+        let lowered = model.lower(&LowerOptions::default())?;
+        let fused = run_until(lowered, Stage::Fused, &Options::default())?.module;
+        let before = hwbench::measure(|_, _| ())?;
         let setup = Setup {
             path: self.model.clone(),
             backend: backend()?,
@@ -106,13 +119,22 @@ impl CompareArgs {
             threads: self.threads,
             widest,
             long_prompt: counted(self.n_prompt),
+            deep_prompt: counted(self.depth.iter().copied().max().unwrap_or(0)),
             prompt: text.unwrap_or_else(|| counted(PROMPT)),
             ids: self.n_gen,
             sequences: self.parallel.iter().copied().max().unwrap_or(1),
         };
         ensure!(!self.parallel.contains(&0), "0 sequences are too few");
+        ensure!(
+            !self.depth.contains(&0),
+            "a depth of 0 has no token to decode from"
+        );
         ensure!(!setup.prompt.is_empty(), "the prompt has no ids");
-        let table = self.measure(&setup, model.gguf().file_bytes())?;
+        let mut table = self.measure(&setup, model.gguf().file_bytes())?;
+        // In the minutes in which the engines were measured the machine may have been slower.
+        let mut ceilings = hwbench::measure(|_, _| ())?;
+        ceilings.merge(&before);
+        table.set_bounds(|work| self.bound(work, &fused, &ceilings));
         let mut out = io::stdout().lock();
         match self.json {
             true => serde_json::to_writer_pretty(&mut out, &table)?,
@@ -125,12 +147,39 @@ impl CompareArgs {
         let prefill = (self.n_prompt > 0).then_some(Work::Prefill(self.n_prompt));
         let ids = self.n_gen;
         let generate = |&n_max: &usize| Work::Generate { n_max, ids };
+        let deep = |&depth: &usize| Work::Deep { depth, ids };
         let together = |&sequences: &usize| Work::Together { sequences, ids };
         prefill
             .into_iter()
             .chain(self.draft_max.iter().map(generate))
+            .chain(self.depth.iter().map(deep))
             .chain(self.parallel.iter().map(together))
             .collect()
+    }
+
+    /// Tokens a second of which the machine is capable at this work.
+    fn bound(&self, work: Work, module: &Module, ceilings: &Ceilings) -> Option<f64> {
+        let mut question = Question {
+            threads: self.threads,
+            context: PROMPT,
+            prefill: 1,
+            acceptance: 0.0,
+            n_max: 0,
+            link: Link::default(),
+        };
+        match work {
+            Work::Prefill(count) => {
+                (question.context, question.prefill) = (0, count.min(PIECE));
+                Some(forecast(module, ceilings, &question)?.prefill)
+            }
+            Work::Generate { n_max: 0, .. } => Some(forecast(module, ceilings, &question)?.decode),
+            Work::Deep { depth, .. } => {
+                question.context = depth;
+                Some(forecast(module, ceilings, &question)?.decode)
+            }
+            // Of drafting it depends on what holds, of several on where each is.
+            Work::Generate { .. } | Work::Together { .. } => None,
+        }
     }
 
     fn measure(&self, setup: &Setup, file_bytes: u64) -> Result<Table> {

@@ -54,6 +54,8 @@ struct Row {
     #[serde(serialize_with = "as_text")]
     work: Work,
     engines: [Column; 3],
+    /// Tokens a second at which the machine's memory or its multipliers have no more to give.
+    bound: Option<f64>,
     /// Of this engine to the better of llama.cpp's modes, at its best n-max.
     ratio: Option<Spread>,
     /// Whether this engine and llama.cpp as it comes generated the same ids each time.
@@ -124,6 +126,7 @@ impl Table {
         let row = |&work| Row {
             work,
             engines: Kind::ALL.map(column),
+            bound: None,
             ratio: None,
             same_ids: None,
             no_repack_same_ids: None,
@@ -133,6 +136,13 @@ impl Table {
             threads,
             reloaded: false,
             rows: works.iter().map(row).collect(),
+        }
+    }
+
+    /// Sets what the machine is capable of at each work.
+    pub fn set_bounds(&mut self, bound: impl Fn(Work) -> Option<f64>) {
+        for row in &mut self.rows {
+            row.bound = bound(row.work);
         }
     }
 
@@ -182,6 +192,7 @@ impl fmt::Display for Work {
             Work::Prefill(count) => write!(f, "prefill {count}"),
             Work::Generate { n_max: 0, ids } => write!(f, "decode {ids}"),
             Work::Generate { n_max, ids } => write!(f, "draft {n_max}, {ids}"),
+            Work::Deep { depth, ids } => write!(f, "decode {ids} at {depth}"),
             Work::Together { sequences, ids } => write!(f, "decode {ids} × {sequences}"),
         }
     }
@@ -207,15 +218,15 @@ impl fmt::Display for Table {
             self.model, self.threads
         )?;
         let names = Kind::ALL.map(Kind::name).join(" | ");
-        writeln!(f, "| work | {names} | ratio | accepted | ids |")?;
-        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: | --- |")?;
+        writeln!(f, "| work | {names} | ratio | bound | accepted | ids |")?;
+        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |")?;
         for row in &self.rows {
             writeln!(f, "{row}")?;
         }
         write!(
             f,
             "\nratio: to the faster of llama.cpp's two modes; of drafting, to its fastest at any \
-             n-max"
+             n-max\nbound: what memory and multipliers give, measured just before and after"
         )
     }
 }
@@ -248,7 +259,8 @@ impl fmt::Display for Row {
             (_, Some(false)) => "same, --no-repack differs",
             _ => "same",
         };
-        write!(f, "| {} | {both} | {ids} |", spread(self.ratio))
+        let bound = or_dash(self.bound.map(|bound| format!("{bound:.2}")));
+        write!(f, "| {} | {bound} | {both} | {ids} |", spread(self.ratio))
     }
 }
 
