@@ -220,11 +220,16 @@ fn attend_one(
     };
     let kept = |x: f32| if bf16_cache { x } else { half(x) };
     let n = q.len();
+    // What is left of a head behind turns of 64 elements is added in f64.
+    let whole = n / 64 * 64;
     let (mut max, mut sum, mut out) = (f32::NEG_INFINITY, 0.0f32, vec![0.0f32; n]);
     for p in 0..seen {
         let key: Vec<f32> = (0..n).map(|i| value(k, p * n + i)).collect();
         let query: Vec<f32> = q.iter().map(|q| rounded(*q)).collect();
-        let score = dot(&key, &query) * scale;
+        let turns = dot(&key[..whole], &query[..whole]);
+        let rest = key[whole..].iter().zip(&query[whole..]);
+        let rest = rest.map(|(k, q)| f64::from(k * q));
+        let score = rest.fold(f64::from(turns), |sum, x| sum + x) as f32 * scale;
         let (keep, weight) = if score > max {
             let keep = (max - score).exp();
             max = score;

@@ -2,13 +2,16 @@
 //!
 //! A product has ggml's order for single vectors, because its last bit can decide a rounding to
 //! f16: 64 elements a turn, of which group `g` of four takes elements `16g ..`; the groups are
-//! added, a remainder fills the first lanes once more, and the lanes are added.
+//! added, then the lanes. What is left of a head of no whole turns is added one by one in f64.
 
 use super::CacheRows;
 use crate::isa::reduce::Reduce;
 use crate::isa::{Cache, prefetch};
 use crate::quant::Element;
 use crate::simd::multiversion;
+
+/// Elements of a turn.
+const TURN: usize = 64;
 
 /// Scores of a tile as they are made: `[positions, stride]`, a column for each query.
 pub(super) struct Scores<'a> {
@@ -60,6 +63,21 @@ fn body<I: Reduce, E: Element>(
 /// The products of two queries with two keys: those of the first query first.
 #[inline(always)]
 fn dots_of_pairs<I: Reduce, E: Element>(q: [&[f32]; 2], k: [&[u8]; 2]) -> [f32; 4] {
+    let whole = q[0].len() / TURN * TURN;
+    let turns = (q.map(|q| &q[..whole]), k.map(|k| &k[..whole * E::BYTES]));
+    let mut dots = whole_turns::<I, E>(turns.0, turns.1);
+    if whole < q[0].len() {
+        for (i, dot) in dots.iter_mut().enumerate() {
+            let (q, k) = (&q[i / 2][whole..], &k[i % 2][whole * E::BYTES..]);
+            *dot = with_rest::<I, E>(*dot, q, k);
+        }
+    }
+    dots
+}
+
+/// [`dots_of_pairs`] of elements that are whole turns.
+#[inline(always)]
+fn whole_turns<I: Reduce, E: Element>(q: [&[f32]; 2], k: [&[u8]; 2]) -> [f32; 4] {
     if I::MANY_REGISTERS {
         let [[a, b], [c, d]] = lanes::<I, E, 2, 2>(q, k);
         return I::lane_sums([a, b, c, d]);
@@ -73,31 +91,30 @@ fn dots_of_pairs<I: Reduce, E: Element>(q: [&[f32]; 2], k: [&[u8]; 2]) -> [f32; 
     ])
 }
 
+/// A product with what is left behind its whole turns.
+#[inline(always)]
+fn with_rest<I: Reduce, E: Element>(dot: f32, q: &[f32], k: &[u8]) -> f32 {
+    let products = q.iter().zip(k.chunks_exact(E::BYTES));
+    let products = products.map(|(q, k)| f64::from(E::one::<I>(k) * q));
+    products.fold(f64::from(dot), |sum, product| sum + product) as f32
+}
+
 /// The lanes whose sums are the products of `R` queries with `P` keys.
 #[inline(always)]
 fn lanes<I: Reduce, E: Element, const R: usize, const P: usize>(
     q: [&[f32]; R],
     k: [&[u8]; P],
 ) -> [[I::F; P]; R] {
-    let n = q[0].len();
     let mut acc = [[[I::splat(0.0); 4]; P]; R];
-    let mut first = 0;
-    while first + 64 <= n {
+    for first in (0..q[0].len()).step_by(TURN) {
         for g in 0..4 {
             group::<I, E, R, P>(q, k, first + 16 * g, g, &mut acc);
         }
-        first += 64;
-    }
-    for g in 0..(n - first) / 16 {
-        group::<I, E, R, P>(q, k, first + 16 * g, g, &mut acc);
     }
     let mut lanes = [[I::splat(0.0); P]; R];
     for r in 0..R {
         for p in 0..P {
             lanes[r][p] = I::merged(acc[r][p]);
-            if !n.is_multiple_of(16) {
-                lanes[r][p] = remainder::<I, E>(q[r], k[p], lanes[r][p]);
-            }
         }
     }
     lanes
@@ -124,15 +141,33 @@ fn group<I: Reduce, E: Element, const R: usize, const P: usize>(
     }
 }
 
-/// The elements behind the last whole sixteen.
-#[inline(always)]
-fn remainder<I: Reduce, E: Element>(q: &[f32], k: &[u8], lanes: I::F) -> I::F {
-    let mut stored = [0.0; 16];
-    I::store(lanes, &mut stored);
-    let (_, q) = q.as_chunks::<16>();
-    let k = &k[k.len() - q.len() * E::BYTES..];
-    for ((lane, q), k) in stored.iter_mut().zip(q).zip(k.chunks_exact(E::BYTES)) {
-        *lane = E::one::<I>(k).mul_add(*q, *lane);
+#[cfg(test)]
+mod tests {
+    use half::f16;
+
+    use super::*;
+    use crate::quant::F16;
+
+    #[test]
+    fn what_is_left_of_a_head_of_no_whole_turns_is_added_in_f64() {
+        let (mut q, mut k) = ([0.0; 48], [0.0; 48]);
+        (q[0], k[0]) = (1.0, 1.0);
+        // Three products that are lost one by one in f32.
+        for i in [1, 16, 32] {
+            (q[i], k[i]) = (2f32.powi(-12), 2f32.powi(-13));
+        }
+        let bytes = k.map(|k| f16::from_f32(k).to_le_bytes());
+        let bytes = bytes.as_flattened();
+        let stride = bytes.len();
+        let mut scores = [0.0];
+        let values = &mut scores[..];
+        score::<F16>(
+            &q,
+            48,
+            CacheRows { bytes, stride },
+            1.0,
+            Scores { values, stride: 1 },
+        );
+        assert_eq!(scores, [1.0 + f32::EPSILON]);
     }
-    I::load(&stored)
 }
