@@ -15,17 +15,18 @@ impl Context<'_, '_> {
 
         let [q, k, v] = self.queries_keys_values(norm)?;
         let (q, gate) = self.query_heads(q)?;
-        self.name(k, "Kcur", "");
+        self.name(k, "Kcur", "Kcur");
         let k = self.reshape(k, &[kv_heads, dim])?;
-        self.name(v, "Vcur", "mtp_Vcur");
+        self.name(v, "Vcur", "Vcur");
         let v = self.reshape(v, &[kv_heads, dim])?;
+        self.name(v, "", "mtp_Vcur");
 
         let q = self.head_norm(q, "q")?;
         self.name(q, "Qcur_normed", "mtp_Qcur_normed");
         let k = self.head_norm(k, "k")?;
         self.name(k, "Kcur_normed", "mtp_Kcur_normed");
-        let q = self.rope(q, pos, "Qcur")?;
-        let k = self.rope(k, pos, "Kcur")?;
+        let q = self.rope(q, pos, ("Qcur", "mtp_Qcur"))?;
+        let k = self.rope(k, pos, ("Kcur", "mtp_Kcur"))?;
 
         let cache = self.state(
             "kv",
@@ -44,25 +45,25 @@ impl Context<'_, '_> {
             &[q.into(), pos.into(), cache.into()],
         )?;
         let mixed = self.reshape(mixed, &[heads * dim])?;
-        let mixed = match gate {
-            Some(gate) => self.gated_result(mixed, gate)?,
-            None => mixed,
+        let (mixed, name) = match gate {
+            Some(gate) => (self.gated_result(mixed, gate)?, "attn_output"),
+            None => (self.name(mixed, "kqv_out", "kqv_out"), "attn_out"),
         };
         let out = self.project(mixed, "attn_output.weight", width, heads * dim)?;
-        Ok(self.name(out, "attn_output", "mtp_attn_out"))
+        Ok(self.name(out, name, "mtp_attn_out"))
     }
 
     /// The heads of the queries, and of their gates, if each is [query ‖ gate].
     fn query_heads(&mut self, q: Value) -> Result<(Value, Option<Value>), LowerError> {
         let (heads, dim) = (self.hp.heads, self.hp.head_dim);
         if !self.attention_kind().output_gate {
-            self.name(q, "Qcur", "mtp_Qcur");
+            self.name(q, "Qcur", "Qcur");
             return Ok((self.reshape(q, &[heads, dim])?, None));
         }
         self.name(q, "Qcur_full", "mtp_Qcur_full");
         let q_heads = self.reshape(q, &[heads, 2 * dim])?;
         let [q, gate] = self.split(q_heads, 2, [dim, dim])?;
-        self.name(q, "Qcur_reshaped", "");
+        self.name(q, self.hp.arch.family().names.query, "");
         Ok((q, Some(gate)))
     }
 
@@ -71,7 +72,7 @@ impl Context<'_, '_> {
         let width = self.hp.heads * self.hp.head_dim;
         self.name(mixed, "attn_pregate", "mtp_attn_pregate");
         let gate = self.reshape(gate, &[width])?;
-        self.name(gate, "gate_reshaped", "mtp_gate");
+        self.name(gate, self.hp.arch.family().names.gate, "mtp_gate");
         let gate = self.sigmoid(gate)?;
         self.name(gate, "gate_sigmoid", "");
         let gated = self.mul(mixed, gate)?;
@@ -122,7 +123,12 @@ impl Context<'_, '_> {
         Ok([parts[0], parts[1], parts[2]])
     }
 
-    fn rope(&mut self, x: Value, pos: Value, name: &str) -> Result<Value, LowerError> {
+    fn rope(
+        &mut self,
+        x: Value,
+        pos: Value,
+        (trunk, mtp): (&str, &str),
+    ) -> Result<Value, LowerError> {
         if !self.hp.turns(self.block) {
             return Ok(x);
         }
@@ -132,6 +138,6 @@ impl Context<'_, '_> {
             scaling: self.hp.rope_scaling.clone(),
         };
         let turned = self.op(op, &[x.into(), pos.into()])?;
-        Ok(self.name(turned, name, ""))
+        Ok(self.name(turned, trunk, mtp))
     }
 }

@@ -292,7 +292,6 @@ impl<'g, 'm> Context<'g, 'm> {
             None => self.dense_ffn(norm)?,
             Some(experts) => self.moe_ffn(norm, experts)?,
         };
-        self.name(ffn, "ffn_out", "mtp_ffn_out");
         let x = self.add(x, ffn)?;
         Ok(self.name(x, "l_out", "mtp_post_ffn"))
     }

@@ -69,6 +69,8 @@ impl Context<'_, '_> {
         self.name(both, "linear_attn_mixed_ba", "");
         let both = self.reshape(both, &[d.k_heads, 2 * shared])?;
         let [beta, alpha] = self.split(both, 2, [shared, shared])?;
+        self.name(beta, "b", "");
+        self.name(alpha, "a", "");
         let beta = self.reshape(beta, &[d.v_heads])?;
         Ok((self.reshape(alpha, &[d.v_heads])?, Some(beta)))
     }

@@ -10,7 +10,8 @@ impl Context<'_, '_> {
     /// `down(silu(gate(n)) · up(n))`.
     pub(super) fn dense_ffn(&mut self, norm: Value) -> Result<Value, LowerError> {
         let inner = self.hp.ffn_width.unwrap_or(0);
-        self.swiglu_ffn(norm, "", inner)
+        let ffn = self.swiglu_ffn(norm, "", inner)?;
+        Ok(self.name(ffn, "ffn_out", "mtp_ffn_out"))
     }
 
     /// Three projections of the block with a suffix: `ffn_gate{suffix}.weight` and so on.
@@ -45,7 +46,8 @@ impl Context<'_, '_> {
             true => self.gated_expert(norm, shared)?,
             false => shared,
         };
-        self.add(routed, shared)
+        let ffn = self.add(routed, shared)?;
+        Ok(self.name(ffn, "ffn_out", "mtp_ffn_out"))
     }
 
     /// Whether the expert that takes every token has a gate.

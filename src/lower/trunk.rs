@@ -23,7 +23,7 @@ pub(super) fn lower(
     let rows = cx.builder.input("rows", TensorType::index(tokens, [rows]));
 
     let mut x = cx.embed(ids, TOKEN_TABLE)?;
-    cx.builder.name(x, "model.input_embed");
+    cx.builder.name(x, hp.arch.family().names.embedding);
     for (block, kind) in hp.blocks.iter().enumerate() {
         cx.block = block;
         x = cx.residual_block(x, pos, *kind)?;

@@ -12,7 +12,7 @@ use super::deviation::Deviation;
 use super::error::ParityError;
 use super::golden::{Dump, Pass, Tensor};
 use super::origin::{Origin, origin};
-use super::replay::{replay, runs};
+use super::replay::{SECOND, replay, runs};
 use super::trunk::{check_ids, compile};
 use crate::lower::MTP;
 use crate::{Model, Session, SessionOptions};
@@ -53,8 +53,9 @@ pub struct Differing {
 /// Replays the runs of a dump and compares every tensor it names.
 ///
 /// # Errors
-/// A dump that does not show a prompt and a round of drafting, ids that the model does not have, a
-/// model that cannot be compiled or has no head, and [`ParityError::Cancelled`].
+/// A dump that does not show a prompt, with a round of drafting if it drafted; ids that the model
+/// does not have; a model that cannot be compiled, or has no head where the dump drafted; and
+/// [`ParityError::Cancelled`].
 pub fn bisect(
     model: &Model,
     dump: &Dump,
@@ -62,14 +63,18 @@ pub fn bisect(
     cancel: &AtomicBool,
 ) -> Result<Bisection, ParityError> {
     check(model, dump)?;
-    let most = dump.rounds[0].draft.len() + 1;
+    let drafts = dump.rounds.first().map(|round| round.draft.len());
+    let most = match drafts {
+        Some(drafts) => drafts + 1,
+        None => (dump.prompt_ids.len() - SECOND).max(SECOND),
+    };
     let executable = Arc::new(compile(
         model,
         dump.cache_type,
         most,
         Options::required_only(),
     )?);
-    if !executable.module().graphs.contains_key(MTP) {
+    if drafts.is_some() && !executable.module().graphs.contains_key(MTP) {
         return Err(ParityError::NoHead);
     }
     let context = dump.prompt_ids.len() + most;
@@ -99,8 +104,9 @@ fn check(model: &Model, dump: &Dump) -> Result<(), ParityError> {
         });
     }
     let vocabulary = model.hparams()?.vocabulary;
-    let draft = &dump.rounds[0].draft;
     check_ids(vocabulary, "prompt_ids", &dump.prompt_ids)?;
+    let first = dump.rounds.first();
+    let draft = first.map_or(&[][..], |round| &round.draft);
     check_ids(vocabulary, "rounds[0].draft", draft)
 }
 
@@ -128,8 +134,12 @@ impl<'a> Seen<'a> {
     }
 
     /// Whether a tensor tells nothing about the model: the sampler's list of the best logits, and
-    /// its copy of the logits in a run that makes none, where what lay there before is shown.
-    fn is_moot(&self, tensor: &Tensor) -> bool {
+    /// its copy of the logits in a run that makes none, where what lay there before is shown; and
+    /// in such a run what the reference leaves away sooner than the last matrix.
+    fn is_moot(&self, tensor: &Tensor, found: Option<Deviation>) -> bool {
+        if tensor.elements() == 0 && found.is_some_and(|d| d.elements.0 > 0) {
+            return true;
+        }
         let no_logits = |t: &Tensor| t.name == LOGITS && t.elements() == 0;
         match tensor.name.as_str() {
             BEST => true,
@@ -146,11 +156,11 @@ fn summary(runs: &[Seen<'_>], module: &Module) -> Bisection {
     for (run, seen) in runs.iter().enumerate() {
         let Pass { graph, width, .. } = seen.pass;
         for (i, tensor) in seen.pass.tensors.iter().enumerate() {
-            if seen.is_moot(tensor) {
+            let deviation = seen.deviations[i];
+            if seen.is_moot(tensor, deviation) {
                 continue;
             }
             tensors += 1;
-            let deviation = seen.deviations[i];
             if deviation.is_none_or(|d| d.exceeds()) {
                 first.get_or_insert((seen, i));
                 differing.push(Differing {

@@ -300,6 +300,8 @@ fn a_dump_that_cannot_be_replayed_is_refused() {
     fails(width, 1, &["passes: ", "@trunk of 2", "expected"]);
     let draft = bisect(|dump| dump["rounds"][0]["draft"] = json!([]));
     fails(draft, 1, &["rounds[0].draft: is too short"]);
+    let undrafted = bisect(|dump| dump["rounds"] = json!([]));
+    fails(undrafted, 1, &["passes: ", "@trunk of 7, @trunk of 2"]);
     let prompt = bisect(|dump| dump["prompt_ids"] = json!([44]));
     fails(prompt, 1, &["prompt_ids: is too short"]);
     let id = bisect(|dump| dump["prompt_ids"][0] = json!(512));

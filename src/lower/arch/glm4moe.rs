@@ -31,5 +31,6 @@ pub(super) static FAMILY: Family = Family {
         residual: ("ffn_inp", "mtp_ffn_inp"),
         normed: ("post_attn_norm", "mtp_post_attn_norm"),
         shared: ("ffn_shexp_out", "mtp_ffn_shexp_out"),
+        ..Names::FFN_NORM
     },
 };

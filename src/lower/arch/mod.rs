@@ -189,6 +189,12 @@ pub(crate) struct Names {
     pub(crate) normed: (&'static str, &'static str),
     /// What the shared expert gives.
     pub(crate) shared: (&'static str, &'static str),
+    /// The embeddings of the tokens.
+    pub(crate) embedding: &'static str,
+    /// Of queries with gates, the queries.
+    pub(crate) query: &'static str,
+    /// And their gates, in the trunk.
+    pub(crate) gate: &'static str,
 }
 
 impl Names {
@@ -198,6 +204,9 @@ impl Names {
         residual: ("ffn_inp", ""),
         normed: ("ffn_norm", ""),
         shared: ("", ""),
+        embedding: "embd",
+        query: "",
+        gate: "",
     };
 
     /// Of blocks with `post_attention_norm.weight`.
@@ -206,5 +215,8 @@ impl Names {
         residual: ("attn_residual", "mtp_attn_residual"),
         normed: ("attn_post_norm", "mtp_attn_post_norm"),
         shared: ("ffn_shexp", "mtp_ffn_shexp"),
+        embedding: "model.input_embed",
+        query: "Qcur_reshaped",
+        gate: "gate_reshaped",
     };
 }

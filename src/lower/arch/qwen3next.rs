@@ -17,5 +17,10 @@ pub(super) static FAMILY: Family = Family {
     feed_forward: FeedForward::Experts(qwen35moe::EXPERTS),
     sections: false,
     head: true,
-    names: Names::POST_ATTENTION,
+    names: Names {
+        embedding: "model.embed_tokens",
+        query: "Qcur_view",
+        gate: "gate",
+        ..Names::POST_ATTENTION
+    },
 };
