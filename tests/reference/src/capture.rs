@@ -5,11 +5,11 @@ use llama_cpp_2::token::LlamaToken;
 use sharpi_compile::ir::DType;
 use sharpi_compile::parity::Capture;
 
-use crate::generate::{Limits, one_by_one, with_drafts};
+use crate::generate::{Limits, one_by_one, reads, with_drafts};
 use crate::llama::{Llama, Shape};
 
-/// Pieces in which prompts are decoded, beside the whole.
-const PIECES: [usize; 2] = [4, 16];
+/// Pieces in which ids are decoded, beside the prompt as a whole and what follows one by one.
+const PIECES: [usize; 3] = [1, 4, 16];
 
 /// What is to be captured of every prompt.
 pub struct Plan {
@@ -26,8 +26,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Captures everything. `stable` says whether the ids are the same at all widths; the path
-    /// without repacking is not looked at yet.
+    /// Captures everything. `stable` says whether the ids and the drafts are the same at all widths;
+    /// the path without repacking is not looked at yet.
     pub fn capture(&self, llama: &Llama) -> Result<Vec<Capture>> {
         if self.draft_widths.iter().any(|&n| n > 0) {
             llama.expect_head()?;
@@ -74,6 +74,7 @@ impl Plan {
         let mut stable = true;
         for piece in PIECES {
             stable &= one_by_one(llama, shape, ids, piece, &limits)?.ids == plain.ids;
+            stable &= reads(llama, shape, (ids, &plain.ids), piece, &limits)?;
         }
         let mut captures = Vec::new();
         for &n_draft_max in &self.draft_widths {
@@ -95,8 +96,12 @@ impl Plan {
             if n_draft_max == 0 {
                 capture.top5 = plain.top5.clone();
             } else {
-                let drafted = with_drafts(llama, shape, ids, n_draft_max, &limits)?;
+                let drafts = |piece| with_drafts(llama, shape, (ids, piece), n_draft_max, &limits);
+                let drafted = drafts(ids.len())?;
                 let rounds = &drafted.rounds;
+                for piece in PIECES {
+                    stable &= drafts(piece)?.rounds == *rounds;
+                }
                 capture.drafted = Some(rounds.iter().map(|round| round.draft.len()).sum());
                 capture.accepted = Some(rounds.iter().map(|round| round.accepted).sum());
                 (capture.ids, capture.rounds) = (drafted.ids, drafted.rounds);
@@ -127,6 +132,7 @@ impl Plan {
             cache_type,
             threads: 1,
             sequences: 1,
+            watched: false,
         }
     }
 }

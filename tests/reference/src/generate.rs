@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::context::session::{LlamaStateSeqFlags, SeqState};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 use sharpi_compile::parity::golden::Round;
@@ -60,7 +61,7 @@ pub fn one_by_one(
     let mut past = 0;
     let start = Instant::now();
     for ids in prompt.chunks(piece) {
-        context.decode(&mut batch(ids, past, false)?)?;
+        context.decode(&mut batch(ids, past, Rows::Last)?)?;
         past += ids.len();
     }
     let prompt_time = start.elapsed();
@@ -79,9 +80,53 @@ pub fn one_by_one(
                 time: start.elapsed(),
             });
         }
-        context.decode(&mut batch(&[LlamaToken(id as i32)], past, false)?)?;
+        context.decode(&mut batch(&[LlamaToken(id as i32)], past, Rows::Last)?)?;
         past += 1;
     }
+}
+
+/// Whether each of the ids is chosen behind those before it where all are decoded in pieces.
+pub fn reads(
+    llama: &Llama,
+    shape: Shape,
+    (prompt, ids): (&[LlamaToken], &[u32]),
+    piece: usize,
+    limits: &Limits,
+) -> Result<bool> {
+    let mut context = llama.context(shape)?;
+    let follow = ids.iter().map(|&id| LlamaToken(id as i32));
+    let all: Vec<_> = prompt.iter().copied().chain(follow).collect();
+    let mut past = 0;
+    for fed in all.chunks(piece) {
+        context.decode(&mut batch(fed, past, Rows::All)?)?;
+        for row in 0..fed.len() {
+            // What the last id of the prompt gives is the first of the others.
+            let next = (past + row + 1).checked_sub(prompt.len());
+            let chosen = limits.best(context.get_logits_ith(row as i32))[0].0;
+            if next
+                .and_then(|i| ids.get(i))
+                .is_some_and(|id| *id != chosen)
+            {
+                return Ok(false);
+            }
+        }
+        past += fed.len();
+    }
+    Ok(true)
+}
+
+/// Decodes ids in two runs, the second of `last` of them, with all logits; the id chosen at last.
+pub fn in_two_runs(llama: &Llama, shape: Shape, ids: &[LlamaToken], last: usize) -> Result<u32> {
+    let mut context = llama.context(shape)?;
+    let (first, rest) = ids.split_at(ids.len() - last);
+    context.decode(&mut batch(first, 0, Rows::All)?)?;
+    context.decode(&mut batch(rest, first.len(), Rows::All)?)?;
+    let limits = Limits {
+        max_tokens: 1,
+        end_of_text: Vec::new(),
+        ignore_eos: false,
+    };
+    Ok(limits.best(context.get_logits_ith(-1))[0].0)
 }
 
 /// Continues several prompts together, one id of each in a run.
@@ -95,7 +140,7 @@ pub fn together(
     let mut all = Vec::new();
     let start = Instant::now();
     for (i, prompt) in (0..).zip(prompts) {
-        context.decode(&mut batch_of(prompt, 0, false, i)?)?;
+        context.decode(&mut batch_of(prompt, 0, Rows::Last, i)?)?;
         let best = limits.best(context.get_logits_ith(-1));
         all.push((vec![best[0].0], vec![best]));
     }
@@ -125,19 +170,20 @@ pub fn together(
     Ok(all.collect())
 }
 
-/// Continues a prompt with up to `n_max` drafted ids a round. The first round starts from the last
+/// Continues a prompt, decoded in pieces, with up to `n_max` drafted ids a round. The first round starts from the last
 /// id of the prompt, and no round drafts past the ids wanted.
 pub fn with_drafts(
     llama: &Llama,
     shape: Shape,
-    prompt: &[LlamaToken],
+    (prompt, piece): (&[LlamaToken], usize),
     n_max: usize,
     limits: &Limits,
 ) -> Result<Drafted> {
+    let forgets = forgets(llama, shape, n_max)?;
     let mut both = llama.drafting(shape, n_max)?;
     let (&last, before) = prompt.split_last().expect("a prompt");
-    if !before.is_empty() {
-        let mut batch = batch(before, 0, false)?;
+    for (i, ids) in before.chunks(piece).enumerate() {
+        let mut batch = batch(ids, i * piece, Rows::None)?;
         both.target_context_mut().decode(&mut batch)?;
         both.process(&batch)?;
     }
@@ -154,13 +200,23 @@ pub fn with_drafts(
         draft.truncate(limits.max_tokens - ids.len() - 1);
         keep(both.draft_context_mut(), past)?;
 
-        let mut batch = batch(&[&[last], &draft[..]].concat(), past, true)?;
+        let fed = [&[last], &draft[..]].concat();
+        let saved = match forgets {
+            true => None,
+            false => Some(state(both.target_context())?),
+        };
+        let mut batch = batch(&fed, past, Rows::All)?;
         both.target_context_mut().decode(&mut batch)?;
         both.process(&batch)?;
         let accepted = verify(both.target_context(), &draft, limits, &mut ids);
         both.accept(accepted as u16)?;
-        keep(both.target_context_mut(), past + accepted + 1)?;
-        keep(both.draft_context_mut(), past + accepted + 1)?;
+        let rejected = accepted < draft.len();
+        let holds = &fed[..=accepted];
+        match saved.filter(|_| rejected) {
+            Some(saved) => again(both.target_context_mut(), &saved, past, holds)?,
+            None => keep(both.target_context_mut(), past + holds.len())?,
+        }
+        keep(both.draft_context_mut(), past + holds.len())?;
 
         let emitted = &ids[known.len() - prompt.len()..];
         known.extend(emitted.iter().map(|&id| LlamaToken(id as i32)));
@@ -194,25 +250,61 @@ fn verify(
     unreachable!("no draft stands after the last row")
 }
 
+/// Whether a context of the model can forget its last position. Recurrent states of some
+/// architectures cannot.
+fn forgets(llama: &Llama, shape: Shape, n_max: usize) -> Result<bool> {
+    let watched = false;
+    let mut both = llama.drafting(Shape { watched, ..shape }, n_max)?;
+    let context = both.target_context_mut();
+    context.decode(&mut batch(&[LlamaToken(0); 2], 0, Rows::All)?)?;
+    Ok(keep(context, 1).is_ok())
+}
+
+/// The recurrent states of a context.
+fn state(context: &LlamaContext<'_>) -> Result<SeqState> {
+    Ok(context.state_seq_get(SEQUENCE, LlamaStateSeqFlags::PARTIAL_ONLY)?)
+}
+
+/// Goes back to saved recurrent states, those of `past` positions, and takes in `ids` once more.
+fn again(
+    context: &mut LlamaContext<'_>,
+    saved: &SeqState,
+    past: usize,
+    ids: &[LlamaToken],
+) -> Result<()> {
+    context.state_seq_set(saved, SEQUENCE)?;
+    keep(context, past)?;
+    Ok(context.decode(&mut batch(ids, past, Rows::All)?)?)
+}
+
 /// Forgets all positions from `past` on.
 fn keep(context: &mut LlamaContext<'_>, past: usize) -> Result<()> {
     Ok(context.kv_cache_seq_rm(SEQUENCE, Some(past as u32), None)?)
 }
 
-/// Ids at positions from `past` on, with logits of all of them or of the last.
-fn batch(ids: &[LlamaToken], past: usize, all: bool) -> Result<LlamaBatch<'static>> {
-    batch_of(ids, past, all, SEQUENCE)
+/// Tokens of a batch whose logits are wanted.
+#[derive(Clone, Copy, PartialEq)]
+enum Rows {
+    None,
+    Last,
+    All,
+}
+
+/// Ids at positions from `past` on.
+fn batch(ids: &[LlamaToken], past: usize, rows: Rows) -> Result<LlamaBatch<'static>> {
+    batch_of(ids, past, rows, SEQUENCE)
 }
 
 fn batch_of(
     ids: &[LlamaToken],
     past: usize,
-    all: bool,
+    rows: Rows,
     sequence: i32,
 ) -> Result<LlamaBatch<'static>> {
     let mut batch = LlamaBatch::new(ids.len(), 1);
     for (i, &id) in ids.iter().enumerate() {
-        let logits = all || i + 1 == ids.len();
+        let last = i + 1 == ids.len();
+        let logits = rows == Rows::All || (rows == Rows::Last && last);
         batch.add(id, (past + i) as i32, &[sequence], logits)?;
     }
     Ok(batch)

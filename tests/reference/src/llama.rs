@@ -16,6 +16,8 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
 use sharpi_compile::ir::DType;
 
+use crate::watch;
+
 /// A loaded model.
 pub struct Llama {
     backend: &'static LlamaBackend,
@@ -33,6 +35,8 @@ pub struct Shape {
     pub threads: usize,
     /// Sequences that share the positions.
     pub sequences: usize,
+    /// Whether what is computed is watched.
+    pub watched: bool,
 }
 
 impl Llama {
@@ -112,16 +116,17 @@ impl Llama {
 
     /// A context that decodes.
     pub fn context(&self, shape: Shape) -> Result<LlamaContext<'_>> {
-        Ok(self.model.new_context(self.backend, params(shape)?)?)
+        let params = params(shape, LlamaContextType::Default)?;
+        Ok(self.model.new_context(self.backend, params)?)
     }
 
     /// A context that decodes, with another beside it that drafts up to `n_max` ids.
     pub fn drafting(&self, shape: Shape, n_max: usize) -> Result<MtpSpeculative<'_>> {
         let n_max = u32::try_from(n_max)?;
         // A state of each position that a round may have to go back to.
-        let target = params(shape)?.with_n_rs_seq(n_max);
+        let target = params(shape, LlamaContextType::Default)?.with_n_rs_seq(n_max);
         let target = self.model.new_context(self.backend, target)?;
-        let head = params(shape)?.with_context_type(LlamaContextType::Mtp);
+        let head = params(shape, LlamaContextType::Mtp)?;
         let head = self
             .model
             .new_context_with_ctx_other(self.backend, head, &target)?;
@@ -134,7 +139,7 @@ impl Llama {
     }
 }
 
-fn params(shape: Shape) -> Result<LlamaContextParams> {
+fn params(shape: Shape, kind: LlamaContextType) -> Result<LlamaContextParams> {
     let positions = u32::try_from(shape.positions)?;
     let threads = i32::try_from(shape.threads)?;
     let cache = match shape.cache_type {
@@ -143,7 +148,8 @@ fn params(shape: Shape) -> Result<LlamaContextParams> {
         DType::BF16 => KvCacheType::BF16,
         other => bail!("a cache of {} is not captured", other.name()),
     };
-    Ok(LlamaContextParams::default()
+    let params = LlamaContextParams::default()
+        .with_context_type(kind)
         .with_n_ctx(NonZeroU32::new(positions))
         .with_n_batch(positions)
         .with_n_seq_max(u32::try_from(shape.sequences)?)
@@ -151,5 +157,9 @@ fn params(shape: Shape) -> Result<LlamaContextParams> {
         .with_n_threads_batch(threads)
         .with_flash_attention_policy(sys::LLAMA_FLASH_ATTN_TYPE_ENABLED)
         .with_type_k(cache)
-        .with_type_v(cache))
+        .with_type_v(cache);
+    Ok(match shape.watched {
+        true => watch::watched(params, kind == LlamaContextType::Mtp),
+        false => params,
+    })
 }

@@ -3,11 +3,13 @@
 
 mod capture;
 mod compare;
+mod dump;
 mod generate;
 mod llama;
 mod perplexity;
 mod plot;
 mod quantize;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -35,6 +37,8 @@ enum Command {
     Capture(CaptureArgs),
     /// Measure both engines alternately on one file and print how much faster this one is
     Compare(compare::CompareArgs),
+    /// Write the tensors that llama.cpp names in a short run
+    Dump(dump::DumpArgs),
     /// Measure how well llama.cpp predicts a text, and write its log probabilities
     Perplexity(perplexity::PerplexityArgs),
     /// Draw what `compare --json` has measured
@@ -86,6 +90,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Capture(args) => args.run(),
         Command::Compare(args) => args.run(),
+        Command::Dump(args) => args.run(),
         Command::Perplexity(args) => args.run(),
         Command::Plot(args) => args.run(),
         Command::Quantize(args) => args.run(),

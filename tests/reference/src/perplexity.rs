@@ -74,6 +74,7 @@ impl PerplexityArgs {
             cache_type: self.cache_type,
             threads: self.threads,
             sequences: 1,
+            watched: false,
         };
         let mut context = llama.context(shape)?;
         for (i, chunk) in tokens.chunks_exact(length).enumerate() {

@@ -247,6 +247,7 @@ impl Engine for Theirs<'_> {
             cache_type: setup.cache_type,
             threads: setup.threads,
             sequences: 1,
+            watched: false,
         };
         let limits = |max_tokens| Limits {
             max_tokens,
@@ -271,7 +272,8 @@ impl Engine for Theirs<'_> {
             }
             Work::Generate { n_max, ids } => {
                 let prompt = tokens(&setup.prompt);
-                let found = with_drafts(llama, shape, &prompt, n_max, &limits(ids))?;
+                let whole = (&prompt[..], prompt.len());
+                let found = with_drafts(llama, shape, whole, n_max, &limits(ids))?;
                 let rounds = found.rounds.iter();
                 let rounds = rounds.map(|round| (round.draft.len(), round.accepted));
                 sample(n_max, ids, found.ids, rounds, found.time)

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Makes the small models of the architectures beside qwen35, and writes what llama.cpp does with them
+# into fixtures/golden: micro-NAME.json and micro-NAME-Q8_0.json, captures in F32 and Q8_0, and
+# micro-NAME.tensors.json, the tensors of a short run. Names as arguments choose among them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+plain=(llama qwen2 qwen3 qwen3moe smollm3)
+drafting=(glm4moe qwen3next)
+wanted=${*:-${plain[*]} ${drafting[*]}}
+
+for name in $wanted; do
+    model=$work/micro-$name.gguf
+    golden=fixtures/golden/micro-$name
+    widths=0 round=0
+    if [[ " ${drafting[*]} " == *" $name "* ]]; then
+        widths=0,1,2,3 round=2
+    fi
+    cargo run -q --release -- synth --preset "micro-$name" -o "$model"
+    cargo reference quantize -m "$model" --types Q8_0 -o "$work/Q8_0.gguf"
+    capture() {
+        cargo reference capture -m "$1" --prompts fixtures/families.prompts.json -n 64 \
+            --draft-max "$widths" --ignore-eos -o "$2"
+    }
+    capture "$model" "$golden.json"
+    capture "$work/Q8_0.gguf" "$golden-Q8_0.json"
+    cargo reference dump -m "$model" -p 'a t b ta' --draft-max "$round" -o "$golden.tensors.json"
+done
