@@ -74,6 +74,10 @@ pub fn families() -> impl Iterator<Item = &'static str> {
 
 /// The made-up model of that name, by its preset.
 pub fn synthetic(name: &str) -> Option<Model> {
+    synthetic_gguf(name).map(Model::from_gguf)
+}
+
+fn synthetic_gguf(name: &str) -> Option<Gguf> {
     let preset = Preset::named(name)?;
     let synth = Synth {
         hparams: preset.hparams(),
@@ -83,7 +87,7 @@ pub fn synthetic(name: &str) -> Option<Model> {
     let mut bytes = Vec::new();
     let writer = synth.writer().expect("whole blocks");
     writer.write(&mut bytes).expect("a model in memory");
-    Some(Model::from_gguf(Gguf::from_bytes(bytes).expect("a model")))
+    Some(Gguf::from_bytes(bytes).expect("a model"))
 }
 
 pub fn model(name: &str) -> Model {

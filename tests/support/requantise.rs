@@ -6,11 +6,12 @@ use sharpi_compile::gguf::write::Writer;
 use sharpi_compile::gguf::{GgmlType, Gguf};
 use sharpi_compile::quantize::quantize;
 
-use super::fixtures;
+use super::{fixtures, synthetic_gguf};
 
-/// `micro-dense-TYPE` from `micro-dense-f32`.
+/// `micro-dense-TYPE` from `micro-dense-f32`, `micro-FAMILY-TYPE` from the made-up `micro-FAMILY`.
 pub fn derived(name: &str) -> Option<Model> {
-    let ty = match name.strip_prefix("micro-dense-")? {
+    let (family, ty) = name.rsplit_once('-')?;
+    let ty = match ty {
         "F16" => GgmlType::F16,
         "BF16" => GgmlType::BF16,
         "Q8_0" => GgmlType::Q8_0,
@@ -21,7 +22,9 @@ pub fn derived(name: &str) -> Option<Model> {
         _ => return None,
     };
     let open = |name: &str| Gguf::open(fixtures().join("models").join(name)).expect("a model");
-    let (source, k_quants) = (open("micro-dense-f32.gguf"), open("micro-dense-Q2_K.gguf"));
+    let k_quants = open("micro-dense-Q2_K.gguf");
+    let made_up = synthetic_gguf(family);
+    let source = made_up.unwrap_or_else(|| open(&format!("{family}-f32.gguf")));
     let mut writer = Writer::new();
     for (key, value) in source.metadata() {
         writer.metadata(key.clone(), value.clone());

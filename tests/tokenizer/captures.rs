@@ -27,7 +27,8 @@ fn captures() -> Vec<(String, Tokenizer, Vec<Capture>)> {
             continue;
         }
         let mut model = fixtures("models").join(format!("{name}.gguf"));
-        let tokenizer = match synthetic(&name) {
+        let family = name.strip_suffix("-Q8_0").unwrap_or(&name);
+        let tokenizer = match synthetic(family) {
             Some(model) => model.tokenizer().unwrap(),
             None => {
                 if !model.exists() {
@@ -58,11 +59,6 @@ fn prompts_encode_to_the_captured_ids() {
 fn generated_ids_decode_to_the_captured_text() {
     for (name, tokenizer, captures) in captures() {
         for c in captures {
-            // The texts of made-up models were put together token by token, so that a character of
-            // several tokens became several replacement characters.
-            if synthetic(&name).is_some() && c.text.contains(char::REPLACEMENT_CHARACTER) {
-                continue;
-            }
             assert_eq!(tokenizer.decode(&c.ids, SPECIAL), c.text, "{name}");
         }
     }
