@@ -4,6 +4,8 @@
 mod support;
 
 use std::env;
+use std::ffi::OsString;
+use std::process::Command;
 use std::sync::Arc;
 
 use sharpi_chat::template::Message;
@@ -12,13 +14,17 @@ use sharpi_compile::conversation::{ChatTemplate, Turns};
 use sharpi_compile::parity::{Capture, Mode, ParityOptions, Verdict, compare};
 use support::fixtures;
 
-/// The model, or why there is none.
-fn model() -> Option<Model> {
-    let Some(path) = env::var_os("SHARPI_SMOLLM2") else {
+/// The path of the model; where there is none, that is told.
+fn path() -> Option<OsString> {
+    let path = env::var_os("SHARPI_SMOLLM2");
+    if path.is_none() {
         println!("skipped: SHARPI_SMOLLM2 does not name SmolLM2-135M-Instruct.Q4_1.gguf");
-        return None;
-    };
-    Some(Model::open(path).expect("a model"))
+    }
+    path
+}
+
+fn model() -> Option<Model> {
+    path().map(|path| Model::open(path).expect("a model"))
 }
 
 /// What llama.cpp made of `fixtures/smollm2.prompts.json`.
@@ -97,4 +103,20 @@ fn smollm2_writes_what_llama_cpp_writes() {
 #[test]
 fn smollm2_chooses_as_llama_cpp_at_every_step() {
     check(Mode::Forced);
+}
+
+/// What llama.cpp printed, fed token by token: `cargo reference perplexity -c 128 -b 1`.
+const PERPLEXITY: &str = "Final estimate: PPL = 65.9216 +/- 17.11092";
+
+#[test]
+fn smollm2_predicts_a_text_as_well_as_in_llama_cpp() {
+    let Some(path) = path() else { return };
+    let mut program = Command::new(env!("CARGO_BIN_EXE_sharpi-compile"));
+    program
+        .args(["perplexity", "-q", "-c", "128", "-m"])
+        .arg(path);
+    let text = fixtures().join("perplexity/richard.txt");
+    let output = program.arg("-f").arg(text).output().expect("a program");
+    let said = String::from_utf8(output.stdout).expect("a text");
+    assert_eq!(said.lines().last(), Some(PERPLEXITY), "{said}");
 }
