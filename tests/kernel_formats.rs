@@ -299,6 +299,87 @@ fn iq3_s_has_the_ninth_bits_of_indices_and_whole_bytes_of_signs() {
     assert_eq!((out[95], out[128]), (1.0, 1.0));
 }
 
+/// Eight weights from `at` on of IQ1: −1, 0 or 1, a hexadecimal byte each as in ggml's table, and all
+/// moved by as much.
+fn assert_moved(out: &[f32], at: usize, scale: f32, point: u64, by: f32) {
+    for (i, byte) in point.to_le_bytes().into_iter().enumerate() {
+        let value = scale * (f32::from(byte as i8) + by);
+        assert_eq!(out[at + i], value, "weight {}", at + i);
+    }
+}
+
+#[test]
+fn iq1_s_has_indices_of_eleven_bits_and_for_each_32_weights_a_scale_and_a_direction() {
+    // Sub-block 2: its second index is 0x5a3; scale 3, down.
+    let word = (1u16 << 15 | 3 << 12 | 5 << 3).to_le_bytes();
+    let bytes = [
+        (1, ONE),
+        (2 + 9, 0xa3),
+        (34 + 4, word[0]),
+        (34 + 5, word[1]),
+    ];
+    let out = block(WeightType::IQ1_S, &bytes);
+    assert_moved(&out, 72, 7.0, 0x01ff_ffff_01ff_ffff, -0.125);
+    assert_eq!((out[64], out[95]), (7.0 * -1.125, 7.0 * -1.125));
+    assert_eq!((out[63], out[96]), (-0.875, -0.875));
+}
+
+#[test]
+fn iq1_m_has_a_direction_for_each_eight_weights_and_its_factor_above_the_scales() {
+    // Weights 184..: index 0x30c, down; the scale of 176.. is 6. The factor's nibbles are 0, 0, 12, 3.
+    let bytes = [(23, 0x0c), (32 + 11, 0xb0), (48 + 5, 0xcc), (48 + 7, 0x30)];
+    let out = block(WeightType::IQ1_M, &bytes);
+    assert_moved(&out, 184, 13.0, 0x00ff_0001_0001_ff01, -0.125);
+    assert_eq!((out[176], out[183]), (13.0 * -0.875, 13.0 * -0.875));
+    assert_eq!((out[175], out[192]), (-0.875, -0.875));
+}
+
+#[test]
+fn tq1_0_has_five_digits_a_byte_and_four_in_the_last_bytes() {
+    // Of 243 and 256: digits 2 1 0 2 1, 0 2 0 0 0 and 1 0 0 2, of which a fifth is 0.
+    let bytes = [(53, ONE), (3, 207), (47, 57), (50, 92)];
+    let out = block(WeightType::TQ1_0, &bytes);
+    let named = [
+        (3, 1.0),
+        (35, 0.0),
+        (99, 1.0),
+        (131, 0.0),
+        (191, 1.0),
+        (242, 0.0),
+        (254, 1.0),
+    ];
+    assert_values(&out, -1.0, &named);
+}
+
+#[test]
+fn tq2_0_has_four_pairs_a_byte_minus_one() {
+    let out = block(WeightType::TQ2_0, &[(65, TWO), (32 + 5, 0b10_01_00_11)]);
+    assert_values(&out, -2.0, &[(133, 4.0), (197, 0.0), (229, 2.0)]);
+}
+
+#[test]
+fn nvfp4_has_a_float_of_eight_bits_for_each_sixteen_weights() {
+    // Scales 1/2, NaN which is nothing, and the second of the subnormal ones.
+    let scales = [(1, 0x38), (2, 0x7f), (3, 0x02)];
+    let quants = [(4 + 8, 0xf7), (4 + 16, 0x11), (4 + 31, 0x21)];
+    let out = block(WeightType::NVFP4, &[scales, quants].concat());
+    let least = 2f32.powi(-9);
+    let named = [(16, 6.0), (24, -6.0), (55, least), (63, 2.0 * least)];
+    assert_values(&out, 0.0, &named);
+}
+
+#[test]
+fn q1_0_is_a_scale_and_signs() {
+    let out = block(WeightType::Q1_0, &[(1, TWO), (5, 0b1000_0001), (17, 0b10)]);
+    assert_values(&out, -2.0, &[(24, 2.0), (31, 2.0), (121, 2.0)]);
+}
+
+#[test]
+fn q2_0_has_four_neighbours_a_byte_minus_one() {
+    let out = block(WeightType::Q2_0, &[(1, TWO), (2 + 9, 0b11_10_01_00)]);
+    assert_values(&out, -2.0, &[(37, 0.0), (38, 2.0), (39, 4.0)]);
+}
+
 #[test]
 fn row_sizes_are_those_of_the_file_format() {
     let sizes = WeightType::ALL.map(|ty| ty.row_bytes(256));
@@ -306,7 +387,7 @@ fn row_sizes_are_those_of_the_file_format() {
         sizes,
         [
             1024, 512, 512, 272, 144, 160, 176, 192, 84, 110, 144, 176, 210, 144, 136, 136, 66, 74,
-            82, 98, 110
+            82, 98, 110, 50, 56, 54, 66, 144, 36, 72
         ]
     );
 }

@@ -67,6 +67,10 @@ fn factors(ty: WeightType) -> &'static [usize] {
         WeightType::Q2_K => &[80, 82],
         WeightType::Q3_K => &[108],
         WeightType::Q6_K => &[208],
+        WeightType::TQ1_0 => &[52],
+        WeightType::TQ2_0 => &[64],
+        // Its scales are bytes, of any bits.
+        WeightType::NVFP4 => &[],
         _ => &[0],
     }
 }
@@ -102,6 +106,14 @@ fn random_weights(
                     (true, 0) => (seed.next() % 3) as u8,
                     (true, 1) => 255,
                     _ => 112 + (seed.next() % 16) as u8,
+                }
+            }
+            WeightType::IQ1_M => {
+                let factor = factor(seed).to_bits();
+                for i in 0..4 {
+                    let nibble = (factor >> (4 * i) & 15) as u8;
+                    let byte = &mut block[49 + 2 * i];
+                    *byte = *byte & 15 | nibble << 4;
                 }
             }
             _ => {

@@ -66,6 +66,13 @@ dtypes! {
     IQ2_S "iq2_s" 256 82 Some(Q8_K);
     IQ3_XXS "iq3_xxs" 256 98 Some(Q8_K);
     IQ3_S "iq3_s" 256 110 Some(Q8_K);
+    IQ1_S "iq1_s" 256 50 Some(Q8_K);
+    IQ1_M "iq1_m" 256 56 Some(Q8_K);
+    TQ1_0 "tq1_0" 256 54 Some(Q8_K);
+    TQ2_0 "tq2_0" 256 66 Some(Q8_K);
+    NVFP4 "nvfp4" 64 36 Some(Q8_0);
+    Q1_0 "q1_0" 128 18 Some(Q8_0);
+    Q2_0 "q2_0" 64 18 Some(Q8_0);
 }
 
 impl DType {

@@ -121,8 +121,8 @@ fn an_architecture_that_is_not_supported_is_named() {
 
 #[test]
 fn a_tensor_type_without_a_kernel_is_named_with_its_tensor() {
-    let ternary = changed(&[], Some(("blk.0.ffn_up.weight", GgmlType::TQ1_0)));
-    fails(run(&ternary), 4, &["blk.0.ffn_up.weight", "TQ1_0", "Q4_K"]);
+    let integers = changed(&[], Some(("blk.0.ffn_up.weight", GgmlType::I8)));
+    fails(run(&integers), 4, &["blk.0.ffn_up.weight", "TQ1_0", "Q4_K"]);
 }
 
 #[test]
@@ -170,14 +170,14 @@ fn a_vocabulary_key_of_another_type_is_named() {
 
 #[test]
 fn what_cannot_be_run_can_be_inspected() {
-    let ternary = changed(&[], Some(("blk.0.ffn_up.weight", GgmlType::TQ1_0)));
+    let integers = changed(&[], Some(("blk.0.ffn_up.weight", GgmlType::I8)));
     let inspect = |flags: &str| {
         let mut command = sharpi(&format!("inspect {flags}"));
-        command.arg(model(&ternary));
+        command.arg(model(&integers));
         command
     };
     assert!(stdout(inspect("")).contains("the model cannot be run:"));
-    let reason = "tensor `blk.0.ffn_up.weight` has type TQ1_0, which has no kernel";
+    let reason = "tensor `blk.0.ffn_up.weight` has type I8, which has no kernel";
     assert_eq!(json(inspect("--json"))["unsupported"][0], reason);
 }
 

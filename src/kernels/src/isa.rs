@@ -13,7 +13,7 @@ pub(crate) mod reduce;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use {avx2::Avx2, avx512::Avx512};
 
-use super::quant::{Columns, exponent};
+use super::quant::{Columns, exponent, trit};
 
 /// A cache of a core.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -141,6 +141,10 @@ impl Columns for Scalar {
     #[inline(never)]
     fn plus(x: Self::B, y: i8) -> Self::B {
         x.map(|x| x.wrapping_add_signed(y))
+    }
+    #[inline(never)]
+    fn trit(x: Self::B, n: usize) -> Self::B {
+        x.map(|x| trit(x, n))
     }
     #[inline(never)]
     fn lookup(table: &[i8; 16], index: Self::B) -> Self::B {

@@ -4,14 +4,22 @@
 //! block, `isum = Σ scale·q · a` exactly in i32, then `acc = fma(isum, d_w·d_a, acc)`. With
 //! sub-block minimums, `imin = Σ min · Σa` exactly in i32 and
 //! `accm = fma(imin, dmin·d_a, accm)`; with a block offset `m` (Q4_1, Q5_1),
-//! `accm = fma(−m, s_a, accm)`. The result is `acc − accm`.
+//! `accm = fma(−m, s_a, accm)`. The result is `acc − accm`. IQ1's factors count in eighths, and an
+//! eighth up or down is a minimum of IQ1_S.
 //!
 //! Formats which ggml repacks on x86 (Q4_0, IQ4_NL, MXFP4, Q2_K, Q4_K) have one such `acc`. The
 //! others follow its `vec_dot`: `acc[j]` for `j < 8`, made of elements `4j .. 4j + 4` of each
 //! 32, and added at the end: `j` with `j + 4`, then `j + 2`, then `j + 1`. Q6_K's quants count
 //! from 0 there, and what that is too much, `32 · Σ scale·a` over sub-blocks `2j` and `2j + 1`,
-//! is taken from sum `j`. A rounding more or
-//! less here can flip a quant of the next activation, so this decides tokens.
+//! is taken from sum `j`; so is the 1 of TQ1_0 and TQ2_0, whose scales are 1. IQ1_M has eight more
+//! sums, of its eighths (`deltas`).
+//!
+//! Q1_0, Q2_0 and NVFP4 have blocks of several times 32 weights, which meet as many blocks of
+//! activations (`parts`). For the first two, part by part `inner = fma(isum, d_a, inner)` from 0, then
+//! `acc = fma(inner, d_w, acc)`; for NVFP4 `acc = fma(scale·isum, d_a/1024, acc)`. Q2_0 has one such
+//! `acc`, the others eight.
+//!
+//! A rounding more or less here can flip a quant of the next activation, so this decides tokens.
 //!
 //! A vector holds sixteen rows ([`super::panel`]), so no sum is ever taken across lanes. For a
 //! few tokens the quants of a block are unpacked on their way into the products; for many they
@@ -21,9 +29,11 @@
 //! Float rows are dot products of 16 lanes (see `float`).
 
 mod block;
+mod deltas;
 mod float;
 mod many;
 mod matrix;
+mod parts;
 #[cfg(target_arch = "x86_64")]
 mod squares;
 #[cfg(test)]
@@ -49,7 +59,7 @@ use tiles::TileLayout;
 use tokens::InRows;
 
 /// Most sums that a token has.
-const MOST_SUMS: usize = 9;
+const MOST_SUMS: usize = 16;
 /// Of a few tokens so many meet a panel at once.
 const AT_ONCE: usize = 4;
 

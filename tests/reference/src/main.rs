@@ -4,6 +4,7 @@
 mod capture;
 mod compare;
 mod dump;
+mod formats;
 mod generate;
 mod llama;
 mod perplexity;
@@ -39,6 +40,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Write the tensors that llama.cpp names in a short run
     Dump(dump::DumpArgs),
+    /// Hold weights of every type, and their products, against ggml's bit by bit
+    Formats(formats::FormatsArgs),
     /// Measure how well llama.cpp predicts a text, and write its log probabilities
     Perplexity(perplexity::PerplexityArgs),
     /// Draw what `compare --json` has measured
@@ -91,6 +94,7 @@ fn main() -> Result<()> {
         Command::Capture(args) => args.run(),
         Command::Compare(args) => args.run(),
         Command::Dump(args) => args.run(),
+        Command::Formats(args) => args.run(),
         Command::Perplexity(args) => args.run(),
         Command::Plot(args) => args.run(),
         Command::Quantize(args) => args.run(),

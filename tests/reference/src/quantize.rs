@@ -59,14 +59,23 @@ impl QuantizeArgs {
 /// All rows of a tensor in blocks of `ty`, each weight as important as the others.
 fn quantized(tensor: &TensorInfo, data: &[u8], ty: GgmlType) -> Result<Vec<u8>> {
     ensure!(tensor.ty == GgmlType::F32, "is {}, not F32", tensor.ty);
-    let (n, block) = (tensor.dims[0], ty.block_len());
-    ensure!(n % block == 0, "rows of {n} are no whole blocks of {block}");
+    let n = tensor.dims[0] as usize;
     let values: Vec<f32> = (data.as_chunks::<4>().0.iter())
         .map(|bytes| f32::from_le_bytes(*bytes))
         .collect();
-    let rows = values.len() as u64 / n;
-    let mut quants = vec![0; (rows * n / block * ty.block_bytes()) as usize];
-    let importance = vec![1.0f32; n as usize];
+    quantize(ty, &values, n, &vec![1.0; n])
+}
+
+/// Rows of `n` values in blocks of `ty`, each value of a row as important as said.
+pub fn quantize(ty: GgmlType, values: &[f32], n: usize, importance: &[f32]) -> Result<Vec<u8>> {
+    let block = ty.block_len() as usize;
+    ensure!(n % block == 0, "rows of {n} are no whole blocks of {block}");
+    ensure!(
+        values.len() % n == 0 && importance.len() == n,
+        "no whole rows"
+    );
+    let rows = values.len() / n;
+    let mut quants = vec![0; values.len() / block * ty.block_bytes() as usize];
     // SAFETY: there are `rows · n` values, bytes for as many in blocks, and an importance for each
     // of a row.
     let written = unsafe {

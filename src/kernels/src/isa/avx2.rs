@@ -1,7 +1,7 @@
 //! AVX2, FMA and F16C, with AVX-VNNI or without: two 256-bit registers make one vector.
 
 use super::{Isa, Part};
-use crate::quant::Columns;
+use crate::quant::{Columns, POWERS_OF_THREE};
 use std::arch::x86_64::*;
 
 /// Wraps intrinsics; every caller runs at the level whose name the type bears.
@@ -67,6 +67,20 @@ impl<const VNNI: bool> Columns for Avx2<VNNI> {
     #[inline(always)]
     fn plus(x: Self::B, y: i8) -> Self::B {
         both!(_mm256_add_epi8(x; _mm256_set1_epi8(y)))
+    }
+    #[inline(always)]
+    fn trit(x: Self::B, n: usize) -> Self::B {
+        // Even bytes and odd ones, as there are no products of bytes.
+        let power = i16::from(POWERS_OF_THREE[n]);
+        let odd = both!(_mm256_srl_epi16(x; _mm_cvtsi32_si128(8)));
+        let even = both!(_mm256_mullo_epi16(x; _mm256_set1_epi16(power)));
+        let odd = both!(_mm256_mullo_epi16(odd; _mm256_set1_epi16(power)));
+        let even = both!(_mm256_and_si256(even; _mm256_set1_epi16(0xff)));
+        let odd = both!(_mm256_and_si256(odd; _mm256_set1_epi16(0xff)));
+        let even = both!(_mm256_mullo_epi16(even; _mm256_set1_epi16(3)));
+        let odd = both!(_mm256_mullo_epi16(odd; _mm256_set1_epi16(3)));
+        let odd = both!(_mm256_and_si256(odd; _mm256_set1_epi16(0x300)));
+        Self::or(both!(_mm256_srl_epi16(even; _mm_cvtsi32_si128(8))), odd)
     }
     #[inline(always)]
     fn lookup(table: &[i8; 16], index: Self::B) -> Self::B {

@@ -2,7 +2,7 @@
 
 use super::avx2::{Avx2, apart, intrinsic};
 use super::{Isa, Part};
-use crate::quant::Columns;
+use crate::quant::{Columns, POWERS_OF_THREE};
 use std::arch::x86_64::*;
 
 /// See the module.
@@ -31,6 +31,21 @@ impl Columns for Avx512 {
     #[inline(always)]
     fn plus(x: Self::B, y: i8) -> Self::B {
         intrinsic!(_mm512_add_epi8(x, _mm512_set1_epi8(y)))
+    }
+    #[inline(always)]
+    fn trit(x: Self::B, n: usize) -> Self::B {
+        // Even bytes and odd ones, as there are no products of bytes.
+        intrinsic!({
+            let (power, byte) = (POWERS_OF_THREE[n], _mm512_set1_epi16(0xff));
+            let power = _mm512_set1_epi16(i16::from(power));
+            let odd = _mm512_mullo_epi16(_mm512_srli_epi16::<8>(x), power);
+            let even = _mm512_and_si512(_mm512_mullo_epi16(x, power), byte);
+            let three = _mm512_set1_epi16(3);
+            let even = _mm512_mullo_epi16(even, three);
+            let odd = _mm512_mullo_epi16(_mm512_and_si512(odd, byte), three);
+            let odd = _mm512_and_si512(odd, _mm512_set1_epi16(0x300));
+            _mm512_or_si512(_mm512_srli_epi16::<8>(even), odd)
+        })
     }
     #[inline(always)]
     fn lookup(table: &[i8; 16], index: Self::B) -> Self::B {

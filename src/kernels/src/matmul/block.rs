@@ -3,11 +3,13 @@
 use std::marker::PhantomData;
 use std::sync::atomic::{Ordering, compiler_fence};
 
+use super::deltas::add_with_deltas;
+use super::parts::{add_parts, parts};
 use super::tiles::mixed;
 use super::tokens::Tokens;
 use crate::isa::{Cache, Isa, prefetch};
 use crate::panel::PanelBlock;
-use crate::quant::{Block, Factor, Format, Offset, Scales, columns};
+use crate::quant::{Block, Factor, Format, Offset, Scales, columns, nibbles};
 
 /// Factors and integer scales of a block of sixteen rows.
 #[derive(Clone, Copy)]
@@ -17,7 +19,7 @@ pub(super) struct Head<I: Isa> {
     pub(super) dmin: I::F,
     /// For one sum integers. For eight pairs: of the same, or where quants are mixed of those of
     /// two groups.
-    scale: [I::I; 16],
+    pub(super) scale: [I::I; 16],
     /// Pairs of minimums, of the sub-blocks whose sums come in pairs.
     min: [I::I; 8],
     /// Pairs of what two sub-blocks of 16 are too large by, negative, for each sum of a.
@@ -44,7 +46,7 @@ impl<I: Isa> Head<I> {
         // Not from `none`: the compiler would then clear all of it each time.
         let mut head = Head {
             d: unit::<I, F>(factor::<I>(tile, F::D)),
-            dmin: factor::<I>(tile, F::DMIN),
+            dmin: unit::<I, F>(factor::<I>(tile, F::DMIN)),
             scale: [I::izero(); 16],
             min: [I::izero(); 8],
             bias: [I::izero(); 8],
@@ -68,12 +70,15 @@ impl<I: Isa> Head<I> {
         if F::BIAS != 0 {
             let minus = I::plus_int(I::izero(), -F::BIAS);
             for j in 0..8 {
-                let low = I::multiply_add(I::izero(), head.scale[2 * j], minus);
-                let high = I::multiply_add(I::izero(), head.scale[2 * j + 1], minus);
+                let (mut low, mut high) = (minus, minus);
+                if F::SCALES == Scales::Of16 {
+                    low = I::multiply_add(I::izero(), head.scale[2 * j], minus);
+                    high = I::multiply_add(I::izero(), head.scale[2 * j + 1], minus);
+                }
                 head.bias[j] = I::paired(low, high);
             }
         }
-        if F::SUMS == 8 {
+        if F::SUMS == 8 && parts::<F>() == 1 {
             // Of two groups, where both meet in one product.
             let apart = if A::TILES && mixed::<F>() {
                 scales::<F>() / 8
@@ -96,7 +101,7 @@ const fn min_pairs<F: Format>(tiles: bool) -> usize {
     }
 }
 
-/// The factor of the quants from what is written of it.
+/// A factor from what is written of it.
 #[inline(always)]
 fn unit<I: Isa, F: Format>(d: I::F) -> I::F {
     if F::UNIT == 1.0 {
@@ -111,6 +116,8 @@ fn factor<I: Isa>(tile: PanelBlock<'_>, factor: Factor) -> I::F {
         Factor::None => I::splat(0.0),
         Factor::Word => I::load_f16(tile.words()),
         Factor::Exponent => I::exponents(tile.words()),
+        Factor::One => I::splat(1.0),
+        Factor::Nibbles(i) => I::low_halves(nibbles::<I>(&tile, i)),
         Factor::Low(i) => I::low_halves(I::ints(Block::<I>::column(&tile, i))),
         Factor::High(i) => I::high_halves(I::ints(Block::<I>::column(&tile, i))),
     }
@@ -199,8 +206,8 @@ impl<I: Isa> Quants<I> for Unpacked<'_, I> {
 const fn scales<F: Format>() -> usize {
     match F::SCALES {
         Scales::None => 0,
-        Scales::Of16 => 16,
-        Scales::Of32 => 8,
+        Scales::Of16 => F::LEN / 16,
+        Scales::Of32 => F::LEN / 32,
     }
 }
 
@@ -213,9 +220,12 @@ pub(super) fn scale_of<F: Format>(g: usize, j: usize) -> usize {
     }
 }
 
-/// Sums that a token has: of the products, and one of what is subtracted.
+/// Sums that a token has: of the products, and one of what is subtracted or as many of the deltas.
 pub(super) const fn sums_of<F: Format>() -> usize {
-    F::SUMS + 1
+    match F::OFFSET {
+        Offset::Deltas => 2 * F::SUMS,
+        _ => F::SUMS + 1,
+    }
 }
 
 /// Adds `B` blocks of sixteen rows, one after another, to the sums of `T` tokens, which has
@@ -230,11 +240,23 @@ pub(super) fn add_blocks<I: Isa, F: Format, A: Tokens, const T: usize, const B: 
 ) {
     let stride = sums_of::<F>();
     let sums = &mut sums[..T * stride];
+    if F::OFFSET == Offset::Deltas {
+        for b in 0..B {
+            add_with_deltas::<I, F, A, T>(&quants[b], heads[b], acts[b], sums);
+        }
+        return;
+    }
+    if parts::<F>() > 1 {
+        for b in 0..B {
+            add_parts::<I, F, A, T>(&quants[b], heads[b], acts[b], sums);
+        }
+        return;
+    }
     if F::SUMS == 1 {
         for b in 0..B {
             let total = one_sum::<I, F, A, T>(&quants[b], heads[b], acts[b]);
             for t in 0..T {
-                let d = I::mul(heads[b].d, I::splat(acts[b].d::<I, F>(t)));
+                let d = I::mul(heads[b].d, I::splat(acts[b].d::<I, F>(t, 0)));
                 let sum = &mut sums[t * stride];
                 *sum = I::fma(I::to_f32(total[t]), d, *sum);
             }
@@ -243,7 +265,7 @@ pub(super) fn add_blocks<I: Isa, F: Format, A: Tokens, const T: usize, const B: 
         let mut d = [[I::splat(0.0); T]; B];
         for b in 0..B {
             for t in 0..T {
-                d[b][t] = I::mul(heads[b].d, I::splat(acts[b].d::<I, F>(t)));
+                d[b][t] = I::mul(heads[b].d, I::splat(acts[b].d::<I, F>(t, 0)));
             }
         }
         for j in 0..8 {
@@ -283,7 +305,7 @@ fn add_offset<I: Isa, F: Format, A: Tokens>(head: &Head<I>, acts: A, t: usize, a
     for s in 0..min_pairs::<F>(A::TILES) {
         mins = I::add_pair(mins, head.min[s], acts.sums::<F>(t, s));
     }
-    let d = I::mul(head.dmin, I::splat(acts.d::<I, F>(t)));
+    let d = I::mul(head.dmin, I::splat(acts.d::<I, F>(t, 0)));
     I::fma(I::to_f32(mins), d, acc)
 }
 
@@ -380,7 +402,7 @@ fn sum_of_eight<I: Isa, F: Format, A: Tokens, const T: usize>(
 }
 
 #[inline(always)]
-fn add_dot<I: Isa, F: Format>(acc: I::I, q: I::B, a: i32) -> I::I {
+pub(super) fn add_dot<I: Isa, F: Format>(acc: I::I, q: I::B, a: i32) -> I::I {
     if F::SIGNED {
         I::dot::<true>(acc, q, a)
     } else {
@@ -394,9 +416,18 @@ pub(super) fn total<I: Isa, F: Format>(sums: &[I::F]) -> I::F {
     let acc = if F::SUMS == 1 {
         sums[0]
     } else {
-        let even = I::add(I::add(sums[0], sums[4]), I::add(sums[2], sums[6]));
-        let odd = I::add(I::add(sums[1], sums[5]), I::add(sums[3], sums[7]));
-        I::add(even, odd)
+        of_eight::<I>(sums)
     };
-    I::sub(acc, sums[F::SUMS])
+    match F::OFFSET {
+        Offset::Deltas => I::add(acc, of_eight::<I>(&sums[F::SUMS..])),
+        _ => I::sub(acc, sums[F::SUMS]),
+    }
+}
+
+/// Eight sums, added.
+#[inline(always)]
+fn of_eight<I: Isa>(sums: &[I::F]) -> I::F {
+    let even = I::add(I::add(sums[0], sums[4]), I::add(sums[2], sums[6]));
+    let odd = I::add(I::add(sums[1], sums[5]), I::add(sums[3], sums[7]));
+    I::add(even, odd)
 }

@@ -19,7 +19,7 @@ use crate::columns::ColumnsMut;
 use crate::isa::amx::{Configured, SIDE, STEP};
 use crate::isa::{Avx512, Isa, Part};
 use crate::panel::BlockBuffer;
-use crate::quant::{Format, Scales, columns, with_format};
+use crate::quant::{Format, Offset, Scales, columns, with_format};
 use crate::simd::{Level, level};
 use meeting::{Meeting, Products};
 use weights::Weights;
@@ -33,16 +33,21 @@ const SUM_BYTES: usize = 512 << 10;
 /// Most blocks that are unpacked at a time.
 const MOST_BLOCKS: usize = 4;
 
-/// Whether so many tokens of a format gain by it. With eight sums a block most of the time goes into
+/// From how many tokens on a format gains by it. With eight sums a block most of the time goes into
 /// those, which vectors have in registers: only where these need many instructions for their products,
 /// as they do for signed bytes with scales, that is made good.
+const fn least<F: Format>() -> Option<usize> {
+    match (F::SUMS, F::LEN, F::OFFSET) {
+        (1, 256, Offset::Mins) if !F::SIGNED && wide::<F>() => Some(16),
+        (1, 32, Offset::None) if F::SIGNED && !wide::<F>() => Some(16),
+        (8, 256, Offset::None) if F::SIGNED && wide::<F>() => Some(32),
+        _ => None,
+    }
+}
+
+/// Whether so many tokens of a format gain by it.
 pub(super) fn pay<F: Format>(tokens: usize) -> bool {
-    let least = match (F::SUMS, F::SIGNED, wide::<F>()) {
-        (1, false, true) | (1, true, false) => 16,
-        (8, true, true) => 32,
-        _ => return false,
-    };
-    level() == Level::Amx && tokens >= least
+    const { least::<F>() }.is_some_and(|least| tokens >= least) && level() == Level::Amx
 }
 
 /// [`super::matmul_rows`] for tiles with [`TileLayout::of_squares`], which were filled where the
@@ -55,7 +60,10 @@ pub(super) fn matmul(
 ) {
     with_format!(
         weights.ty,
-        F => Avx512::apart(Squares { weights, rows, acts, out, format: PhantomData::<F> }),
+        F => match const { least::<F>() } {
+            Some(_) => Avx512::apart(Squares { weights, rows, acts, out, format: PhantomData::<F> }),
+            None => unreachable!("tiles of a format that gains nothing by them"),
+        },
         float => unreachable!("rows of floats have no tiles")
     );
 }

@@ -4,12 +4,18 @@ use crate::activation::quantize_row;
 use crate::panel::pack;
 use crate::panel::{has_panels, panel_bytes};
 use crate::quant::RowBlock;
-use crate::quant::{Format, Offset, WeightType};
+use crate::quant::{Factor, Format, Offset, WeightType};
 
 /// One row times one activation row, read off the definition.
 fn by_definition<F: Format>(ty: ActivationType, weights: &[u8], acts: &[u8]) -> f32 {
     let f16 = |bytes: &[u8]| half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
     let (mut acc, mut accm) = ([0.0f32; 8], 0.0f32);
+    if ty.block_len() < F::LEN {
+        return by_parts::<F>(weights, acts);
+    }
+    if F::OFFSET == Offset::Deltas {
+        return by_deltas::<F>(weights, acts);
+    }
     for (w, a) in weights
         .chunks_exact(F::BYTES)
         .zip(acts.chunks_exact(ty.block_bytes()))
@@ -32,13 +38,71 @@ fn by_definition<F: Format>(ty: ActivationType, weights: &[u8], acts: &[u8]) -> 
             *acc = (isum as f32).mul_add(d_w * d, *acc);
         }
         match F::OFFSET {
-            Offset::None => {}
+            Offset::None | Offset::Deltas => {}
             Offset::Mins => accm = (imin as f32).mul_add(dmin * d, accm),
             Offset::Added => accm = (-dmin).mul_add(f16(&a[2..]), accm),
         }
     }
-    let acc = ((acc[0] + acc[4]) + (acc[2] + acc[6])) + ((acc[1] + acc[5]) + (acc[3] + acc[7]));
-    acc - accm
+    of_eight(acc) - accm
+}
+
+fn of_eight(acc: [f32; 8]) -> f32 {
+    ((acc[0] + acc[4]) + (acc[2] + acc[6])) + ((acc[1] + acc[5]) + (acc[3] + acc[7]))
+}
+
+/// [`by_definition`] of blocks that meet several of Q8_0.
+fn by_parts<F: Format>(weights: &[u8], acts: &[u8]) -> f32 {
+    let parts = F::LEN / 32;
+    let mut acc = [0.0f32; 8];
+    let acts = acts.chunks_exact(34 * parts);
+    for (w, acts) in weights.chunks_exact(F::BYTES).zip(acts) {
+        let block = RowBlock::<F>::new(w);
+        let mut inner = [0.0f32; 8];
+        for (g, a) in acts.chunks_exact(34).enumerate() {
+            let d = half::f16::from_le_bytes([a[0], a[1]]).to_f32();
+            let mut isum = [0i32; 8];
+            for (i, a) in a[2..].iter().enumerate() {
+                isum[i / 4 % F::SUMS] +=
+                    block.scale(32 * g + i) * block.quant(32 * g + i) * i32::from(*a as i8);
+            }
+            for j in 0..F::SUMS {
+                match F::D {
+                    Factor::One => acc[j] = (isum[j] as f32).mul_add(d * F::UNIT, acc[j]),
+                    _ => inner[j] = (isum[j] as f32).mul_add(d, inner[j]),
+                }
+            }
+        }
+        if F::D != Factor::One {
+            for j in 0..F::SUMS {
+                acc[j] = inner[j].mul_add(block.d(), acc[j]);
+            }
+        }
+    }
+    of_eight(acc)
+}
+
+/// [`by_definition`] of blocks with deltas, each of which is ±1 beside a multiple of eight.
+fn by_deltas<F: Format>(weights: &[u8], acts: &[u8]) -> f32 {
+    let (mut acc, mut deltas) = ([0.0f32; 8], [0.0f32; 8]);
+    for (w, a) in weights.chunks_exact(F::BYTES).zip(acts.chunks_exact(292)) {
+        let block = RowBlock::<F>::new(w);
+        let d = block.d() * f32::from_le_bytes(a[..4].try_into().unwrap());
+        let mut isum = [[0i32; 8]; 2];
+        for (i, a) in a[4..260].iter().map(|a| i32::from(*a as i8)).enumerate() {
+            let delta = if block.quant(i).rem_euclid(8) == 1 {
+                1
+            } else {
+                -1
+            };
+            isum[0][i % 32 / 4] += block.scale(i) * (block.quant(i) - delta) * a;
+            isum[1][i % 32 / 4] += block.scale(i) * delta * a;
+        }
+        for j in 0..8 {
+            acc[j] = (isum[0][j] as f32).mul_add(d, acc[j]);
+            deltas[j] = (isum[1][j] as f32).mul_add(d, deltas[j]);
+        }
+    }
+    of_eight(acc) + of_eight(deltas)
 }
 
 fn panels(ty: WeightType, n: usize, rows: &[u8]) -> Vec<u8> {

@@ -7,6 +7,7 @@
 //!
 //! For AMX a tile is sixteen tokens, and has each token's quants one after another before the slots.
 
+use super::parts::parts;
 use crate::panel::has_panels;
 use crate::quant::{Format, Offset, Scales, WeightType, with_format};
 
@@ -22,7 +23,9 @@ pub(super) struct TileLayout {
     pub(super) tokens: usize,
     /// Quants of a block.
     len: usize,
-    /// Bytes of a block of a row, and where its quants start.
+    /// Blocks of activations that make up a block here.
+    parts: usize,
+    /// Bytes of a block of a row, and where its quants start; of each part, if there are several.
     pub(super) row: (usize, usize),
     order: Order,
     sums: Sums,
@@ -68,10 +71,11 @@ impl TileLayout {
         TileLayout {
             tokens: TOKENS,
             len: F::LEN,
+            parts: parts::<F>(),
             row: match (F::LEN, F::OFFSET) {
                 (256, _) => (292, 4),
                 (_, Offset::Added) => (36, 4),
-                _ => (34, 2),
+                _ => (34 * parts::<F>(), 2),
             },
             order: if mixed::<F>() {
                 Order::Mixed
@@ -134,6 +138,16 @@ impl TileLayout {
         matches!(self.order, Order::Rows | Order::Sums)
     }
 
+    /// Bytes of a part of a block.
+    pub(super) const fn part_bytes(self) -> usize {
+        self.row.0 / self.parts
+    }
+
+    /// Places of four quants in a part.
+    pub(super) const fn places(self) -> usize {
+        self.len / self.parts / 4
+    }
+
     pub(super) const fn sums_at(self) -> usize {
         self.len / 4
     }
@@ -149,7 +163,7 @@ impl TileLayout {
     }
 
     pub(super) const fn offset_at(self) -> usize {
-        self.d_at() + 1
+        self.d_at() + self.parts
     }
 
     pub(super) const fn slots(self) -> usize {
@@ -295,8 +309,16 @@ impl Tiles {
 /// Token `t`'s block into its places of a tile.
 #[inline(always)]
 fn arrange(layout: TileLayout, block: &[u8], tile: &mut [u32], t: usize) {
+    for (part, block) in block.chunks_exact(layout.part_bytes()).enumerate() {
+        arrange_part(layout, (part, block), tile, t);
+    }
+}
+
+/// One of a block's parts; most blocks have no other.
+#[inline(always)]
+fn arrange_part(layout: TileLayout, (part, block): (usize, &[u8]), tile: &mut [u32], t: usize) {
     let (head, rest) = block.split_at(layout.row.1);
-    let (quants, sums) = rest.split_at(layout.len);
+    let (quants, sums) = rest.split_at(4 * layout.places());
     let (quants, _) = quants.as_chunks::<4>();
     let four = |q: usize| u32::from_le_bytes(quants[q]);
     let row = t * quants.len();
@@ -304,7 +326,7 @@ fn arrange(layout: TileLayout, block: &[u8], tile: &mut [u32], t: usize) {
     match layout.order {
         Order::Slots => {
             for z in 0..quants.len() {
-                set(z, four(z));
+                set(part * layout.places() + z, four(z));
             }
         }
         Order::Mixed => {
@@ -356,7 +378,7 @@ fn arrange(layout: TileLayout, block: &[u8], tile: &mut [u32], t: usize) {
         256 => f32::from_le_bytes([head[0], head[1], head[2], head[3]]),
         _ => f16(0),
     };
-    set(layout.d_at(), d.to_bits());
+    set(layout.d_at() + part, d.to_bits());
     if layout.offset {
         set(layout.offset_at(), f16(2).to_bits());
     }

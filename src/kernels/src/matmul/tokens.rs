@@ -12,8 +12,8 @@ pub(super) trait Tokens: Copy {
     fn quants<F: Format>(&self, t: usize, z: usize) -> i32;
     /// Its `s`-th pair of sums.
     fn sums<F: Format>(&self, t: usize, s: usize) -> i32;
-    /// Its factor.
-    fn d<I: Isa, F: Format>(&self, t: usize) -> f32;
+    /// The factor of its `part`-th block, where a block of weights meets several.
+    fn d<I: Isa, F: Format>(&self, t: usize, part: usize) -> f32;
     /// What it adds, where the format has that.
     fn offset<I: Isa, F: Format>(&self, t: usize) -> f32;
 }
@@ -57,17 +57,19 @@ impl<const T: usize> Tokens for InRows<'_, T> {
 
     #[inline(always)]
     fn quants<F: Format>(&self, t: usize, z: usize) -> i32 {
-        self.int(t, TileLayout::of::<F>().row.1 + 4 * z)
+        let layout = TileLayout::of::<F>();
+        let (part, z) = (z / layout.places(), z % layout.places());
+        self.int(t, part * layout.part_bytes() + layout.row.1 + 4 * z)
     }
     #[inline(always)]
     fn sums<F: Format>(&self, t: usize, s: usize) -> i32 {
         self.int(t, 260 + 4 * s)
     }
     #[inline(always)]
-    fn d<I: Isa, F: Format>(&self, t: usize) -> f32 {
+    fn d<I: Isa, F: Format>(&self, t: usize, part: usize) -> f32 {
         match F::LEN {
             256 => f32::from_bits(self.int(t, 0) as u32),
-            _ => self.half::<I>(t, 0),
+            _ => self.half::<I>(t, part * TileLayout::of::<F>().part_bytes()),
         }
     }
     #[inline(always)]
@@ -109,8 +111,8 @@ impl<const N: usize> Tokens for InTile<'_, N> {
         self.slot(t, TileLayout::in_tiles::<F>(N).sums_at() + s) as i32
     }
     #[inline(always)]
-    fn d<I: Isa, F: Format>(&self, t: usize) -> f32 {
-        f32::from_bits(self.slot(t, TileLayout::in_tiles::<F>(N).d_at()))
+    fn d<I: Isa, F: Format>(&self, t: usize, part: usize) -> f32 {
+        f32::from_bits(self.slot(t, TileLayout::in_tiles::<F>(N).d_at() + part))
     }
     #[inline(always)]
     fn offset<I: Isa, F: Format>(&self, t: usize) -> f32 {

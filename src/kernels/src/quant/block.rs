@@ -24,6 +24,9 @@ pub(crate) trait Columns: Copy {
     fn or(a: Self::B, b: Self::B) -> Self::B;
     /// `x + y` as signed bytes.
     fn plus(x: Self::B, y: i8) -> Self::B;
+    /// Digit `n`, 0 being the first, of bytes that are numbers below 1 in base three: the upper byte
+    /// of three times what is left of `x · 3ⁿ` in a byte.
+    fn trit(x: Self::B, n: usize) -> Self::B;
     /// `table[index]` for each index, which must be below 16.
     fn lookup(table: &[i8; 16], index: Self::B) -> Self::B;
     /// `-x` for each byte of which `which` is 1, `x` where it is 0.
@@ -68,6 +71,10 @@ pub(crate) enum Factor {
     Low(usize),
     /// The upper half of a column.
     High(usize),
+    /// The uppermost four bits of the halves of a column and of the next, the first ones lowest.
+    Nibbles(usize),
+    /// It is 1; what it counts in remains.
+    One,
 }
 
 /// The sub-blocks that have an integer scale of their own.
@@ -90,6 +97,9 @@ pub(crate) enum Offset {
     Mins,
     /// One float for the block, added (Q4_1, Q5_1).
     Added,
+    /// A quant is eight times a whole number, and one more or one less, the same for all four of a
+    /// column. Those ones are summed by themselves, in as many sums (IQ1_M).
+    Deltas,
 }
 
 /// A block layout.
@@ -99,7 +109,7 @@ pub(crate) trait Format {
     type Like: Format;
     /// Whether there are others like it.
     const SHARED: bool = false;
-    /// Weights in a block: 32 or 256.
+    /// Weights in a block: 32, 64, 128 or 256.
     const LEN: usize;
     /// Bytes in a block.
     const BYTES: usize;
@@ -108,7 +118,7 @@ pub(crate) trait Format {
     const WORD: Option<usize> = None;
     /// The factor of the quants.
     const D: Factor;
-    /// What that factor counts in, a power of two.
+    /// What factors count in, a power of two.
     const UNIT: f32 = 1.0;
     /// The factor of the minimums ([`Offset::Mins`]), or the offset ([`Offset::Added`]).
     const DMIN: Factor = Factor::None;
@@ -118,7 +128,7 @@ pub(crate) trait Format {
     const SCALES: Scales;
     /// What is added.
     const OFFSET: Offset = Offset::None;
-    /// Float sums that one row keeps, 1 or 8 (see `matmul`).
+    /// Float sums that one row keeps of the products, 1 or 8 (see `matmul`).
     const SUMS: usize;
     /// What the (unsigned) quants are too large by. It is taken back by sub-blocks of 16, which
     /// decides in which of eight sums a part lands.
@@ -132,7 +142,7 @@ pub(crate) trait Format {
         unreachable!("a format without scales")
     }
 
-    /// The minimum of sub-block `s`.
+    /// The minimum of sub-block `s`, of 16 bits.
     fn min<C: Columns>(_block: &impl Block<C>, _s: usize) -> C::I {
         unreachable!("a format without minimums")
     }
@@ -156,6 +166,18 @@ pub(crate) const fn word_bytes<F: Format>() -> usize {
     F::BYTES % 4
 }
 
+/// The bits of a factor that is [`Factor::Nibbles`].
+#[inline(always)]
+pub(crate) fn nibbles<C: Columns>(block: &impl Block<C>, first: usize) -> C::I {
+    let (low, high) = (
+        C::ints(block.column(first)),
+        C::ints(block.column(first + 1)),
+    );
+    let two = C::plus_raised(C::bits(low, 12, 15), C::bits(low, 28, 15), 4);
+    let three = C::plus_raised(two, C::bits(high, 12, 15), 8);
+    C::plus_raised(three, C::bits(high, 28, 15), 12)
+}
+
 /// The columns of one row.
 #[derive(Clone, Copy)]
 pub(crate) struct OneRow;
@@ -175,6 +197,9 @@ impl Columns for OneRow {
     }
     fn plus(x: [u8; 4], y: i8) -> [u8; 4] {
         x.map(|x| x.wrapping_add_signed(y))
+    }
+    fn trit(x: [u8; 4], n: usize) -> [u8; 4] {
+        x.map(|x| trit(x, n))
     }
     fn lookup(table: &[i8; 16], index: [u8; 4]) -> [u8; 4] {
         index.map(|i| table[usize::from(i & 15)] as u8)
@@ -245,7 +270,7 @@ impl<'a, F: Format> RowBlock<'a, F> {
 
     /// The factor of the minimums, or the offset.
     pub(crate) fn dmin(&self) -> f32 {
-        self.factor(F::DMIN)
+        self.factor(F::DMIN) * F::UNIT
     }
 
     fn factor(&self, factor: Factor) -> f32 {
@@ -256,6 +281,10 @@ impl<'a, F: Format> RowBlock<'a, F> {
             Factor::Word => apart,
             Factor::Low(i) => column_at::<F>(i),
             Factor::High(i) => column_at::<F>(i) + 2,
+            Factor::Nibbles(i) => {
+                return f16::from_bits(nibbles::<OneRow>(self, i) as u16).to_f32();
+            }
+            Factor::One => return 1.0,
         };
         f16::from_le_bytes(self.part(at)).to_f32()
     }
@@ -281,13 +310,21 @@ impl<'a, F: Format> RowBlock<'a, F> {
     /// The minimum of weight `i`, an integer or, for [`Offset::Added`], minus 1.
     pub(crate) fn min(&self, i: usize) -> i32 {
         match (F::OFFSET, F::SCALES) {
-            (Offset::None, _) => 0,
+            (Offset::None | Offset::Deltas, _) => 0,
             (Offset::Added, _) => -1,
             (Offset::Mins, Scales::Of16) => F::min::<OneRow>(self, i / 16),
             (Offset::Mins, _) => F::min::<OneRow>(self, i / 32),
         }
     }
 }
+
+/// One byte's [`Columns::trit`].
+pub(crate) fn trit(x: u8, n: usize) -> u8 {
+    ((u16::from(x.wrapping_mul(POWERS_OF_THREE[n])) * 3) >> 8) as u8
+}
+
+/// What the digits of a byte in base three are moved up by.
+pub(crate) const POWERS_OF_THREE: [u8; 5] = [1, 3, 9, 27, 81];
 
 /// `2^(x - 128)` ([`Factor::Exponent`]), for which the least two have to be subnormal.
 pub(crate) fn exponent(x: u8) -> f32 {

@@ -9,7 +9,7 @@ use super::k::byte;
 
 /// The scale that a nibble stands for.
 #[inline(always)]
-fn odd<C: Columns>(nibble: C::I) -> C::I {
+pub(super) fn odd<C: Columns>(nibble: C::I) -> C::I {
     C::plus_int(C::plus_raised(nibble, nibble, 0), 1)
 }
 

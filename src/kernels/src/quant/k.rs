@@ -8,9 +8,9 @@ pub(super) fn byte<C: Columns>(x: C::B, i: usize, shift: i32, mask: i32) -> C::I
     C::bits(C::ints(x), 8 * (i % 4) as i32 + shift, mask)
 }
 
-/// Q2_K and Q3_K: weight `128h + 32j + l` is the `j`-th pair of bits of byte `32h + l`.
+/// Q2_K, Q3_K and TQ2_0: weight `128h + 32j + l` is the `j`-th pair of bits of byte `32h + l`.
 #[inline(always)]
-fn pairs<C: Columns>(block: &impl Block<C>, first: usize, g: usize, j: usize) -> C::B {
+pub(super) fn pairs<C: Columns>(block: &impl Block<C>, first: usize, g: usize, j: usize) -> C::B {
     C::field(block.column(first + 8 * (g / 4) + j), 2 * (g % 4) as i32, 3)
 }
 

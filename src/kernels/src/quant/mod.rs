@@ -5,8 +5,10 @@
 //! and the block's f32 factors. What a kernel computes is defined on that block.
 
 mod block;
+mod few;
 mod float;
 mod grid;
+mod iq1;
 mod iq23;
 mod iq4;
 mod k;
@@ -15,10 +17,13 @@ mod legacy;
 #[cfg(test)]
 pub(crate) use block::RowBlock;
 pub(crate) use block::{
-    Block, Columns, Factor, Format, Offset, Scales, column_at, columns, exponent, word_bytes,
+    Block, Columns, Factor, Format, Offset, POWERS_OF_THREE, Scales, column_at, columns, exponent,
+    nibbles, trit, word_bytes,
 };
+pub(crate) use few::{Q1_0, Q2_0, Tq1_0, Tq2_0};
 pub(crate) use float::{Bf16, Element, F16, F32};
-pub(crate) use iq4::{Iq4Nl, Iq4Xs, MxFp4};
+pub(crate) use iq1::{Iq1M, Iq1S};
+pub(crate) use iq4::{Iq4Nl, Iq4Xs, MxFp4, NvFp4};
 pub(crate) use iq23::{Iq2S, Iq2Xs, Iq2Xxs, Iq3S, Iq3Xxs};
 pub(crate) use k::{Q2K, Q3K, Q4K, Q5K, Q6K};
 pub(crate) use legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
@@ -123,6 +128,20 @@ weight_types! { $
         IQ3_XXS Iq3Xxs Q8_K;
         /// Points of a grid, 3.4 bits a weight, blocks of 256.
         IQ3_S Iq3S Q8_K;
+        /// Points of a grid, 1.6 bits a weight, blocks of 256.
+        IQ1_S Iq1S Q8_K;
+        /// Points of a grid, 1.8 bits a weight, blocks of 256.
+        IQ1_M Iq1M Q8_K;
+        /// −1, 0 and 1 by digits in base three, blocks of 256.
+        TQ1_0 Tq1_0 Q8_K;
+        /// −1, 0 and 1 by pairs of bits, blocks of 256.
+        TQ2_0 Tq2_0 Q8_K;
+        /// 4-bit floats with a scale for each 16, blocks of 64.
+        NVFP4 NvFp4 Q8_0;
+        /// −1 and 1, blocks of 128.
+        Q1_0 Q1_0 Q8_0;
+        /// −1, 0, 1 and 2, blocks of 64.
+        Q2_0 Q2_0 Q8_0;
     }
 }
 pub(crate) use with_format;

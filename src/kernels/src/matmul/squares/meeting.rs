@@ -150,7 +150,7 @@ impl<'a, F: Format> Meeting<'a, F> {
         if j == 0 {
             for b in 0..B {
                 for t in 0..SIDE {
-                    let of_token = Avx512::splat(tokens[b].d::<Avx512, F>(t));
+                    let of_token = Avx512::splat(tokens[b].d::<Avx512, F>(t, 0));
                     d[b][t] = Avx512::mul(heads[b].d, of_token);
                 }
             }
@@ -166,7 +166,7 @@ impl<'a, F: Format> Meeting<'a, F> {
                 }
                 sums[j] = Avx512::fma(Avx512::to_f32(part), d[b][t], sums[j]);
                 if F::OFFSET == Offset::Mins {
-                    let of_token = Avx512::splat(tokens[b].d::<Avx512, F>(t));
+                    let of_token = Avx512::splat(tokens[b].d::<Avx512, F>(t, 0));
                     let d = Avx512::mul(heads[b].dmin, of_token);
                     let mins = Avx512::load(&products[b].mins.0[t]);
                     sums[F::SUMS] = Avx512::fma(mins, d, sums[F::SUMS]);
