@@ -5,7 +5,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sharpi_kernels::attention::{
-    AttentionWorkspace, CacheRows, CacheType, Queries, attend, store_row,
+    AttentionWorkspace, CacheRows, CacheType, Queries, Side, attend, store_row,
 };
 
 const HEADS: usize = 24;
@@ -22,7 +22,8 @@ fn cache(positions: usize) -> Vec<u8> {
         let values: Vec<f32> = (0..KV_HEADS * DIM)
             .map(|i| ((p * 31 + i * 7) as f32).sin())
             .collect();
-        store_row(TYPE, &values, row);
+        let work = &mut AttentionWorkspace::default();
+        store_row(TYPE, (Side::Keys, DIM), &values, work, row);
     }
     bytes
 }

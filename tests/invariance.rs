@@ -30,11 +30,13 @@ const SPLITS: &[&[usize]] = &[
     &[7, 16, 1, 15],
 ];
 
-/// K-quants, floats, the legacy formats with an offset, dense and mixture of experts; and every
+/// K-quants, the formats of fewest bits, floats, the legacy formats with an offset, dense and mixture of experts; and every
 /// architecture.
 fn models() -> Vec<(&'static str, Model)> {
     let files = [
         "micro-dense-Q2_K",
+        "micro-dense-IQ1",
+        "micro-dense-Q1_0",
         "tiny-dense-Q4_K_M",
         "tiny-moe-Q4_K_M",
         "micro-moe-f32",
@@ -205,7 +207,7 @@ fn a_prompt_gives_the_same_bits_however_it_is_cut_into_runs() {
 fn a_prompt_gives_the_same_bits_however_it_is_cut_whatever_the_cache_holds() {
     let model = model("micro-dense-f32");
     let ids = tokens(&model);
-    for cache in [DType::F32, DType::BF16] {
+    for cache in [DType::F32, DType::BF16, DType::Q8_0, DType::Q4_0] {
         let executable = compiled(&model, cache, &[]);
         let expected = one_by_one(&executable, &ids);
         for widths in &SPLITS[4..] {

@@ -224,11 +224,24 @@ fn a_norm_that_is_not_f32_is_named_with_the_only_type_it_can_have() {
 
 #[test]
 fn a_cache_type_that_cannot_hold_keys_is_named() {
-    let lower = LowerOptions::default().cache_v(DType::Q8_0);
+    let lower = LowerOptions::default().cache_v(DType::Q5_0);
     let error = Model::from_gguf(source())
         .lower(&lower)
         .expect_err("an error");
-    let said = "the cache cannot hold q8_0, expected f16, bf16 or f32";
+    let said = "the cache cannot hold q5_0, expected one of f16, bf16, f32, q8_0, q4_0";
+    assert_eq!(error.to_string(), said);
+}
+
+#[test]
+fn a_cache_in_blocks_holds_heads_of_whole_blocks_alone() {
+    let lower = LowerOptions::default().cache_k(DType::Q4_0);
+    let model = altered("", |_, writer| {
+        for length in ["key_length", "value_length"] {
+            writer.metadata(format!("qwen35.attention.{length}"), 80u32);
+        }
+    });
+    let error = model.lower(&lower).expect_err("an error");
+    let said = "the cache cannot hold heads of 80 in blocks of 32, as q4_0 has";
     assert_eq!(error.to_string(), said);
 }
 

@@ -30,7 +30,12 @@ fn unloaded_27b() -> Executable {
 #[test]
 fn a_session_takes_the_memory_that_was_worked_out_for_it() {
     for name in ["tiny-dense-Q4_K_M", "tiny-moe-Q4_K_M", "micro-dense-f32"] {
-        for (k, v) in [(DType::F16, DType::F16), (DType::F32, DType::BF16)] {
+        let types = [
+            (DType::F16, DType::F16),
+            (DType::F32, DType::BF16),
+            (DType::Q8_0, DType::Q4_0),
+        ];
+        for (k, v) in types {
             let lower = LowerOptions::default()
                 .cache_k(k)
                 .cache_v(v)

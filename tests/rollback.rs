@@ -44,8 +44,8 @@ fn id(seed: usize) -> u32 {
 
 /// Rounds as drafting makes them, some tokens kept and some taken back, against a session that
 /// only ever sees the kept ones; the states are compared after each round.
-fn rounds(name: &str, rounds: &[(usize, usize)]) {
-    let executable = compile(&model(name), DType::F16);
+fn rounds(name: &str, cache: DType, rounds: &[(usize, usize)]) {
+    let executable = compile(&model(name), cache);
     let (mut drafting, mut plain) = (session(&executable, 1), session(&executable, 1));
     let prompt: Vec<u32> = (0..5).map(id).collect();
     feed(&mut drafting, &prompt);
@@ -75,7 +75,10 @@ fn rounds_of_every_width_leave_the_states_of_a_session_that_never_drafted() {
         .flat_map(|width| (0..=width).map(move |kept| (width, kept)))
         .collect();
     for name in MODELS {
-        rounds(name, &every);
+        rounds(name, DType::F16, &every);
+    }
+    for cache in [DType::Q8_0, DType::Q4_0] {
+        rounds("micro-dense-f32", cache, &every);
     }
 }
 
@@ -85,7 +88,8 @@ proptest! {
     fn any_sequence_of_rounds_leaves_no_trace(
         sequence in prop::collection::vec((1usize..9, 0usize..9), 1..12), moe: bool,
     ) {
-        rounds(if moe { "micro-moe-f32" } else { "micro-dense-f32" }, &sequence);
+        let name = if moe { "micro-moe-f32" } else { "micro-dense-f32" };
+        rounds(name, DType::F16, &sequence);
     }
 }
 

@@ -29,6 +29,12 @@ pub(super) enum CacheType {
     F16,
     Bf16,
     F32,
+    #[value(name = "q8_0")]
+    #[serde(rename = "q8_0")]
+    Q8_0,
+    #[value(name = "q4_0")]
+    #[serde(rename = "q4_0")]
+    Q4_0,
 }
 
 impl CacheType {
@@ -37,6 +43,8 @@ impl CacheType {
             CacheType::F16 => DType::F16,
             CacheType::Bf16 => DType::BF16,
             CacheType::F32 => DType::F32,
+            CacheType::Q8_0 => DType::Q8_0,
+            CacheType::Q4_0 => DType::Q4_0,
         }
     }
 }

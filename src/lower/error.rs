@@ -124,8 +124,16 @@ pub enum LowerError {
     #[error("the file that is to give a head has no multi-token-prediction head")]
     NoHead,
     /// The cache cannot be of that type.
-    #[error("the cache cannot hold {0}, expected f16, bf16 or f32")]
+    #[error("the cache cannot hold {0}, expected one of f16, bf16, f32, q8_0, q4_0")]
     CacheType(DType),
+    /// Heads are no whole blocks of the cache's type.
+    #[error("the cache cannot hold heads of {head_dim} in blocks of {}, as {ty} has", ty.block_len())]
+    CacheBlocks {
+        /// The type.
+        ty: DType,
+        /// Elements of a head.
+        head_dim: usize,
+    },
     /// Ids to draft that are not there, or none at all.
     #[error("cannot draft {found}: the vocabulary has ids 0 to {last}")]
     DraftVocabulary {

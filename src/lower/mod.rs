@@ -48,13 +48,22 @@ pub const TRUNK: &str = "trunk";
 /// The graph of the multi-token-prediction head.
 pub const MTP: &str = "mtp";
 
+/// Types that cached keys and values can have.
+pub const CACHE_TYPES: [DType; 5] = [
+    DType::F16,
+    DType::BF16,
+    DType::F32,
+    DType::Q8_0,
+    DType::Q4_0,
+];
+
 sharpi_passes::option_struct! {
     /// What the user chooses about the graphs; everything else comes from the file.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct LowerOptions {
-        /// Element type of cached keys: f16, bf16 or f32.
+        /// Element type of cached keys, one of [`CACHE_TYPES`].
         pub cache_k: DType = DType::F16,
-        /// Element type of cached values: f16, bf16 or f32.
+        /// Element type of cached values, likewise.
         pub cache_v: DType = DType::F16,
         /// Most tokens in one run.
         pub max_tokens: usize = 512,
@@ -94,12 +103,18 @@ fn lower_and_account(
     options: &LowerOptions,
 ) -> Result<(Module, Vec<Note>), LowerError> {
     for cache in [options.cache_k, options.cache_v] {
-        if ![DType::F32, DType::F16, DType::BF16].contains(&cache) {
+        if !CACHE_TYPES.contains(&cache) {
             return Err(LowerError::CacheType(cache));
         }
     }
     let source = Source::new(gguf);
     let hp = Hparams::of(&source)?;
+    for ty in [options.cache_k, options.cache_v] {
+        let head_dim = hp.head_dim;
+        if !head_dim.is_multiple_of(ty.block_len()) {
+            return Err(LowerError::CacheBlocks { ty, head_dim });
+        }
+    }
     let mut module = Module::new(hp.arch.name());
     let drafts = options.draft && hp.mtp_blocks > 0;
     let graph = trunk::lower(&source, &hp, options, &mut module.symbols, drafts)?;

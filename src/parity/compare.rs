@@ -14,6 +14,7 @@ use super::outcome::{Compared, Outcome, Skip};
 use super::trunk::{check_ids, compile};
 use super::{forced, free, widths};
 use crate::generate::GenerateError;
+use crate::lower::CACHE_TYPES;
 use crate::{Executable, Model, Session, SessionOptions};
 
 /// What is fed after the prompt.
@@ -142,7 +143,7 @@ pub fn compare(
     let widest = widest.unwrap_or(1);
     // One cache type after another, so that the weights are packed once for each, and one packing
     // is held at a time.
-    for cache in [DType::F16, DType::BF16, DType::F32] {
+    for cache in CACHE_TYPES {
         let to_do = |c: &Capture| c.cache_type == cache && skip(c, options).is_none();
         if !captures.iter().any(to_do) {
             continue;

@@ -20,7 +20,7 @@ pub struct Capture {
     pub prompt: String,
     /// Its ids.
     pub prompt_ids: Vec<u32>,
-    /// Type of the cached keys and values: f16, bf16 or f32.
+    /// Type of the cached keys and values, one of [`CACHE_TYPES`](crate::lower::CACHE_TYPES).
     #[serde(with = "crate::cache_type")]
     pub cache_type: DType,
     /// Most tokens drafted in a round; 0 without drafting.
@@ -75,7 +75,7 @@ pub struct Dump {
     pub ids: Vec<u32>,
     /// Rounds of drafting; the passes show the first.
     pub rounds: Vec<Round>,
-    /// Type of the cached keys and values: f16, bf16 or f32.
+    /// Type of the cached keys and values, one of [`CACHE_TYPES`](crate::lower::CACHE_TYPES).
     #[serde(with = "crate::cache_type")]
     pub cache_type: DType,
     /// Runs of a graph, in the order they were made.

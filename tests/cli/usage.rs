@@ -37,7 +37,11 @@ fn a_value_out_of_range_is_a_usage_error_that_says_what_is_accepted() {
         2,
         &["a number, above 0"],
     );
-    fails(sharpi("run -p x -ctk q8_0"), 2, &["f16, bf16, f32"]);
+    fails(
+        sharpi("run -p x -ctk q5_1"),
+        2,
+        &["f16, bf16, f32, q8_0, q4_0"],
+    );
     fails(
         sharpi("run -p x --spec-type eagle"),
         2,
@@ -55,9 +59,9 @@ fn a_value_out_of_range_is_a_usage_error_that_says_what_is_accepted() {
     fails(sharpi("parity --golden x --mode odd"), 2, &["free, forced"]);
     fails(sharpi("parity --golden x --widths 1,0"), 2, &["1..=512"]);
     fails(
-        sharpi("parity --golden x --cache-type q8_0"),
+        sharpi("parity --golden x --cache-type q5_1"),
         2,
-        &["f16, bf16, f32"],
+        &["f16, bf16, f32, q8_0, q4_0"],
     );
     fails(
         sharpi("dump-graph --stage done"),

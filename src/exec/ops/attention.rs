@@ -6,7 +6,7 @@ use super::product::Epilogue;
 use super::{Kernel, KvLayout, Run, Scratch, Segment, Slot};
 use crate::exec::memory::Shared;
 use sharpi_kernels::activation::{ActivationType, quantize_row};
-use sharpi_kernels::attention::{CacheRows, CacheType, Queries, attend, store_row};
+use sharpi_kernels::attention::{CacheRows, CacheType, Queries, Side, attend, store_row};
 use sharpi_kernels::elementwise::{Rhs, add, mul, sigmoid};
 use sharpi_kernels::norm::rmsnorm;
 use sharpi_kernels::rope::Rotation;
@@ -25,9 +25,10 @@ impl Kernel for KvStore {
         run.tokens
     }
 
-    fn run(&self, run: &Run<'_>, t: usize, _: &mut Scratch) {
+    fn run(&self, run: &Run<'_>, t: usize, scratch: &mut Scratch) {
         let (k, v) = run.segment_of(t).caches(self.state);
-        let width = self.layout.heads * self.layout.dim;
+        let KvLayout { heads, dim, .. } = self.layout;
+        let width = heads * dim;
         // SAFETY: operands.
         let (keys, values, pos) = unsafe {
             (
@@ -36,14 +37,15 @@ impl Kernel for KvStore {
                 run.read_ids(&self.pos),
             )
         };
-        let store = |cache: Shared<'_>, ty: CacheType, rows: &[f32]| {
-            let bytes = width * ty.bytes();
+        let mut store = |cache: Shared<'_>, ty: CacheType, side, rows: &[f32]| {
+            let bytes = ty.row_bytes(width);
             // SAFETY: a position belongs to one token of its sequence, its row to this chunk.
             let row = unsafe { cache.slice_mut(pos[t] as usize * bytes, bytes) };
-            store_row(ty, &rows[t * width..][..width], row);
+            let rows = &rows[t * width..][..width];
+            store_row(ty, (side, dim), rows, &mut scratch.attention, row);
         };
-        store(k, self.layout.k, keys);
-        store(v, self.layout.v, values);
+        store(k, self.layout.k, Side::Keys, keys);
+        store(v, self.layout.v, Side::Values, values);
     }
 }
 
@@ -209,14 +211,7 @@ fn attend_part(
     attend((layout.k, layout.v), queries, caches, scale, work, out);
 }
 
-/// Which of a cache's two parts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Keys,
-    Values,
-}
-
-/// Projected keys or values into the cache.
+/// Projected keys or values into the cache; a chunk's columns are whole pieces of heads.
 pub(super) struct Store {
     pub(super) side: Side,
     pub(super) pos: Slot,
@@ -264,10 +259,10 @@ impl Epilogue for Store {
                 }
                 None => projected,
             };
-            let at = (pos[t] as usize * heads * dim + first) * ty.bytes();
+            let at = ty.row_bytes(pos[t] as usize * heads * dim + first);
             // SAFETY: a position belongs to one token of its sequence, these columns to this chunk.
-            let place = unsafe { cache.slice_mut(at, count * ty.bytes()) };
-            store_row(ty, stored, place);
+            let place = unsafe { cache.slice_mut(at, ty.row_bytes(count)) };
+            store_row(ty, (self.side, dim), stored, &mut scratch.attention, place);
         }
         (scratch.row, scratch.query) = (row, biased);
     }
@@ -395,11 +390,11 @@ unsafe fn head_rows<'a>(
 ) -> (CacheRows<'a>, CacheRows<'a>) {
     let (k, v) = segment.caches(state);
     let rows = |cache: Shared<'a>, ty: CacheType| {
-        let stride = layout.heads * layout.dim * ty.bytes();
+        let stride = ty.row_bytes(layout.heads * layout.dim);
         // SAFETY: handed on.
         let bytes: &[u8] = unsafe { cache.slice(0, positions * stride) };
         CacheRows {
-            bytes: &bytes[head * layout.dim * ty.bytes()..],
+            bytes: &bytes[ty.row_bytes(head * layout.dim)..],
             stride,
         }
     };

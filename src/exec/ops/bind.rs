@@ -6,7 +6,7 @@ use sharpi_ir::{Bias, Epilogue, Gating, Op, OutputGate, RopeScaling, SlotName, s
 
 use super::activations::Activations;
 use super::all_gather::AllGather;
-use super::attention::{Attention, KvStore, RopeAttention, Side, Store, Turn};
+use super::attention::{Attention, KvStore, RopeAttention, Store, Turn};
 use super::deltanet::{CausalConv, ConvSilu, GdnScan};
 use super::elementwise::{Binary, BinaryOp, RowSum, Unary, UnaryOp};
 use super::gated_delta_net::GatedDeltaNet;
@@ -17,6 +17,7 @@ use super::parts::{BindError, Bound, Parts};
 use super::product::{OntoResidual, Part, Product, Swiglu, chunk_columns};
 use super::rows::{Embed, GetRows, Norm, Quantize, Rope};
 use super::{Kernel, Slot, Weight};
+use sharpi_kernels::attention::Side;
 use sharpi_kernels::conv::taps;
 use sharpi_kernels::rope::{Rotation, Scaling};
 
@@ -329,7 +330,7 @@ fn stores(
         layout,
     };
     let values = vec![values];
-    let columns = chunk_columns(x, &values, 1);
+    let columns = chunk_columns(x, &values, layout.v.piece(Side::Values, layout.dim));
     Ok(vec![
         Part::then(
             vec![keys],

@@ -65,6 +65,8 @@ pub(crate) fn cache_type(dtype: DType) -> Option<CacheType> {
         DType::F32 => Some(CacheType::F32),
         DType::F16 => Some(CacheType::F16),
         DType::BF16 => Some(CacheType::BF16),
+        DType::Q8_0 => Some(CacheType::Q8_0),
+        DType::Q4_0 => Some(CacheType::Q4_0),
         _ => None,
     }
 }
@@ -121,10 +123,11 @@ impl Parts<'_> {
         let State { index, ty } = self.state(name)?;
         if let StateType::Kv { k, v, heads, dim } = ty
             && let (Some(k), Some(v)) = (cache_type(k), cache_type(v))
+            && [k, v].iter().all(|ty| dim.is_multiple_of(ty.block_len()))
         {
             return Ok((index, KvLayout { k, v, heads, dim }));
         }
-        self.fail("its state is no cache of f16, bf16 or f32")
+        self.fail("its state is no cache of f16, bf16 or f32, nor of q8_0 or q4_0 with heads of whole blocks")
     }
 
     pub(super) fn result(&self, i: usize) -> Result<Slot, BindError> {

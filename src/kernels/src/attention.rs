@@ -5,10 +5,14 @@ use half::{bf16, f16};
 use super::activation::{round_bf16, round_f16};
 use super::isa::Isa;
 use super::quant::{Bf16, Element, F16, F32};
+use blocks::{
+    Blocks, Bytes, Nibbles, QueryBlock, round, round_queries, score_blocks, turn, turn_len, widen,
+};
 use mix::mix;
 use score::score;
 use softmax::Softmax;
 
+mod blocks;
 mod mix;
 mod score;
 mod softmax;
@@ -22,24 +26,70 @@ pub enum CacheType {
     F16,
     /// Rounded to the upper half of single precision.
     BF16,
+    /// Turned, and rounded to 8 bits in blocks of 32.
+    Q8_0,
+    /// Turned, and rounded to 4 bits in blocks of 32.
+    Q4_0,
 }
 
 impl CacheType {
-    /// Bytes of one value.
-    pub fn bytes(self) -> usize {
+    /// Every type.
+    pub const ALL: [Self; 5] = [Self::F32, Self::F16, Self::BF16, Self::Q8_0, Self::Q4_0];
+
+    /// Values of a block; heads are whole blocks.
+    pub fn block_len(self) -> usize {
         match self {
-            Self::F32 => 4,
-            Self::F16 | Self::BF16 => 2,
+            Self::F32 | Self::F16 | Self::BF16 => 1,
+            Self::Q8_0 | Self::Q4_0 => blocks::BLOCK,
+        }
+    }
+
+    /// Bytes of `n` values, which are whole blocks.
+    pub fn row_bytes(self, n: usize) -> usize {
+        match self {
+            Self::F32 => 4 * n,
+            Self::F16 | Self::BF16 => 2 * n,
+            Self::Q8_0 => n / blocks::BLOCK * Bytes::BYTES,
+            Self::Q4_0 => n / blocks::BLOCK * Nibbles::BYTES,
+        }
+    }
+
+    /// Values of a head of `dim` that have to be stored together: pieces are multiples of so many.
+    pub fn piece(self, side: Side, dim: usize) -> usize {
+        self.block_len().max(self.turn_len(side, dim))
+    }
+
+    /// Values that are turned together, 0 if none are.
+    fn turn_len(self, side: Side, dim: usize) -> usize {
+        match self {
+            Self::F32 | Self::F16 | Self::BF16 => 0,
+            Self::Q8_0 | Self::Q4_0 => turn_len(side, dim),
         }
     }
 }
 
-/// Rounds a K or V row into the cache, to nearest, ties to even.
+/// Which of a cache's two parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// What queries meet.
+    Keys,
+    /// What results are made of.
+    Values,
+}
+
+/// Rounds K or V of heads of `dim` values, whole [pieces](CacheType::piece) of them, into the cache:
+/// to nearest, ties to even, or into blocks as ggml does.
 ///
 /// # Panics
-/// If `out` is not exactly `x.len() · ty.bytes()` long.
-pub fn store_row(ty: CacheType, x: &[f32], out: &mut [u8]) {
-    assert_eq!(out.len(), x.len() * ty.bytes(), "bytes of a {ty:?} row");
+/// If `out` is not exactly as long as [`CacheType::row_bytes`] says.
+pub fn store_row(
+    ty: CacheType,
+    (side, dim): (Side, usize),
+    x: &[f32],
+    work: &mut AttentionWorkspace,
+    out: &mut [u8],
+) {
+    assert_eq!(out.len(), ty.row_bytes(x.len()), "bytes of a {ty:?} row");
     match ty {
         CacheType::F32 => {
             for (out, x) in out.chunks_exact_mut(4).zip(x) {
@@ -48,6 +98,13 @@ pub fn store_row(ty: CacheType, x: &[f32], out: &mut [u8]) {
         }
         CacheType::F16 => round_f16(x, out),
         CacheType::BF16 => round_bf16(x, out),
+        CacheType::Q8_0 | CacheType::Q4_0 => {
+            let turned = &mut work.turned;
+            turned.clear();
+            turned.extend_from_slice(x);
+            turn(turned, ty.turn_len(side, dim));
+            round(ty, turned, out);
+        }
     }
 }
 
@@ -80,9 +137,17 @@ pub struct Queries<'a> {
 }
 
 /// What a worker keeps from one call of [`attend`] to the next: the running softmaxes, and one
-/// tile of scores. It does not grow with the context.
+/// tile of scores, and of a cache in blocks the rounded queries and a tile of values. It does not grow
+/// with the context.
 #[derive(Default)]
-pub struct AttentionWorkspace(Softmax);
+pub struct AttentionWorkspace {
+    softmax: Softmax,
+    queries: Vec<QueryBlock>,
+    /// As f32.
+    values: Vec<u8>,
+    /// What is stored next.
+    turned: Vec<f32>,
+}
 
 /// Positions of a tile: with a head of 256 its keys are 16 KB and stay in L1 while all queries
 /// meet them, its values likewise.
@@ -97,11 +162,13 @@ const TILE: usize = 32;
 /// ```text
 /// s = (k[p] · q) · scale                  q, and K and V of an f32 cache, rounded to f16
 /// s > m:  a = e^(m − s), m = s, w = 1     else  a = 1, w = e^(s − m)
-/// out = out · a,  out = out + v[p] · w    each rounded to f16 (not with a bf16 V)
+/// out = out · a,  out = out + v[p] · w    each rounded to f16 with an f16 or f32 V
 /// sum = sum · a + w                       at last out / sum, as a product with 1 / sum
 /// ```
 ///
-/// With a bf16 K the query is rounded to bf16. So the result depends on the query and the cache
+/// With a bf16 K the query is rounded to bf16. With K in blocks it is turned like the keys and rounded
+/// to Q8_0 (`blocks`); V in blocks is widened, and the result, which is not rounded to f16, turned
+/// back. So the result depends on the query and the cache
 /// up to its position, on nothing else. All queries go over the cache together, tile by tile, so
 /// it is read once.
 ///
@@ -112,7 +179,7 @@ pub fn attend(
     q: Queries<'_>,
     (k, v): (CacheRows<'_>, CacheRows<'_>),
     scale: f32,
-    AttentionWorkspace(softmax): &mut AttentionWorkspace,
+    work: &mut AttentionWorkspace,
     out: &mut [f32],
 ) {
     let Queries {
@@ -133,7 +200,17 @@ pub fn attend(
             q.iter_mut().for_each(|q| *q = f16::from_f32(*q).to_f32());
         }
         CacheType::BF16 => q.iter_mut().for_each(|q| *q = bf16::from_f32(*q).to_f32()),
+        CacheType::Q8_0 | CacheType::Q4_0 => {
+            turn(q, k_type.turn_len(Side::Keys, dim));
+            round_queries(q, &mut work.queries);
+        }
     }
+    let AttentionWorkspace {
+        softmax,
+        queries,
+        values,
+        ..
+    } = work;
     softmax.start(heads, seen);
     out.fill(0.0);
     for first in (0..last).step_by(TILE) {
@@ -144,8 +221,11 @@ pub fn attend(
             CacheType::F32 => score::<F32AsF16>(q, dim, k, scale, scores),
             CacheType::F16 => score::<F16>(q, dim, k, scale, scores),
             CacheType::BF16 => score::<Bf16>(q, dim, k, scale, scores),
+            CacheType::Q8_0 => score_blocks::<Bytes>(queries, dim, k, scale, scores),
+            CacheType::Q4_0 => score_blocks::<Nibbles>(queries, dim, k, scale, scores),
         }
         softmax.take(first, count);
+        let v = widened(v_type, v, (count, dim), values);
         for (t, out) in out.chunks_exact_mut(heads * dim).enumerate() {
             let count = count.min(seen[t].saturating_sub(first));
             let steps = softmax.steps(t * heads, count);
@@ -153,12 +233,36 @@ pub fn attend(
                 CacheType::F32 => mix::<F32AsF16>(true, v, steps, dim, out),
                 CacheType::F16 => mix::<F16>(true, v, steps, dim, out),
                 CacheType::BF16 => mix::<Bf16>(false, v, steps, dim, out),
+                CacheType::Q8_0 | CacheType::Q4_0 => mix::<F32>(false, v, steps, dim, out),
             }
         }
     }
     for (row, out) in out.chunks_exact_mut(dim).enumerate() {
         let inverse = 1.0 / softmax.sum(row);
         out.iter_mut().for_each(|out| *out *= inverse);
+    }
+    turn(out, v_type.turn_len(Side::Values, dim));
+}
+
+/// The `count` rows of a tile of values as they are added: those in blocks as f32, in `values`.
+fn widened<'a>(
+    ty: CacheType,
+    v: CacheRows<'a>,
+    (count, dim): (usize, usize),
+    values: &'a mut Vec<u8>,
+) -> CacheRows<'a> {
+    let stride = dim * size_of::<f32>();
+    match ty {
+        CacheType::F32 | CacheType::F16 | CacheType::BF16 => return v,
+        CacheType::Q8_0 | CacheType::Q4_0 => values.resize(count * stride, 0),
+    }
+    match ty {
+        CacheType::Q8_0 => widen::<Bytes>(v, dim, values),
+        _ => widen::<Nibbles>(v, dim, values),
+    }
+    CacheRows {
+        bytes: values,
+        stride,
     }
 }
 
@@ -184,27 +288,31 @@ impl Element for F32AsF16 {
 mod tests {
     use super::*;
 
-    fn cache(ty: CacheType, rows: &[Vec<f32>]) -> Vec<u8> {
-        let mut bytes = vec![0; rows.len() * rows[0].len() * ty.bytes()];
-        for (row, out) in rows
-            .iter()
-            .zip(bytes.chunks_exact_mut(rows[0].len() * ty.bytes()))
-        {
-            store_row(ty, row, out);
-        }
-        bytes
+    fn stored(ty: CacheType, side: Side, row: &[f32]) -> Vec<u8> {
+        let mut out = vec![0; ty.row_bytes(row.len())];
+        let work = &mut AttentionWorkspace::default();
+        store_row(ty, (side, row.len()), row, work, &mut out);
+        out
+    }
+
+    fn cache(ty: CacheType, side: Side, rows: &[Vec<f32>]) -> Vec<u8> {
+        let rows: Vec<_> = rows.iter().map(|row| stored(ty, side, row)).collect();
+        rows.concat()
     }
 
     #[test]
     fn equal_keys_average_the_values_in_every_cache_type() {
-        let n = 35;
+        let n = 96;
         let keys = vec![vec![0.5; n]; 4];
         let values: Vec<Vec<f32>> = (0..4).map(|p| vec![p as f32; n]).collect();
-        for ty in [CacheType::F32, CacheType::F16, CacheType::BF16] {
-            let (k, v) = (cache(ty, &keys), cache(ty, &values));
+        for ty in CacheType::ALL {
+            let (k, v) = (
+                cache(ty, Side::Keys, &keys),
+                cache(ty, Side::Values, &values),
+            );
             let rows = |bytes| CacheRows {
                 bytes,
-                stride: n * ty.bytes(),
+                stride: ty.row_bytes(n),
             };
             let queries = Queries {
                 values: &mut vec![1.0; n],
@@ -214,24 +322,22 @@ mod tests {
             let mut out = vec![0.0; n];
             let (caches, work) = ((rows(&k), rows(&v)), &mut AttentionWorkspace::default());
             attend((ty, ty), queries, caches, 0.1, work, &mut out);
-            assert_eq!(out, vec![1.5; n], "{ty:?}");
+            // A block's factor is not 1/127 once it is half precision.
+            let near = out.iter().all(|out| (out - 1.5).abs() < 1e-3);
+            assert!(
+                near && (ty.block_len() > 1 || out == vec![1.5; n]),
+                "{ty:?}"
+            );
         }
     }
 
     #[test]
     fn stored_halves_are_rounded_to_even() {
-        let mut out = [0; 4];
-        store_row(
-            CacheType::BF16,
-            &[f32::from_bits(0x3f80_8000), f32::from_bits(0x3f81_8000)],
-            &mut out,
-        );
+        let row = [0x3f80_8000, 0x3f81_8000].map(f32::from_bits);
+        let out = stored(CacheType::BF16, Side::Keys, &row);
         assert_eq!(out, [0x80, 0x3f, 0x82, 0x3f]);
-        store_row(
-            CacheType::F16,
-            &[1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0],
-            &mut out,
-        );
+        let row = [1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0];
+        let out = stored(CacheType::F16, Side::Keys, &row);
         assert_eq!(out, [0x00, 0x3c, 0x02, 0x3c]);
     }
 }

@@ -146,6 +146,8 @@ fn params(shape: Shape, kind: LlamaContextType) -> Result<LlamaContextParams> {
         DType::F32 => KvCacheType::F32,
         DType::F16 => KvCacheType::F16,
         DType::BF16 => KvCacheType::BF16,
+        DType::Q8_0 => KvCacheType::Q8_0,
+        DType::Q4_0 => KvCacheType::Q4_0,
         other => bail!("a cache of {} is not captured", other.name()),
     };
     let params = LlamaContextParams::default()

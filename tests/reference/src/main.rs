@@ -19,6 +19,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use llama_cpp_2::llama_backend::LlamaBackend;
 use sharpi_compile::ir::DType;
+use sharpi_compile::lower::CACHE_TYPES;
 use sharpi_compile::parity::{Capture, read_prompts};
 
 use crate::capture::Plan;
@@ -78,7 +79,7 @@ struct CaptureArgs {
         default_value = "0,1,2,3"
     )]
     draft_max: Vec<usize>,
-    /// Types of the cached keys and values, of f32, f16 and bf16; each is a capture of its own
+    /// Types of the cached keys and values, of f32, f16, bf16, q8_0 and q4_0; each is a capture of its own
     #[arg(long, value_name = "TYPE,…", value_delimiter = ',', default_value = "f32", value_parser = cache_type)]
     cache_type: Vec<DType>,
     /// Never choose an id that ends the text
@@ -133,9 +134,8 @@ fn backend() -> Result<&'static LlamaBackend> {
 }
 
 fn cache_type(name: &str) -> Result<DType> {
-    let known = [DType::F32, DType::F16, DType::BF16];
-    let found = known.into_iter().find(|ty| ty.name() == name);
-    found.with_context(|| format!("`{name}` is none of f32, f16, bf16"))
+    let found = CACHE_TYPES.into_iter().find(|ty| ty.name() == name);
+    found.with_context(|| format!("`{name}` is none of f32, f16, bf16, q8_0, q4_0"))
 }
 
 fn at_least_one(text: &str) -> Result<usize> {

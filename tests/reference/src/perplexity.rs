@@ -34,7 +34,7 @@ pub struct PerplexityArgs {
     /// Threads to compute with
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     threads: usize,
-    /// Type of the cached keys and values: f32, f16 or bf16
+    /// Type of the cached keys and values: f32, f16, bf16, q8_0 or q4_0
     #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = cache_type)]
     cache_type: DType,
     /// Positions to evaluate at once [default: those of a chunk]

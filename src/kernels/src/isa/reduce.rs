@@ -16,6 +16,9 @@ pub(crate) trait Reduce: Isa {
     /// The sum of the lanes of each vector as a tree: `j` with `j + 8`, then `j + 4`, `j + 2`,
     /// `j + 1`.
     fn lane_sums(x: [Self::F; 4]) -> [f32; 4];
+
+    /// The products of each four bytes, none of which is −128, added.
+    fn dots_of_four(a: &[i8; 32], b: &[i8; 32]) -> [i32; 8];
 }
 
 /// The sum of 16 lanes, as the tree of [`Reduce::lane_sums`].
@@ -36,6 +39,15 @@ impl Reduce for Scalar {
     fn lane_sums(x: [Self::F; 4]) -> [f32; 4] {
         x.map(add_lanes)
     }
+
+    #[inline(always)]
+    fn dots_of_four(a: &[i8; 32], b: &[i8; 32]) -> [i32; 8] {
+        let mut sums = [0; 8];
+        for i in 0..32 {
+            sums[i / 4] += i32::from(a[i]) * i32::from(b[i]);
+        }
+        sums
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -54,6 +66,29 @@ mod x86 {
             // SAFETY: `Avx2` is only named where AVX2 is there.
             unsafe { avx2_lane_sums(x) }
         }
+
+        #[inline(always)]
+        fn dots_of_four(a: &[i8; 32], b: &[i8; 32]) -> [i32; 8] {
+            // SAFETY: as above.
+            unsafe { avx2_dots_of_four(a, b) }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn avx2_dots_of_four(a: &[i8; 32], b: &[i8; 32]) -> [i32; 8] {
+        // SAFETY: all are 256 bits of plain numbers, and loads unaligned ones.
+        let (a, b) = unsafe {
+            (
+                _mm256_loadu_si256(a.as_ptr().cast()),
+                _mm256_loadu_si256(b.as_ptr().cast()),
+            )
+        };
+        // One side has to be without signs: the other takes them over.
+        let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(b, a));
+        let fours = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+        // SAFETY: as above.
+        unsafe { transmute::<__m256i, [i32; 8]>(fours) }
     }
 
     #[inline]
@@ -83,6 +118,12 @@ mod x86 {
         fn lane_sums(x: [Self::F; 4]) -> [f32; 4] {
             // SAFETY: `Avx512` is only named where AVX-512 is there.
             unsafe { avx512_lane_sums(x) }
+        }
+
+        #[inline(always)]
+        fn dots_of_four(a: &[i8; 32], b: &[i8; 32]) -> [i32; 8] {
+            // SAFETY: AVX-512 comes with AVX2.
+            unsafe { avx2_dots_of_four(a, b) }
         }
     }
 
