@@ -214,7 +214,7 @@ fn a_parse_error_shows_its_line_with_a_caret() {
     insta::assert_snapshot!(error.to_string(), @r#"
     line 2, column 14: there is no element type `f23`
     2 | 	weight @w : f23[4] = "w"
-      | 	            ^ expected one of f32, f16, bf16, i32, q8_0, q8_1, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, q8_k, iq4_nl, iq4_xs, mxfp4, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, index, position
+      | 	            ^ expected one of f32, f16, bf16, i32, q8_0, q8_1, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, q8_k, iq4_nl, iq4_xs, mxfp4, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq1_s, iq1_m, tq1_0, tq2_0, nvfp4, q1_0, q2_0, index, position
     "#);
 }
 
