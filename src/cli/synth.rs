@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use serde::Serialize;
 use sharpi_compile::gguf::write::Writer;
+use sharpi_compile::lower::Hparams;
 use sharpi_compile::synth::{Preset, Synth};
 use sharpi_ir::plain::PlainPath;
 
@@ -29,6 +31,10 @@ pub(super) struct SynthArgs {
     /// File to write, GGUF
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Write only the first blocks of the trunk, to measure a shape that is too large for the memory
+    /// [default: all]
+    #[arg(long, value_name = "N")]
+    blocks: Option<NonZeroUsize>,
     /// How often the MTP head is right
     #[arg(long, value_name = "F", default_value = "0.8", value_parser = acceptance)]
     mtp_accept: f64,
@@ -84,7 +90,7 @@ impl SynthArgs {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<(), Failure> {
         let start = Instant::now();
         let synth = Synth {
-            hparams: self.preset.0.hparams(),
+            hparams: self.hparams()?,
             weights: self.preset.0.weights(self.mtp_accept),
             seed: self.seed,
         };
@@ -114,6 +120,22 @@ impl SynthArgs {
         match self.json {
             true => write_json_line(out, &written),
             false => written.tell(out),
+        }
+    }
+
+    /// The shape, of as many blocks as are wanted.
+    fn hparams(&self) -> Result<Hparams, Failure> {
+        let mut hparams = self.preset.0.hparams();
+        let (all, wanted) = (hparams.blocks.len(), self.blocks.map(NonZeroUsize::get));
+        match wanted {
+            Some(wanted) if wanted > all => Err(Failure::plain(
+                format!("{wanted} blocks are wanted of a shape that has {all}"),
+                "give --blocks fewer, or leave it out",
+            )),
+            wanted => {
+                hparams.blocks.truncate(wanted.unwrap_or(all));
+                Ok(hparams)
+            }
         }
     }
 

@@ -31,6 +31,24 @@ fn a_header_alone_is_a_model_whose_graphs_can_be_seen_and_takes_little_room() {
 }
 
 #[test]
+fn a_shape_that_is_too_large_is_written_with_fewer_blocks() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("x.gguf");
+    let file = file.to_str().unwrap();
+    for preset in ["qwen3-next-80b-a3b", "glm-4.5-air", "qwen3-30b-a3b"] {
+        let synth = format!("synth --preset {preset} -o {file} --header-only --blocks");
+        json(sharpi(&format!("{synth} 4 --json")));
+        let costs = json(sharpi(&format!("cost -m {file} --json")));
+        assert!(costs["forecast"]["decode"].as_f64().unwrap() > 0.0);
+        let inside = stdout(sharpi(&format!("inspect {file}")));
+        let count = |n: usize| inside.contains(&format!("block_count = {n}\n"));
+        assert!(count(4) || count(5), "4, and perhaps a head: {inside}");
+        fails(sharpi(&format!("{synth} 99")), 1, &["99", "--blocks"]);
+        fails(sharpi(&format!("{synth} 0")), 2, &["--blocks"]);
+    }
+}
+
+#[test]
 fn a_shape_or_a_place_that_is_none_is_refused() {
     fails(sharpi("synth --preset 3b -o x"), 2, &["0.8b", "35b-a3b"]);
     fails(sharpi("synth --preset 4b"), 2, &["--output"]);

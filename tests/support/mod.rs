@@ -46,8 +46,9 @@ pub fn captured_models() -> Vec<(String, Model, Vec<Capture>)> {
     models
 }
 
-/// The model of that name, or of what is before `-cache`, as captures with quantised caches have it: a file, a simple type derived from the f32 file, or a made-up one. `None` where the
-/// file's types have no kernel.
+/// The model of that name, or of what is before `-cache`, as captures with quantised caches have it: a
+/// file, a simple type derived from the f32 file, or a made-up one. `None` where the file's types have no
+/// kernel.
 fn open(dir: &Path, name: &str) -> Option<Model> {
     let name = name.strip_suffix("-cache").unwrap_or(name);
     let file = dir.join("models").join(format!("{name}.gguf"));

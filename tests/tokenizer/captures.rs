@@ -26,6 +26,7 @@ fn captures() -> Vec<(String, Tokenizer, Vec<Capture>)> {
         if name.ends_with(".tensors") {
             continue;
         }
+        let name = name.strip_suffix("-cache").unwrap_or(&name).to_owned();
         let mut model = fixtures("models").join(format!("{name}.gguf"));
         let family = name.strip_suffix("-Q8_0").unwrap_or(&name);
         let tokenizer = match synthetic(family) {
