@@ -4,7 +4,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 use sharpi_ir::DType;
 
-use crate::lower::CACHE_TYPES;
+use crate::lower::{CACHE_TYPES, cache_type_names};
 
 pub(crate) fn serialize<S: Serializer>(ty: &DType, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(ty.name())
@@ -13,11 +13,10 @@ pub(crate) fn serialize<S: Serializer>(ty: &DType, to: S) -> Result<S::Ok, S::Er
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DType, D::Error> {
     let name = String::deserialize(from)?;
     let found = CACHE_TYPES.into_iter().find(|ty| ty.name() == name);
-    let expected = || CACHE_TYPES.map(DType::name).join(", ");
     found.ok_or_else(|| {
         D::Error::custom(format!(
             "cache type `{name}`, expected one of {}",
-            expected()
+            cache_type_names()
         ))
     })
 }

@@ -124,7 +124,7 @@ pub enum LowerError {
     #[error("the file that is to give a head has no multi-token-prediction head")]
     NoHead,
     /// The cache cannot be of that type.
-    #[error("the cache cannot hold {0}, expected one of f16, bf16, f32, q8_0, q4_0")]
+    #[error("the cache cannot hold {0}, expected one of {names}", names = super::cache_type_names())]
     CacheType(DType),
     /// Heads are no whole blocks of the cache's type.
     #[error("the cache cannot hold heads of {head_dim} in blocks of {}, as {ty} has", ty.block_len())]

@@ -57,6 +57,11 @@ pub const CACHE_TYPES: [DType; 5] = [
     DType::Q4_0,
 ];
 
+/// Their names, for people.
+pub(crate) fn cache_type_names() -> String {
+    CACHE_TYPES.map(DType::name).join(", ")
+}
+
 sharpi_passes::option_struct! {
     /// What the user chooses about the graphs; everything else comes from the file.
     #[derive(Clone, Debug, PartialEq, Eq)]

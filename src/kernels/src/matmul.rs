@@ -34,6 +34,7 @@ mod float;
 mod many;
 mod matrix;
 mod parts;
+mod quants;
 #[cfg(target_arch = "x86_64")]
 mod squares;
 #[cfg(test)]
@@ -50,9 +51,10 @@ use super::isa::Isa;
 use super::panel::{BlockBuffer, Panel, ROWS, has_panels};
 use super::quant::{Bf16, F16, F32, Format, with_format};
 use super::simd::{Kernel, at_level};
-use block::{Head, InPlace, add_blocks, sums_of, total};
+use block::{Head, add_blocks, sums_of, total};
 use float::matmul_floats;
 use many::ManyTokens;
+use quants::InPlace;
 use std::marker::PhantomData;
 use std::ops::Range;
 use tiles::TileLayout;

@@ -2,7 +2,8 @@
 //!
 //! [`Offset::Deltas`]: crate::quant::Offset::Deltas
 
-use super::block::{Head, Quants, scale_of, sums_of};
+use super::block::{Head, scale_of, sums_of};
+use super::quants::Quants;
 use super::tokens::Tokens;
 use crate::isa::Isa;
 use crate::quant::Format;

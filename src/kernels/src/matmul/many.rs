@@ -1,6 +1,7 @@
 //! Many tokens: the quants of a few blocks are unpacked and meet every tile of activations.
 
-use super::block::{Head, Unpacked, add_blocks, sums_of, unpack};
+use super::block::{Head, add_blocks, sums_of};
+use super::quants::{Unpacked, unpack};
 use super::tiles::{TOKENS, Tiles};
 use super::tokens::InTile;
 use super::{Matrix, panels, store};

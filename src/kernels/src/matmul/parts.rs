@@ -1,6 +1,7 @@
 //! Blocks that meet several blocks of activations: each 32 weights of them are a part.
 
-use super::block::{Head, Quants, add_dot, scale_of, sums_of};
+use super::block::{Head, add_dot, scale_of, sums_of};
+use super::quants::Quants;
 use super::tokens::Tokens;
 use crate::isa::Isa;
 use crate::quant::{Factor, Format, Scales};

@@ -21,7 +21,7 @@ use crate::isa::{Avx512, Isa, Part};
 use crate::panel::BlockBuffer;
 use crate::quant::{Format, Offset, Scales, columns, with_format};
 use crate::simd::{Level, level};
-use meeting::{Meeting, Products};
+use meeting::{Meeting, Results};
 use weights::Weights;
 
 /// Tiles that meet the same weights.
@@ -116,24 +116,16 @@ impl<F: Format> Part<Avx512> for Squares<'_, '_, F> {
         let all = panels(&self.rows);
         let mut sums = vec![Avx512::splat(0.0); panels_at_once.min(all.len()) * of_panel];
         let mut room = Room::new();
-        for tiles in (0..tiles)
-            .step_by(some)
-            .map(|first| first..tiles.min(first + some))
-        {
+        for first in (0..tiles).step_by(some) {
+            let tiles = first..tiles.min(first + some);
             for first in all.clone().step_by(panels_at_once) {
                 let panels = first..all.end.min(first + panels_at_once);
                 sums.fill(Avx512::splat(0.0));
                 for first in (0..self.acts.blocks).step_by(blocks_at_once) {
                     let blocks = first..self.acts.blocks.min(first + blocks_at_once);
                     for (p, sums) in panels.clone().zip(sums.chunks_exact_mut(of_panel)) {
-                        self.meet(
-                            &multiplier,
-                            p,
-                            blocks.clone(),
-                            tiles.clone(),
-                            sums,
-                            &mut room,
-                        );
+                        let of = (p, blocks.clone());
+                        self.meet(&multiplier, of, tiles.clone(), sums, &mut room);
                     }
                 }
                 for (p, sums) in panels.zip(sums.chunks_exact(of_panel)) {
@@ -150,8 +142,7 @@ impl<F: Format> Squares<'_, '_, F> {
     fn meet(
         &self,
         multiplier: &Configured,
-        p: usize,
-        blocks: Range<usize>,
+        (p, blocks): (usize, Range<usize>),
         tiles: Range<usize>,
         sums: &mut [<Avx512 as Isa>::F],
         room: &mut Room,
@@ -168,7 +159,7 @@ impl<F: Format> Squares<'_, '_, F> {
             Meeting::<F::Like> {
                 multiplier,
                 weights: &room.weights,
-                products: &mut room.products,
+                results: &mut room.results,
                 blocks: b..b + count,
                 next: panel.block_at::<F>(b + count),
                 lines: const { blocks_at_once::<F>() * columns::<F>() },
@@ -195,7 +186,7 @@ impl<F: Format> Squares<'_, '_, F> {
 /// What a call works in.
 struct Room {
     weights: Weights,
-    products: Products,
+    results: Results,
     buffer: BlockBuffer,
 }
 
@@ -204,7 +195,7 @@ impl Room {
     fn new() -> Room {
         Room {
             weights: Weights::new(),
-            products: Products::new(),
+            results: Results::new(),
             buffer: BlockBuffer::new(),
         }
     }

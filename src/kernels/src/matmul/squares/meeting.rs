@@ -12,32 +12,32 @@ use crate::matmul::tiles::{TileLayout, Tiles};
 use crate::matmul::tokens::{InTile, Tokens};
 use crate::quant::{Columns, Format, Offset};
 
-/// What the multiplier makes of a block and a tile.
+/// What the multiplier makes of some blocks and a tile.
 #[derive(Clone, Copy)]
-struct Product {
-    lower: Square<i32>,
-    upper: Square<i32>,
+struct Products {
+    /// Of a block whose weights have two bytes the sums of the lower ones, then of the upper ones;
+    /// else of one block after another.
+    sums: [Square<i32>; MOST_BLOCKS],
     mins: Square<f32>,
 }
 
-/// Products of the blocks of two turns.
-pub(super) struct Products {
-    turns: [[Product; MOST_BLOCKS]; 2],
+/// What is made of the blocks, before it is added.
+pub(super) struct Results {
+    /// Of two turns.
+    products: [Products; 2],
     /// Factors of weights and tokens.
     d: [[<Avx512 as Isa>::F; SIDE]; MOST_BLOCKS],
 }
 
-impl Products {
+impl Results {
     #[inline(always)]
-    pub(super) fn new() -> Products {
-        let zero = Square([[0; SIDE]; SIDE]);
-        let none = Product {
-            lower: zero,
-            upper: zero,
+    pub(super) fn new() -> Results {
+        let none = Products {
+            sums: [Square([[0; SIDE]; SIDE]); MOST_BLOCKS],
             mins: Square([[0.0; SIDE]; SIDE]),
         };
-        Products {
-            turns: [[none; MOST_BLOCKS]; 2],
+        Results {
+            products: [none; 2],
             d: [[Avx512::splat(0.0); SIDE]; MOST_BLOCKS],
         }
     }
@@ -46,7 +46,7 @@ impl Products {
 pub(super) struct Meeting<'a, F> {
     pub(super) multiplier: &'a Configured,
     pub(super) weights: &'a Weights,
-    pub(super) products: &'a mut Products,
+    pub(super) results: &'a mut Results,
     pub(super) blocks: Range<usize>,
     /// What is unpacked next, and how many cache lines that has.
     pub(super) next: *const u8,
@@ -104,7 +104,7 @@ impl<'a, F: Format> Meeting<'a, F> {
     fn multiply(&mut self, turn: usize, b: usize) {
         let (sum, bytes) = const { (bytes_of_sum::<F>(), bytes_of_step::<F>()) };
         let (tile, j) = (self.tile(turn, b), turn % F::SUMS);
-        let Product { lower, upper, mins } = &mut self.products.turns[turn % 2][b];
+        let Products { sums, mins } = &mut self.results.products[turn % 2];
         self.multiplier.begin();
         for step in 0..sum / bytes {
             let at = (j * sum + step * bytes) / 4;
@@ -119,18 +119,19 @@ impl<'a, F: Format> Meeting<'a, F> {
                 }
             }
         }
-        self.multiplier.store(lower);
+        // Of weights of two bytes there is one block at a time.
+        self.multiplier.store(&mut sums[b]);
         if wide::<F>() {
-            self.multiplier.store_upper(upper);
+            self.multiplier.store_upper(&mut sums[1]);
         }
         if F::OFFSET == Offset::Mins {
             let layout = const { TileLayout::of_squares::<F>() };
-            let sums = tile[layout.sums_at() * SIDE..].as_ptr().cast();
+            let of_tokens = tile[layout.sums_at() * SIDE..].as_ptr().cast();
             self.multiplier.begin();
             // SAFETY: the layout has as many bytes of sums as a step takes, the weights as many lines.
             unsafe {
                 self.multiplier
-                    .step_of_floats((sums, bytes), self.weights.mins(b))
+                    .step_of_floats((of_tokens, bytes), self.weights.mins())
             };
             self.multiplier.store(mins);
         }
@@ -145,8 +146,8 @@ impl<'a, F: Format> Meeting<'a, F> {
         }
         let (tile, j) = (turn / F::SUMS, turn % F::SUMS);
         let heads = &self.weights.heads;
-        let Products { turns, d } = &mut *self.products;
-        let products = &turns[turn % 2];
+        let Results { products, d } = &mut *self.results;
+        let products = &products[turn % 2];
         if j == 0 {
             for b in 0..B {
                 for t in 0..SIDE {
@@ -159,16 +160,16 @@ impl<'a, F: Format> Meeting<'a, F> {
         let sums = &mut self.sums[tile * SIDE * stride..][..SIDE * stride];
         for (t, sums) in sums.chunks_exact_mut(stride).enumerate() {
             for b in 0..B {
-                let mut part = Avx512::load_ints(&products[b].lower.0[t]);
+                let mut part = Avx512::load_ints(&products.sums[b].0[t]);
                 if wide::<F>() {
-                    let upper = Avx512::load_ints(&products[b].upper.0[t]);
+                    let upper = Avx512::load_ints(&products.sums[1].0[t]);
                     part = Avx512::plus_raised(part, upper, 8);
                 }
                 sums[j] = Avx512::fma(Avx512::to_f32(part), d[b][t], sums[j]);
                 if F::OFFSET == Offset::Mins {
                     let of_token = Avx512::splat(tokens[b].d::<Avx512, F>(t, 0));
                     let d = Avx512::mul(heads[b].dmin, of_token);
-                    let mins = Avx512::load(&products[b].mins.0[t]);
+                    let mins = Avx512::load(&products.mins.0[t]);
                     sums[F::SUMS] = Avx512::fma(mins, d, sums[F::SUMS]);
                 }
             }

@@ -20,8 +20,8 @@ pub(super) struct Weights {
     /// For one float sum after another of a block its weights, four bytes of each row a line.
     lower: [__m512i; LINES],
     upper: [__m512i; LINES],
-    /// Minimums of each block as pairs of `bf16`, twice.
-    mins: [[__m512i; MOST_MINS]; MOST_BLOCKS],
+    /// Minimums of a block as pairs of `bf16`, twice: formats with such are unpacked block by block.
+    mins: [__m512i; MOST_MINS],
     pub(super) heads: [Head<Avx512>; MOST_BLOCKS],
 }
 
@@ -31,7 +31,7 @@ impl Weights {
         Weights {
             lower: [Avx512::izero(); LINES],
             upper: [Avx512::izero(); LINES],
-            mins: [[Avx512::izero(); MOST_MINS]; MOST_BLOCKS],
+            mins: [Avx512::izero(); MOST_MINS],
             heads: [Head::none(); MOST_BLOCKS],
         }
     }
@@ -53,7 +53,7 @@ impl Weights {
                 &mut self.upper[lines],
             );
             if F::OFFSET == Offset::Mins {
-                unpack_mins::<F>(block, &mut self.mins[i]);
+                unpack_mins::<F>(block, &mut self.mins);
             }
         }
     }
@@ -74,8 +74,8 @@ impl Weights {
     }
 
     #[inline(always)]
-    pub(super) fn mins(&self, b: usize) -> *const u8 {
-        self.mins[b].as_ptr().cast()
+    pub(super) fn mins(&self) -> *const u8 {
+        self.mins.as_ptr().cast()
     }
 }
 
