@@ -13,7 +13,7 @@ use super::poison::dead_after_each_step;
 use super::recording::{RecordedRun, Recording};
 use super::region::Workers;
 use super::session::Session;
-use super::state::allocate;
+use super::state::allocate_one;
 use crate::ranks::{Command, Remote};
 
 sharpi_passes::option_struct! {
@@ -114,7 +114,7 @@ impl Executor {
             remote: remote.transpose()?,
             peers: executable.transport().cloned().map(Peers::new),
             workers: Workers::new(options.threads, options.pin)?,
-            arena: Mutex::new(allocate(executable.arena_bytes() as u128)?),
+            arena: Mutex::new(allocate_one(executable.arena_bytes() as u128)?),
             running: Mutex::default(),
             hooks: Mutex::default(),
             executable,

@@ -1,8 +1,9 @@
 //! The memory that the workers of a run share, and the contract by which they do.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
-use memmap2::MmapMut;
+use super::pages::Pages;
 
 /// Everything in an arena starts at a multiple of this many bytes: a cache line.
 const LINE: usize = 64;
@@ -12,10 +13,12 @@ pub(crate) fn whole_lines(bytes: u128) -> u128 {
     bytes.next_multiple_of(LINE as u128)
 }
 
-/// Zeroed bytes, aligned to a page. The system provides pages as they are first written, and has them
-/// back when the arena is dropped.
+/// Zeroed bytes, aligned to a line. The system provides pages as they are first written, and has them
+/// back when the arena is dropped, and those that it shares pages with.
 pub struct Arena {
-    map: MmapMut,
+    pages: Arc<Pages>,
+    /// From which of their bytes on they are this arena's alone.
+    start: usize,
     len: usize,
 }
 
@@ -28,10 +31,28 @@ impl Plain for f32 {}
 impl Arena {
     /// `bytes` zeroed bytes, rounded up to whole lines; `None` if the system has not as many.
     pub fn try_new(bytes: usize) -> Option<Arena> {
-        let len = bytes.checked_next_multiple_of(LINE)?;
-        // Nothing cannot be mapped.
-        let map = MmapMut::map_anon(len.max(LINE)).ok()?;
-        Some(Arena { map, len })
+        Arena::side_by_side(&[bytes])?.pop()
+    }
+
+    /// Arenas of so many bytes each, one behind the other: together they may fill huge pages.
+    pub fn side_by_side(bytes: &[usize]) -> Option<Vec<Arena>> {
+        let whole = |bytes: &usize| bytes.checked_next_multiple_of(LINE);
+        let lens: Vec<usize> = bytes.iter().map(whole).collect::<Option<_>>()?;
+        let all = lens
+            .iter()
+            .try_fold(0usize, |sum, len| sum.checked_add(*len))?;
+        let pages = Arc::new(Pages::new(all).ok()?);
+        let mut start = 0;
+        let arenas = lens.into_iter().map(|len| {
+            let pages = pages.clone();
+            start += len;
+            Arena {
+                pages,
+                start: start - len,
+                len,
+            }
+        });
+        Some(arenas.collect())
     }
 
     /// Size in bytes.
@@ -52,7 +73,7 @@ impl Arena {
         let start = check::<T>(self.len(), offset, count);
         // SAFETY: in bounds and aligned as checked; the bytes are initialised, `Plain` types take
         // any bytes, and `&self` keeps writers out.
-        unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(start).cast(), count) }
+        unsafe { std::slice::from_raw_parts(self.first().add(start).cast(), count) }
     }
 
     /// [`Arena::slice`] for writing.
@@ -61,23 +82,23 @@ impl Arena {
     /// As [`Arena::slice`].
     pub fn slice_mut<T: Plain>(&mut self, offset: usize, count: usize) -> &mut [T] {
         let start = check::<T>(self.len(), offset, count);
-        let first = self.map.as_mut_ptr();
         // SAFETY: as for `slice`; `&mut self` keeps everybody else out.
-        unsafe { std::slice::from_raw_parts_mut(first.add(start).cast(), count) }
+        unsafe { std::slice::from_raw_parts_mut(self.first().add(start).cast(), count) }
     }
 
-    /// Has the system provide all pages now, for bytes that are read before they are written: each of
-    /// them would be provided twice.
+    /// Has the system provide all pages now, for bytes that are read before they are written.
     pub fn populate(&self) {
-        // A hint: a system that does not know it runs on as well, and so does Miri.
-        #[cfg(all(target_os = "linux", not(miri)))]
-        let _ = self.map.advise(memmap2::Advice::PopulateWrite);
+        self.pages.populate(self.start..self.start + self.len);
+    }
+
+    fn first(&self) -> *mut u8 {
+        self.pages.first().wrapping_add(self.start)
     }
 
     /// A view for the workers of one run.
     pub fn share(&mut self) -> Shared<'_> {
         Shared {
-            first: self.map.as_mut_ptr(),
+            first: self.first(),
             len: self.len,
             owner: PhantomData,
         }

@@ -115,9 +115,7 @@ impl Session {
         rollback: usize,
     ) -> Result<Session, RunError> {
         let states = executor.executable().states(context, rollback);
-        let states: Result<Vec<State>, RunError> =
-            states.map(|bytes| State::new(&bytes, rollback)).collect();
-        let states = states?;
+        let states = State::all(&states.collect::<Vec<_>>(), rollback)?;
         let remote = executor.remote().map(|of| {
             let remote = of.leader.number();
             of.leader.talk().ask::<()>(&Command::Session {

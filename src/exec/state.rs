@@ -47,31 +47,42 @@ pub(super) struct Saved {
 }
 
 impl State {
-    /// A fresh state of these bytes, of which the last `capacity` tokens of a run can be taken
-    /// back.
-    pub(super) fn new(bytes: &StateBytes, capacity: usize) -> Result<State, RunError> {
-        let memory = match *bytes {
-            StateBytes::Recurrent { values, log } => {
-                let values = allocate(values)?;
-                values.populate();
-                Memory::Recurrent {
-                    values,
-                    log: allocate(log)?,
-                    capacity,
-                    side: 0,
+    /// Fresh states of these bytes, of which the last `capacity` tokens of a run can be taken back.
+    /// The recurrent ones, which every run goes over, lie side by side.
+    pub(super) fn all(states: &[StateBytes], capacity: usize) -> Result<Vec<State>, RunError> {
+        let recurrent = states.iter().filter_map(|bytes| match bytes {
+            StateBytes::Recurrent { values, log } => Some((*values, *log)),
+            StateBytes::Kv { .. } => None,
+        });
+        let (values, logs): (Vec<_>, Vec<_>) = recurrent.unzip();
+        let mut values = allocate(&values)?.into_iter();
+        let mut logs = allocate(&logs)?.into_iter();
+        let states = states.iter().map(|bytes| {
+            let memory = match *bytes {
+                StateBytes::Recurrent { .. } => {
+                    let next = values.next().zip(logs.next());
+                    let (values, log) = next.expect("memory for each recurrent state");
+                    values.populate();
+                    Memory::Recurrent {
+                        values,
+                        log,
+                        capacity,
+                        side: 0,
+                    }
                 }
-            }
-            StateBytes::Kv { k, v, row } => Memory::Kv {
-                k: allocate(k)?,
-                v: allocate(v)?,
-                row,
-            },
-        };
-        Ok(State {
-            memory,
-            consumed: 0,
-            pending: 0,
-        })
+                StateBytes::Kv { k, v, row } => Memory::Kv {
+                    k: allocate_one(k)?,
+                    v: allocate_one(v)?,
+                    row,
+                },
+            };
+            Ok(State {
+                memory,
+                consumed: 0,
+                pending: 0,
+            })
+        });
+        states.collect()
     }
 
     /// The bytes that it holds.
@@ -281,8 +292,18 @@ fn copy(from: &[u8], to: &mut [u8]) {
     pieces.for_each(|(to, from)| to.copy_from_slice(from));
 }
 
-/// Memory, or an error where the machine has not as much.
-pub(super) fn allocate(bytes: u128) -> Result<Arena, RunError> {
+/// Memory side by side, or an error where the machine has not as much.
+fn allocate(bytes: &[u128]) -> Result<Vec<Arena>, RunError> {
+    let sizes = bytes.iter().map(|bytes| usize::try_from(*bytes));
+    let sizes: Option<Vec<usize>> = sizes.collect::<Result<_, _>>().ok();
+    let arenas = sizes.and_then(|sizes| Arena::side_by_side(&sizes));
+    arenas.ok_or_else(|| RunError::Memory {
+        bytes: bytes.iter().sum(),
+    })
+}
+
+/// One piece of memory, or an error where the machine has not as much.
+pub(super) fn allocate_one(bytes: u128) -> Result<Arena, RunError> {
     let size = usize::try_from(bytes).ok();
     size.and_then(Arena::try_new)
         .ok_or(RunError::Memory { bytes })

@@ -11,7 +11,7 @@ use sharpi_ir::KeyHeads;
 use super::product::Epilogue;
 use super::{Kernel, Recurrent, Run, Scratch, Segment, Slot, Weight};
 use sharpi_kernels::columns::ColumnsMut;
-use sharpi_kernels::conv::{advance, causal_conv, taps};
+use sharpi_kernels::conv::{advance, ask, causal_conv, taps};
 use sharpi_kernels::elementwise::silu;
 use sharpi_kernels::gdn::{ScanWorkspace, Tokens, Updates, gdn_scan};
 
@@ -165,6 +165,18 @@ impl ConvSilu {
 }
 
 impl Epilogue for ConvSilu {
+    fn ask(&self, run: &Run<'_>, columns: Range<usize>) {
+        let taps = &self.taps[columns.start / self.columns];
+        let (count, kept) = (columns.len(), taps.len() / columns.len() - 1);
+        for segment in &run.segments {
+            let state = segment.recurrent(self.state);
+            let at = columns.start * size_of::<f32>();
+            // SAFETY: these channels of the window are this chunk's alone.
+            let mut window = unsafe { state.values.columns(at, kept, count, self.y.width()) };
+            ask(taps, &mut window);
+        }
+    }
+
     fn finish(
         &self,
         run: &Run<'_>,

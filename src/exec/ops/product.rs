@@ -44,6 +44,10 @@ enum End {
 
 /// What a fused op does to columns of its products.
 pub(super) trait Epilogue: Send + Sync {
+    /// Asks for memory that [`finish`](Epilogue::finish) reads of these columns, while the weights
+    /// are read.
+    fn ask(&self, _run: &Run<'_>, _columns: Range<usize>) {}
+
     /// Takes `columns` of every row, which belong to the chunk that calls this, from a tile for
     /// each weight, `[rows, columns]`, and writes what becomes of them.
     fn finish(
@@ -109,6 +113,7 @@ impl Part {
                 matmul_rows(weight.matrix(), columns, acts, &mut out);
             }
             End::Epilogue(epilogue) => {
+                epilogue.ask(run, columns.clone());
                 let mut tiles = std::mem::take(&mut scratch.tiles);
                 for (weight, tile) in self.weights.iter().zip(&mut tiles) {
                     let acts = x.acts(run, weight.ty, &mut scratch.rounded);

@@ -1,7 +1,7 @@
 //! Causal depthwise convolution over time, with the last columns kept as state.
 
 use super::columns::ColumnsMut;
-use super::isa::Isa;
+use super::isa::{Cache, Isa, prefetch};
 use super::simd::multiversion;
 
 /// Turns a `[C][K]` kernel into taps `[K][C]`, so that channels are contiguous.
@@ -10,6 +10,20 @@ pub fn taps(kernel: &[f32], k: usize) -> Vec<f32> {
     (0..k)
         .flat_map(|tap| (0..channels).map(move |c| kernel[c * k + tap]))
         .collect()
+}
+
+/// Asks for the taps of some channels and for their state: who first makes the inputs finds both in
+/// the cache.
+pub fn ask(taps: &[f32], state: &mut ColumnsMut<'_>) {
+    let ask = |row: &[f32]| {
+        for line in row.chunks(16) {
+            prefetch(line.as_ptr().cast(), Cache::L2);
+        }
+    };
+    ask(taps);
+    for r in 0..state.rows() {
+        ask(state.row_mut(r));
+    }
 }
 
 multiversion! {

@@ -6,6 +6,9 @@ use crate::isa::{Cache, Isa, prefetch};
 /// Columns of a group.
 pub(super) const LANES: usize = 16;
 
+/// How much further ahead of what is brought into L1 memory is asked into L2, in bytes.
+const FAR: usize = 32 << 10;
+
 /// What a pass takes of a token.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
@@ -34,6 +37,7 @@ impl Prefetcher {
     #[inline(always)]
     fn bring(&mut self) {
         for _ in 0..self.lines {
+            prefetch(self.line.wrapping_add(FAR), Cache::L2);
             prefetch(self.line, Cache::L1);
             self.line = self.line.wrapping_add(64);
         }
