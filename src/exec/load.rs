@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use crate::exec::ops::{BindError, Weight};
+use crate::exec::ops::{BindError, Place, Weight};
 use crate::exec::pages::Pages;
 use crate::gguf::Gguf;
 use sharpi_kernels::panel::{self, ROWS, has_panels, pack, panel_bytes};
@@ -133,7 +133,7 @@ pub(super) fn load(
     for (weight, place) in weights.iter().zip(places) {
         let starts = starts.iter().filter(|start| start.is_start_of(weight));
         for weight in starts.chain([weight]) {
-            weight.keep(pages.clone(), place..place + weight.packed_bytes());
+            weight.keep(pages.clone(), place);
         }
     }
     Ok(LoadReport {
@@ -142,11 +142,11 @@ pub(super) fn load(
     })
 }
 
-/// Where weights come to lie: one after another.
+/// Where weights come to lie: one after another, but of a block's experts all matrices of the first,
+/// then all of the second. A token visits few experts, and finds what it needs of each in one place.
 struct WeightPlaces {
     weights: Vec<Arc<Weight>>,
-    /// Where each begins, in bytes.
-    places: Vec<usize>,
+    places: Vec<Place>,
     /// Weights that are the start of one of the others, and lie in its memory.
     starts: Vec<Arc<Weight>>,
     bytes: usize,
@@ -156,12 +156,33 @@ impl WeightPlaces {
     fn new(weights: &[Arc<Weight>]) -> WeightPlaces {
         let is_start = |part: &Weight| weights.iter().any(|whole| part.is_start_of(whole));
         let all = weights.iter().cloned();
-        let (starts, weights): (Vec<_>, Vec<_>) = all.partition(|weight| is_start(weight));
+        let (starts, mut weights): (Vec<_>, Vec<_>) = all.partition(|weight| is_start(weight));
+        // Experts of a block become neighbours, where the first of them stands.
+        let mut order: Vec<usize> = (0..weights.len()).collect();
+        order.sort_by_key(|i| {
+            let experts = ExpertsOf::new(&weights[*i]);
+            let first = |experts| {
+                weights
+                    .iter()
+                    .position(|w| ExpertsOf::new(w) == Some(experts))
+            };
+            experts.and_then(first).unwrap_or(*i)
+        });
+        weights = order.into_iter().map(|i| weights[i].clone()).collect();
         let (mut places, mut bytes) = (Vec::with_capacity(weights.len()), 0usize);
-        for weight in &weights {
-            let place = bytes.next_multiple_of(64);
-            places.push(place);
-            bytes = place + weight.packed_bytes();
+        let groups = weights.chunk_by(|a, b| {
+            let [a, b] = [a, b].map(|weight| ExpertsOf::new(weight));
+            a.is_some() && a == b
+        });
+        for group in groups {
+            let of_one = |sum: usize, w: &Arc<Weight>| sum + whole(w.packed_matrix_bytes());
+            let stride = group.iter().fold(0, of_one);
+            let mut start = bytes;
+            for weight in group {
+                places.push(Place { start, stride });
+                start = of_one(start, weight);
+            }
+            bytes += group[0].matrices() * stride;
         }
         WeightPlaces {
             weights,
@@ -172,6 +193,24 @@ impl WeightPlaces {
     }
 }
 
+/// Whose experts a weight holds: of which block, and how many.
+#[derive(PartialEq, Clone, Copy)]
+struct ExpertsOf<'a>(&'a str, usize);
+
+impl<'a> ExpertsOf<'a> {
+    /// `None` if it is a single matrix.
+    fn new(weight: &'a Weight) -> Option<ExpertsOf<'a>> {
+        let name = &weight.tensor().name;
+        let block = name.rfind(".ffn_").map(|end| &name[..end])?;
+        (weight.matrices() > 1).then_some(ExpertsOf(block, weight.matrices()))
+    }
+}
+
+/// Matrices begin at whole cache lines.
+fn whole(bytes: usize) -> usize {
+    bytes.next_multiple_of(64)
+}
+
 /// Bytes that these weights take once they are loaded.
 pub(super) fn packed_bytes(weights: &[Arc<Weight>]) -> usize {
     WeightPlaces::new(weights).bytes
@@ -180,17 +219,24 @@ pub(super) fn packed_bytes(weights: &[Arc<Weight>]) -> usize {
 fn fill(
     gguf: &Gguf,
     weights: &[Arc<Weight>],
-    places: &[usize],
+    places: &[Place],
     mut to: &mut [u8],
     progress: Progress<'_>,
 ) -> Result<(), LoadError> {
     let total = weights.iter().map(|w| w.file_bytes() as u64).sum();
-    let (mut parts, mut at) = (Vec::new(), 0);
+    let mut matrices = Vec::new();
     for (weight, place) in weights.iter().zip(places) {
-        let (_, rest) = to.split_at_mut(place - at);
-        let (own, rest) = rest.split_at_mut(weight.packed_bytes());
-        (to, at) = (rest, place + weight.packed_bytes());
-        divide(weight, own, &mut parts);
+        let bytes = weight.packed_matrix_bytes();
+        let all = (0..weight.matrices()).map(|i| (place.matrix(i, bytes), weight, i));
+        matrices.extend(all);
+    }
+    matrices.sort_by_key(|(bytes, ..)| bytes.start);
+    let (mut parts, mut at) = (Vec::new(), 0);
+    for (bytes, weight, i) in matrices {
+        let (_, rest) = to.split_at_mut(bytes.start - at);
+        let (own, rest) = rest.split_at_mut(bytes.len());
+        (to, at) = (rest, bytes.end);
+        divide(weight, i, own, &mut parts);
     }
     let drop_behind = gguf.file_bytes() > memory_bytes().unwrap_or(u64::MAX) / 2;
     let done = AtomicU64::new(0);
@@ -210,25 +256,28 @@ fn fill(
         })
 }
 
-/// Cuts a weight into parts of whole panels.
-fn divide<'a>(weight: &'a Weight, mut to: &'a mut [u8], parts: &mut Vec<LoadRange<'a>>) {
+/// Cuts a matrix of a weight into parts of whole panels.
+fn divide<'a>(
+    weight: &'a Weight,
+    matrix: usize,
+    mut to: &'a mut [u8],
+    parts: &mut Vec<LoadRange<'a>>,
+) {
     let (rows, n) = weight.shape();
     let row_bytes = weight.ty.row_bytes(n);
     let at_once = (RANGE_BYTES / row_bytes.max(1))
         .max(1)
         .next_multiple_of(ROWS);
-    for matrix in 0..weight.matrices() {
-        for first in (0..rows).step_by(at_once) {
-            let count = at_once.min(rows - first);
-            let (own, rest) = to.split_at_mut(panel::packed_bytes(weight.ty, count, n));
-            to = rest;
-            parts.push(LoadRange {
-                weight,
-                from: (matrix * rows + first) * row_bytes,
-                bytes: count * row_bytes,
-                to: own,
-            });
-        }
+    for first in (0..rows).step_by(at_once) {
+        let count = at_once.min(rows - first);
+        let (own, rest) = to.split_at_mut(panel::packed_bytes(weight.ty, count, n));
+        to = rest;
+        parts.push(LoadRange {
+            weight,
+            from: (matrix * rows + first) * row_bytes,
+            bytes: count * row_bytes,
+            to: own,
+        });
     }
 }
 

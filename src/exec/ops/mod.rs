@@ -20,7 +20,7 @@ mod weight;
 
 pub use bind::bind;
 pub use parts::{BindError, Bound, State};
-pub use weight::Weight;
+pub use weight::{Place, Weight};
 
 use activations::Rounded;
 use gated_delta_net::HeadRows;

@@ -251,9 +251,21 @@ impl Shared {
     }
 }
 
+/// Chunks of a worker where few tokens meet the experts: as few as share the work well, for long
+/// visits to each.
+const CHUNKS: usize = 4;
+/// Bytes of a chunk's results of all pairs, which should stay in L2.
+const RESULTS: usize = 512 << 10;
+
 impl MoeSum {
-    fn columns(&self) -> usize {
-        chunk_rows(self.choice.used * self.weight.ty.row_bytes(self.x.x.last()))
+    /// Columns of a chunk, in whole groups of 16.
+    fn columns(&self, run: &Run<'_>) -> usize {
+        let (row_bytes, used) = (self.weight.ty.row_bytes(self.x.x.last()), self.choice.used);
+        let pairs = run.count(&self.end.y) * used;
+        let share = self.end.y.width() / (CHUNKS * run.workers);
+        let most = RESULTS / (pairs * size_of::<f32>()).max(1);
+        let most = share.min(most).next_multiple_of(16);
+        chunk_rows(used * row_bytes).max(most)
     }
 }
 
@@ -261,7 +273,7 @@ impl Kernel for MoeSum {
     fn chunks(&self, run: &Run<'_>) -> usize {
         match run.count(&self.end.y) {
             0 => 0,
-            _ => self.end.y.width().div_ceil(self.columns()),
+            _ => self.end.y.width().div_ceil(self.columns(run)),
         }
     }
 
@@ -269,8 +281,12 @@ impl Kernel for MoeSum {
         let (ty, rounded) = (self.weight.ty.activation(), &mut scratch.rounded);
         (scratch.routing).route(run, &self.logits, &self.choice);
         (scratch.routing).gather(run, &self.x, ty, rounded, |pair| pair);
-        let (width, used, first) = (self.end.y.width(), self.choice.used, chunk * self.columns());
-        let columns = first..width.min(first + self.columns());
+        let (width, used, first) = (
+            self.end.y.width(),
+            self.choice.used,
+            chunk * self.columns(run),
+        );
+        let columns = first..width.min(first + self.columns(run));
         let count = columns.len();
         let routing = &mut scratch.routing;
         let [by_group, by_pair] = &mut scratch.tiles;

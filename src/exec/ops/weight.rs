@@ -27,11 +27,27 @@ pub struct Weight {
     packed: OnceLock<PackedWeight>,
 }
 
-/// Where a loaded weight lies: experts one after another, each as panels or, if its format has
-/// none, as rows.
+/// A loaded weight: its matrices as panels or, if its format has none, as rows.
 struct PackedWeight {
     pages: Arc<Pages>,
-    bytes: Range<usize>,
+    place: Place,
+}
+
+/// Where the matrices of a loaded weight lie, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The first.
+    pub start: usize,
+    /// From one to the next.
+    pub stride: usize,
+}
+
+impl Place {
+    /// Matrix `i`, of so many bytes.
+    pub fn matrix(self, i: usize, bytes: usize) -> Range<usize> {
+        let start = self.start + i * self.stride;
+        start..start + bytes
+    }
 }
 
 impl Weight {
@@ -145,21 +161,15 @@ impl Weight {
         self.dims.iter().rev().skip(2).product()
     }
 
-    /// Bytes that [`Weight::keep`] is given.
-    pub fn packed_bytes(&self) -> usize {
-        self.matrices() * self.packed_matrix_bytes()
-    }
-
-    /// Bytes of one matrix among them.
+    /// Bytes of a matrix in the kernels' layout.
     pub fn packed_matrix_bytes(&self) -> usize {
         let (rows, n) = self.shape();
         packed_bytes(self.ty, rows, n)
     }
 
     /// Takes the kernels' layout from `pages` from now on; the first call counts.
-    pub fn keep(&self, pages: Arc<Pages>, bytes: Range<usize>) {
-        assert_eq!(bytes.len(), self.packed_bytes(), "bytes of a packed weight");
-        let _ = self.packed.set(PackedWeight { pages, bytes });
+    pub fn keep(&self, pages: Arc<Pages>, place: Place) {
+        let _ = self.packed.set(PackedWeight { pages, place });
     }
 
     /// The weight as a matrix.
@@ -173,14 +183,15 @@ impl Weight {
     /// If there are fewer.
     pub fn expert(&self, i: usize) -> Matrix<'_> {
         let (rows, n) = self.shape();
-        let part = |bytes: usize| i * bytes..(i + 1) * bytes;
+        assert!(i < self.matrices(), "matrix {i} of {}", self.matrices());
         match self.packed.get() {
             None => {
-                let bytes = &self.bytes()[part(rows * self.ty.row_bytes(n))];
+                let stride = rows * self.ty.row_bytes(n);
+                let bytes = &self.bytes()[i * stride..(i + 1) * stride];
                 Matrix::of_rows(self.ty, n, bytes)
             }
-            Some(PackedWeight { pages, bytes }) => {
-                let bytes = &pages.bytes()[bytes.clone()][part(self.packed_matrix_bytes())];
+            Some(PackedWeight { pages, place }) => {
+                let bytes = &pages.bytes()[place.matrix(i, self.packed_matrix_bytes())];
                 match has_panels(self.ty) {
                     true => Matrix::of_panels(self.ty, n, rows, bytes),
                     false => Matrix::of_rows(self.ty, n, bytes),
