@@ -10,10 +10,11 @@ use sharpi_compile::ir::DType;
 use sharpi_compile::{Executable, Input, RunError, Session};
 use support::{compile, model};
 
-const MODELS: [&str; 5] = [
+const MODELS: [&str; 6] = [
     "micro-dense-f32",
     "micro-moe-f32",
     "micro-qwen3next",
+    "micro-qwen4exp",
     "tiny-dense-Q4_K_M",
     "tiny-moe-Q4_K_M",
 ];

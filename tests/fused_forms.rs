@@ -104,10 +104,11 @@ fn attention(form: usize) -> String {
     module(&lines, &format!("f32[T, {width}]"))
 }
 
-/// A mixture with a shared expert, its gate, and weights divided by their sum, each if the form has
-/// it.
+/// A mixture with a shared expert, its gate, weights divided by their sum, and without a residual,
+/// each if the form has it.
 fn mixture(form: usize) -> String {
     let (shared, gated, normalised) = (has(form, 0), has(form, 1), has(form, 2));
+    let alone = has(form, 3);
     let mut lines: Vec<String> = vec![
         "%2 = matmul %1, @router : f32[T, 8]".into(),
         "%3 = softmax %2 : f32[T, 8]".into(),
@@ -142,7 +143,10 @@ fn mixture(form: usize) -> String {
         lines.push(format!("%20 = add %15, %{expert} : f32[T, 256]"));
     }
     let sum = either(shared, "20", "15");
-    lines.push(format!("%y = add %0, %{sum} : f32[T, 256]"));
+    lines.push(match alone {
+        true => format!("%y = reshape %{sum} {{dims = [256]}} : f32[T, 256]"),
+        false => format!("%y = add %0, %{sum} : f32[T, 256]"),
+    });
     module(&lines, "f32[T, 256]")
 }
 
@@ -197,5 +201,12 @@ fn attention_with_and_without_norms_and_a_gate_is_fused_to_the_same_bits() {
 fn a_mixture_with_and_without_a_shared_expert_is_fused_to_the_same_bits() {
     for form in [0b000, 0b001, 0b011, 0b100, 0b101, 0b111] {
         check(form, &mixture(form), &["moe_swiglu", "moe_sum"]);
+    }
+}
+
+#[test]
+fn a_mixture_that_is_added_to_nothing_is_fused_to_the_same_bits() {
+    for form in [0b1000, 0b1011, 0b1111] {
+        check(form, &mixture(form), &["moe_swiglu", "moe_sum", "reshape"]);
     }
 }

@@ -193,7 +193,7 @@ fn more_than_one_mtp_block_is_refused_by_its_key() {
 fn another_architecture_is_named_and_counts_as_unsupported() {
     let found = refusal(&with_key("general.architecture", "gemma3"));
     let said = "architecture `gemma3` is not supported, expected one of `glm4moe`, `llama`, `qwen2`, \
-                `qwen3`, `qwen35`, `qwen35moe`, `qwen3moe`, `qwen3next`, `smollm3`";
+                `qwen3`, `qwen35`, `qwen35moe`, `qwen3moe`, `qwen3next`, `qwen4exp`, `smollm3`";
     assert_eq!(found, (said.to_string(), true));
 }
 

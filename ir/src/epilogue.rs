@@ -17,6 +17,13 @@ pub enum Epilogue {
     },
     /// The sum with a residual.
     Add,
+    /// `silu(by · product)`, rounded to an activation format.
+    Silu {
+        /// The factor.
+        by: f32,
+        /// The format.
+        to: DType,
+    },
     /// SiLU of the causal convolution over time.
     ConvSilu,
     /// The first are keys, the second values, each with a bias, if they have them. Keys are normed by
@@ -70,13 +77,14 @@ impl Epilogue {
 }
 
 impl AttrValue for Epilogue {
-    const KIND: &'static str = "`swiglu {to}`, `add`, `conv_silu` or `store {bias, norm_eps, n_rot, freq_base, scaling}`, or nothing";
+    const KIND: &'static str = "`swiglu {to}`, `add`, `silu {by, to}`, `conv_silu` or `store {bias, norm_eps, n_rot, freq_base, scaling}`, or nothing";
 
     fn to_attr(&self) -> Option<Attr> {
         let (name, fields) = match self {
             Epilogue::None => return None,
             Epilogue::Swiglu { to } => ("swiglu", vec![("to", to.to_attr())]),
             Epilogue::Add => ("add", Vec::new()),
+            Epilogue::Silu { by, to } => ("silu", vec![("by", by.to_attr()), ("to", to.to_attr())]),
             Epilogue::ConvSilu => ("conv_silu", Vec::new()),
             Epilogue::Store {
                 bias,
@@ -113,6 +121,10 @@ impl AttrValue for Epilogue {
                 to: field(fields, "to")?,
             }),
             "add" if only(&[]) => Some(Epilogue::Add),
+            "silu" if only(&["by", "to"]) => Some(Epilogue::Silu {
+                by: field(fields, "by")?,
+                to: field(fields, "to")?,
+            }),
             "conv_silu" if only(&[]) => Some(Epilogue::ConvSilu),
             "store" if only(&["bias", "norm_eps", "n_rot", "freq_base", "scaling"]) => {
                 Some(Epilogue::Store {
@@ -228,5 +240,35 @@ word! {
         Plain = "plain",
         /// or times the sigmoid of one value for each token.
         Gated = "gated",
+    }
+}
+
+word! {
+    /// What gates the heads that a scan has made, behind their norm.
+    ScanGate = "`sigmoid`, or nothing" {
+        /// SiLU.
+        Silu,
+        /// A sigmoid.
+        Sigmoid = "sigmoid",
+    }
+}
+
+word! {
+    /// What a sum of experts is added to.
+    Onto = "`nothing`, or nothing at all" {
+        /// A residual.
+        Residual,
+        /// To nothing: it is the result.
+        Nothing = "nothing",
+    }
+}
+
+word! {
+    /// How products are added up.
+    Sums = "`rounded`, or nothing" {
+        /// Each product and its sum are rounded once, together.
+        Fused,
+        /// Products are rounded before they are added.
+        Rounded = "rounded",
     }
 }

@@ -29,7 +29,9 @@ mod verify;
 pub use attr::Attr;
 pub use builder::{BuildError, Builder};
 pub use dot::dot;
-pub use epilogue::{Bias, Epilogue, Gating, KeyHeads, OutputGate, SharedExpert};
+pub use epilogue::{
+    Bias, Epilogue, Gating, KeyHeads, Onto, OutputGate, ScanGate, SharedExpert, Sums,
+};
 pub use graph::{Graph, NodeId, NodeKind, Operand, Operands, ResultInfo, Value};
 pub use infer::{OperandType, ResultTypes, TypeError, infer};
 pub use module::{Module, Redeclared, StateId, Symbols, Weight, WeightId};

@@ -5,7 +5,9 @@
 use smallvec::SmallVec;
 
 use crate::attr::{Attr, AttrValue};
-use crate::epilogue::{Bias, Epilogue, Gating, KeyHeads, OutputGate, SharedExpert};
+use crate::epilogue::{
+    Bias, Epilogue, Gating, KeyHeads, Onto, OutputGate, ScanGate, SharedExpert, Sums,
+};
 use crate::parts::Parts;
 use crate::rope::RopeScaling;
 use crate::signature::{AttrSpec, Facts, OperandKind, OperandSpec, Signature, SlotName};
@@ -150,7 +152,8 @@ ops! {
     EhProj = "eh_proj" (x: Value, weight: Matrix) {} [imported, product(x, weight)]
     /// Rounds f32 rows to an activation format, as ggml does before an integer dot product.
     Quantize = "quantize" (x: Value) { to: DType } []
-    /// `(x / √(mean(x²) + eps)) · w` over the last dimension.
+    /// `(x / √(mean(x²) + eps)) · w` over the last dimension; each row has one weight, `f32[D]`, or
+    /// each of a token's rows its own, `f32[S, D]` for `f32[T, S, D]`.
     Rmsnorm = "rmsnorm" (x: Value, weight: Weight) { eps: f32 } [imported]
     /// `x / √(Σx² + eps)` over the last dimension.
     L2norm = "l2norm" (x: Value) { eps: f32 } [imported]
@@ -212,6 +215,15 @@ ops! {
     ExpertRows = "expert_rows" (experts: Value, table: Weight) {} [imported]
     /// Sum over a token's experts in their order: `f32[T, k, E] -> f32[T, E]`.
     ExpertSum = "expert_sum" (x: Value) {} [imported]
+    /// The first of the residual streams that blocks read and add to in parallel: `count` times the
+    /// same, `f32[T, E] -> f32[T, S, E]`.
+    Streams = "streams" (x: Value) { count: u32 } [imported]
+    /// The mean over a token's streams, each times the sigmoid of a gate for every element, first to
+    /// last: `f32[T, S, E]` twice `-> f32[T, E]`.
+    StreamMix = "stream_mix" (x: Value, gate: Value) { sums: Sums } [imported]
+    /// Each of a token's streams with what a block adds to it, `x · 2 sigmoid(inject / S)`, rounded
+    /// once: `f32[T, S, E], f32[T, E], f32[T, S] -> f32[T, S, E]`.
+    StreamAdd = "stream_add" (streams: Value, x: Value, inject: Value) {} [imported, in_place(streams)]
 
     /// Of a value whose indices along an axis are divided among ranks the whole, on every rank, each
     /// of which runs the same op: rank `rank` gives the indices `parts[rank]`, `[T, .., N of the
@@ -223,7 +235,8 @@ ops! {
     /// weight's activation type, unless it comes so; with `norm_eps` of its RMS norm. An epilogue
     /// works on them before they are written; without one each is a result:
     /// `f32[.., K], (f32[K]), [N, K].. -> f32[.., N]..`. `swiglu` takes the products with two
-    /// weights: `-> [.., N]`. `add` takes a residual: `f32[.., N] -> f32[.., N]`. `conv_silu` takes
+    /// weights: `-> [.., N]`. `add` takes a residual: `f32[.., N] -> f32[.., N]`. `silu` scales
+    /// before and rounds behind: `-> [.., N]`. `conv_silu` takes
     /// the convolution's window and weight: `f32[C, taps] -> f32[T, C]`. `store` takes
     /// `position[T]`, a cache, biases of keys and of values, `f32[N]`, if there are any, with
     /// `norm_eps` of its own the keys' norm, `f32[D]`, and the weights of keys and of values.
@@ -241,11 +254,11 @@ ops! {
         weights: Matrices
     ) { norm_eps: Option<f32>, epilogue: Epilogue } [in_place(residual), logs_result]
     /// `gdn_scan` of what a DeltaNet block's projections and convolution give, then an RMS norm by
-    /// heads, times `silu(z)`, rounded to an activation format. Of `u` q and k are L2-normed;
+    /// heads, times `silu(z)` or `sigmoid(z)`, rounded to an activation format. Of `u` q and k are L2-normed;
     /// `keys` is as of `gdn_scan`, `g = softplus(alpha + dt) · a`; beta goes through a sigmoid:
     /// `f32[T, 2·Hk·D + Hv·D], f32[T, Hv·D], f32[T, Hv], f32[T, Hv], f32[Hv], f32[Hv], f32[D] ->
     /// [T, Hv·D]`.
-    GatedDeltaNet = "gated_delta_net" (u: Value, z: Value, alpha: Value, beta: Value, matrix: State, dt: Weight, a: Weight, norm: Weight) { keys: KeyHeads, l2_eps: f32, eps: f32, to: DType } [logs(u), logs_twice(alpha)]
+    GatedDeltaNet = "gated_delta_net" (u: Value, z: Value, alpha: Value, beta: Value, matrix: State, dt: Weight, a: Weight, norm: Weight) { keys: KeyHeads, gate: ScanGate, l2_eps: f32, eps: f32, to: DType } [logs(u), logs_twice(alpha)]
     /// The `k` experts of each token with the largest softmax or sigmoid of the router's logits, or
     /// sum of that and a bias, best first: the SwiGLU of each, rounded to an activation format. Input
     /// and norm as for `product`, then the experts' weights of gate and up, or of both as one tensor,
@@ -260,17 +273,17 @@ ops! {
     /// `residual + (Σ wⱼ · xⱼ · Wⱼᵀ + shared · sigmoid(gate))` over a token's experts, chosen as in
     /// `moe_swiglu`, in their order. Their weights `w` are the probabilities `p`, with `min`
     /// divided by `max(Σ p, min)`, then times `scale`. There may be no shared expert, or one without
-    /// a gate: `[T, k, N], f32[T, X], (f32[X]), (f32[T, E]), (f32[T, 1]), f32[T, E], [X, E, N] ->
-    /// f32[T, E]`.
+    /// a gate, and no residual: `[T, k, N], f32[T, X], (f32[X]), (f32[T, E]), (f32[T, 1]), (f32[T, E]),
+    /// [X, E, N] -> f32[T, E]`.
     MoeSum = "moe_sum" (
         x: Value,
         logits: Value,
         bias: Weight if *biased == Bias::Added,
         shared: Value if *shared != SharedExpert::None,
         gate: Value if *shared == SharedExpert::Gated,
-        residual: Value,
+        residual: Value if *onto == Onto::Residual,
         weight: Matrix
-    ) { gating: Gating, biased: Bias, min: Option<f32>, scale: Option<f32>, shared: SharedExpert } [product(x, weight), in_place(residual)]
+    ) { gating: Gating, biased: Bias, min: Option<f32>, scale: Option<f32>, shared: SharedExpert, onto: Onto } [product(x, weight), in_place(residual)]
     /// `attention` of queries that it rotates, unless `n_rot` is 0, with `norm_eps` normed by heads
     /// before and, if there is one, with a bias before that, `f32[H·D]`; rounds the result to an
     /// activation format. With a gate, each head's stands behind its query:

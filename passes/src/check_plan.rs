@@ -215,6 +215,7 @@ fn takes_over(graph: &Graph, steps: &[Vec<NodeId>], new: &Alive, old: &Alive) ->
     let overwritten = match graph.op(maker) {
         Some(op @ Op::Product { .. }) => op.slot(slot::Product::residual),
         Some(op @ Op::MoeSum { .. }) => op.slot(slot::MoeSum::residual),
+        Some(op @ Op::StreamAdd {}) => op.slot(slot::StreamAdd::streams),
         Some(_) | None => None,
     };
     let Some(slot) = overwritten else {

@@ -14,7 +14,9 @@ use sharpi_ir::{
 };
 
 use crate::pass::{Context, Pass, PassError, Stats};
-use crate::pattern::{Product, erase_with_roundings, feeder, only_user, result, value, weight};
+use crate::pattern::{
+    Product, erase_with_roundings, feeder, norm_weight, only_user, result, value, weight,
+};
 use crate::rewrite::{Rule, rewrite};
 
 /// Fuses what stands around an attention.
@@ -60,7 +62,12 @@ struct Rotated {
 }
 
 impl Rotated {
-    fn feeding(graph: &Graph, reader: NodeId, name: SlotName, pos: Value) -> Option<Rotated> {
+    fn feeding(
+        graph: &Graph,
+        reader: NodeId,
+        name: SlotName,
+        (pos, symbols): (Value, &Symbols),
+    ) -> Option<Rotated> {
         let mut turned = Rotated {
             x: value(graph, reader, name)?,
             reader,
@@ -88,7 +95,7 @@ impl Rotated {
             && let Some(Op::Rmsnorm { eps }) = graph.op(turned.x.node)
         {
             let norm = turned.x.node;
-            turned.norm = Some((*eps, weight(graph, norm, slot::Rmsnorm::weight)?));
+            turned.norm = Some((*eps, norm_weight(graph, norm, symbols)?));
             turned.take(norm, value(graph, norm, slot::Rmsnorm::x)?);
         }
         Some(turned)
@@ -152,7 +159,7 @@ fn project_and_store(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<P
     };
     let pos = value(graph, node, slot::KvStore::pos)?;
     let state = graph.state(node)?;
-    let turned = Rotated::feeding(graph, node, slot::KvStore::k, pos)?;
+    let turned = Rotated::feeding(graph, node, slot::KvStore::k, (pos, symbols))?;
     if !turned.is_only_reader(graph) {
         return None;
     }
@@ -271,7 +278,7 @@ fn rotate_and_attend(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<P
     };
     let pos = value(graph, node, slot::Attention::pos)?;
     let state = graph.state(node)?;
-    let turned = Rotated::feeding(graph, node, slot::Attention::q, pos)?;
+    let turned = Rotated::feeding(graph, node, slot::Attention::q, (pos, symbols))?;
     let around = gated(graph, node, turned.x).or_else(|| ungated(graph, node, turned.x))?;
     let attended = result(around.last);
     let sum = around.q.node;

@@ -1,7 +1,7 @@
 //! What works on single columns of a product goes into the product.
 //!
 //! Looks for `silu(x · Gᵀ) · (x · Uᵀ)` with the rounding of the result, if nothing but that reads
-//! it, and for `residual + x · Wᵀ`. A chunk of a product is a range of columns, and these ops need
+//! it, for `silu(by · (x · Wᵀ))` likewise, and for `residual + x · Wᵀ`. A chunk of a product is a range of columns, and these ops need
 //! no other columns, so they follow in the same chunk with the same arithmetic; the two products
 //! of SwiGLU must take their input in one format, so that it is prepared once. What lies between
 //! is no longer a value: a result that anything else reads, or that is an output, keeps its op.
@@ -21,6 +21,10 @@ const RULES: &[Rule] = &[
         find: swiglu_of_products,
     },
     Rule {
+        name: "scaled-silu-of-product",
+        find: scaled_silu_of_product,
+    },
+    Rule {
         name: "add-to-product",
         find: add_to_product,
     },
@@ -32,7 +36,7 @@ impl Pass for FuseEpilogue {
     }
 
     fn doc(&self) -> &'static str {
-        "takes SwiGLU, its rounding and residual sums into the products that feed them"
+        "takes SwiGLU, scaled SiLU, their rounding and residual sums into the products that feed them"
     }
 
     fn run(&self, graph: &mut Graph, context: &mut Context<'_>) -> Result<Stats, PassError> {
@@ -54,12 +58,7 @@ fn swiglu_of_products(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<
     if !same_input || graph.ty(result(gate.node)) != graph.ty(result(up.node)) {
         return None;
     }
-    let rounding = only_user(graph, result(node)).and_then(|user| match graph.op(user)? {
-        Op::Quantize { to } => Some((user, *to)),
-        _ => None,
-    });
-    let to = rounding.map_or(DType::F32, |(_, to)| to);
-    let last = rounding.map_or(node, |(rounding, _)| rounding);
+    let (last, to) = rounded(graph, node);
     let mut patch = Patch::new("swiglu-of-products");
     let op = Op::Product {
         norm_eps: None,
@@ -67,9 +66,43 @@ fn swiglu_of_products(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<
     };
     let y = patch.add(op, &[gate.x.into(), gate.weight.into(), up.weight.into()]);
     patch.replace(result(last), y);
-    let mut replaced = vec![gate.node, up.node, silu, node];
-    replaced.extend(rounding.map(|(rounding, _)| rounding));
+    let mut replaced = vec![gate.node, up.node, silu, node, last];
+    replaced.dedup();
     erase_with_roundings(graph, &mut patch, &replaced);
+    Some(patch)
+}
+
+/// The op that rounds what `node` gives, if that is all that is done with it, and the format; else
+/// the node itself.
+fn rounded(graph: &Graph, node: NodeId) -> (NodeId, DType) {
+    let user = only_user(graph, result(node));
+    match user.and_then(|user| Some((user, graph.op(user)?))) {
+        Some((user, Op::Quantize { to })) => (user, *to),
+        Some(_) | None => (node, DType::F32),
+    }
+}
+
+fn scaled_silu_of_product(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
+    let Op::Silu {} = graph.op(node)? else {
+        return None;
+    };
+    let scale = feeder(graph, node, slot::Silu::x)?;
+    let Op::Scale { by } = *graph.op(scale)? else {
+        return None;
+    };
+    let product = Product::feeding(graph, scale, slot::Scale::x)?;
+    let x = value(graph, product.node, slot::Matmul::x)?;
+    let (last, to) = rounded(graph, node);
+    let mut patch = Patch::new("scaled-silu-of-product");
+    let op = Op::Product {
+        norm_eps: None,
+        epilogue: Epilogue::Silu { by, to },
+    };
+    let y = patch.add(op, &[x.into(), product.weight.into()]);
+    patch.replace(result(last), y);
+    let mut replaced = vec![product.node, scale, node, last];
+    replaced.dedup();
+    replaced.into_iter().for_each(|node| patch.erase(node));
     Some(patch)
 }
 

@@ -9,11 +9,14 @@
 //! replaces. Whatever is an output or has another reader stays a value, and the ops stay.
 
 use sharpi_ir::{
-    DType, Epilogue, Graph, NodeId, Op, Operand, Patch, SlotName, Symbols, Value, WeightId, slot,
+    DType, Epilogue, Graph, NodeId, Op, Operand, Patch, ScanGate, SlotName, Symbols, Value,
+    WeightId, slot,
 };
 
 use crate::pass::{Context, Pass, PassError, Stats};
-use crate::pattern::{Product, erase_with_roundings, feeder, only_user, result, value, weight};
+use crate::pattern::{
+    Product, erase_with_roundings, feeder, norm_weight, only_user, result, value, weight,
+};
 use crate::rewrite::{Rule, rewrite};
 
 /// Fuses what stands around a convolution and a scan.
@@ -156,7 +159,7 @@ fn normed_part(
     Some((part(graph, norm, slot::L2norm::x, nodes)?, eps))
 }
 
-fn scan_and_gate(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
+fn scan_and_gate(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Patch> {
     let Op::GdnScan { keys } = *graph.op(node)? else {
         return None;
     };
@@ -166,15 +169,17 @@ fn scan_and_gate(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
     let flat = only_user(graph, result(norm))?;
     let gated = only_user(graph, result(flat))?;
     let gate = feeder(graph, gated, slot::Mul::b)?;
-    let (Op::Rmsnorm { eps }, Op::Reshape { .. }, Op::Mul {}, Op::Silu {}) = (
-        graph.op(norm)?,
-        graph.op(flat)?,
-        graph.op(gated)?,
-        graph.op(gate)?,
-    ) else {
+    let (Op::Rmsnorm { eps }, Op::Reshape { .. }, Op::Mul {}) =
+        (graph.op(norm)?, graph.op(flat)?, graph.op(gated)?)
+    else {
         return None;
     };
-    let z = value(graph, gate, slot::Silu::x)?;
+    let by = match graph.op(gate)? {
+        Op::Silu {} => ScanGate::Silu,
+        Op::Sigmoid {} => ScanGate::Sigmoid,
+        _ => return None,
+    };
+    let z = value(graph, gate, SlotName::FIRST)?;
     let by_heads = value(graph, gated, slot::Mul::a) == Some(result(flat));
     if !by_heads || graph.ty(z) != graph.ty(result(gated)) || graph.ty(z).rank() != 2 {
         return None;
@@ -185,6 +190,7 @@ fn scan_and_gate(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
     });
     let op = Op::GatedDeltaNet {
         keys,
+        gate: by,
         l2_eps: inputs.l2_eps,
         eps: *eps,
         to: rounding.map_or(DType::F32, |(_, to)| to),
@@ -198,7 +204,7 @@ fn scan_and_gate(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
         Operand::State(state).into(),
         inputs.dt.into(),
         inputs.a.into(),
-        weight(graph, norm, slot::Rmsnorm::weight)?.into(),
+        norm_weight(graph, norm, symbols)?.into(),
     ];
     let y = patch.add(op, &operands);
     let rounding = rounding.map(|(rounding, _)| rounding);

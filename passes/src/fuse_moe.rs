@@ -1,6 +1,6 @@
 //! A mixture of experts in two ops behind its router.
 //!
-//! Looks, from the residual sum at its end, for the whole of it: softmax or sigmoid of the logits,
+//! Looks, from the sum at its end, which has a residual or not, for the whole of it: softmax or sigmoid of the logits,
 //! the best experts, with a bias or without, their SwiGLU (gate and up apart or as one tensor), their
 //! sum weighted by probabilities as they are or divided by their own sum, scaled or not, and a shared
 //! expert, gated or not, if there is one. `moe_swiglu` and `moe_sum` each choose the experts from the
@@ -9,12 +9,12 @@
 //! once. Nothing in between may have another reader or be an output.
 
 use sharpi_ir::{
-    DType, Gating, Graph, NodeId, Op, Patch, PatchOperand, SharedExpert, SlotName, Symbols,
+    DType, Gating, Graph, NodeId, Onto, Op, Patch, PatchOperand, SharedExpert, SlotName, Symbols,
     TensorType, Value, WeightId, slot,
 };
 
 use crate::pass::{Context, Pass, PassError, Stats};
-use crate::pattern::{erase_with_roundings, feeder, result, value, weight};
+use crate::pattern::{erase_with_roundings, feeder, only_user, result, value, weight};
 use crate::rewrite::{Rule, rewrite};
 
 /// Fuses the choice of experts into their products.
@@ -90,15 +90,14 @@ struct Swiglu {
 }
 
 fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch> {
-    let Op::Add {} = graph.op(node)? else {
-        return None;
-    };
-    let residual = value(graph, node, slot::Add::a)?;
     let mut found = Found {
         graph,
         nodes: vec![node],
     };
-    let (routed, shared) = experts(&mut found, node)?;
+    let (routed, shared, residual) = onto_residual(&mut found, node).or_else(|| {
+        found.nodes.truncate(1);
+        onto_nothing(&mut found, node)
+    })?;
     let (weighted, Op::Mul {}) = found.feeder(routed, slot::ExpertSum::x)? else {
         return None;
     };
@@ -122,7 +121,8 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
     let logits = value(graph, gated, SlotName::FIRST)?;
     let bias = weight(graph, choice, slot::TopkRouter::bias);
     let y = graph.ty(result(node));
-    if !same_choice || graph.ty(residual) != y || !shared.fits(graph, y) {
+    let fits = residual.is_none_or(|residual| graph.ty(residual) == y);
+    if !same_choice || !fits || !shared.fits(graph, y) {
         return None;
     }
     let mut patch = Patch::new("mixture-of-experts");
@@ -144,13 +144,18 @@ fn mixture_of_experts(graph: &Graph, node: NodeId, _: &Symbols) -> Option<Patch>
     operands.extend(bias.map(PatchOperand::from));
     operands.extend(shared.values.iter().map(|v| PatchOperand::from(*v)));
     let down = weight(graph, down, slot::MoeMatmul::weight)?;
-    operands.extend([PatchOperand::from(residual), down.into()]);
+    operands.extend(residual.map(PatchOperand::from));
+    operands.push(down.into());
     let op = Op::MoeSum {
         gating,
         biased,
         min,
         scale,
         shared: shared.kind,
+        onto: match residual {
+            Some(_) => Onto::Residual,
+            None => Onto::Nothing,
+        },
     };
     let y = patch.add(op, &operands);
     patch.replace(result(node), y);
@@ -173,13 +178,35 @@ impl Shared {
     }
 }
 
-/// The sum of the chosen experts, which is added to the residual alone or with a shared expert.
-fn experts(found: &mut Found, node: NodeId) -> Option<(NodeId, Shared)> {
+/// What a mixture gives: the sum of the chosen experts, the shared one, and the residual.
+type Summed = (NodeId, Shared, Option<Value>);
+
+/// A residual and what is added to it.
+fn onto_residual(found: &mut Found, node: NodeId) -> Option<Summed> {
+    let Op::Add {} = found.graph.op(node)? else {
+        return None;
+    };
+    let residual = value(found.graph, node, slot::Add::a)?;
+    let (sum, _) = found.feeder(node, slot::Add::b)?;
+    let (routed, shared) = experts(found, sum)?;
+    Some((routed, shared, Some(residual)))
+}
+
+/// A sum that nothing is added to.
+fn onto_nothing(found: &mut Found, node: NodeId) -> Option<Summed> {
+    let reader = only_user(found.graph, result(node));
+    let added = reader.is_some_and(|reader| matches!(found.graph.op(reader), Some(Op::Add {})));
+    let (routed, shared) = experts(found, node)?;
+    (!added).then_some((routed, shared, None))
+}
+
+/// The sum of the chosen experts, alone or with a shared expert.
+fn experts(found: &mut Found, sum: NodeId) -> Option<(NodeId, Shared)> {
     let none = Shared {
         kind: SharedExpert::None,
         values: Vec::new(),
     };
-    match found.feeder(node, slot::Add::b)? {
+    match (sum, found.graph.op(sum)?) {
         (routed, Op::ExpertSum {}) => Some((routed, none)),
         (sum, Op::Add {}) => {
             let (routed, Op::ExpertSum {}) = found.feeder(sum, slot::Add::a)? else {

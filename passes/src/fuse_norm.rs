@@ -8,7 +8,7 @@
 use sharpi_ir::{Graph, NodeId, Op, Patch, PatchOperand, SlotName, Symbols, slot};
 
 use crate::pass::{Context, Pass, PassError, Stats};
-use crate::pattern::{value, weight};
+use crate::pattern::{norm_weight, value};
 use crate::rewrite::{Rule, rewrite};
 
 /// Fuses norms into the products that read them.
@@ -33,7 +33,7 @@ impl Pass for FuseNorm {
     }
 }
 
-fn norm_into_product(graph: &Graph, reader: NodeId, _: &Symbols) -> Option<Patch> {
+fn norm_into_product(graph: &Graph, reader: NodeId, symbols: &Symbols) -> Option<Patch> {
     let normed_value = value(graph, reader, SlotName::FIRST)?;
     let node = normed_value.node;
     let Op::Rmsnorm { eps } = *graph.op(node)? else {
@@ -47,13 +47,11 @@ fn norm_into_product(graph: &Graph, reader: NodeId, _: &Symbols) -> Option<Patch
         return None;
     }
     let (op, norm) = normed(graph.op(reader)?, eps)?;
+    let by = norm_weight(graph, node, symbols)?;
     let operands = graph.operands(reader).into_iter();
     let mut operands: Vec<PatchOperand> = operands.map(PatchOperand::Old).collect();
     operands[0] = value(graph, node, slot::Rmsnorm::x)?.into();
-    operands.insert(
-        op.slot(norm)?,
-        weight(graph, node, slot::Rmsnorm::weight)?.into(),
-    );
+    operands.insert(op.slot(norm)?, by.into());
     let mut patch = Patch::new("norm-into-product");
     let added = patch.add(op, &operands);
     for v in graph.values(reader) {

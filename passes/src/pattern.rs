@@ -24,6 +24,12 @@ pub(crate) fn weight(graph: &Graph, node: NodeId, name: SlotName) -> Option<Weig
     }
 }
 
+/// The weight of an `rmsnorm` that is the same for all rows.
+pub(crate) fn norm_weight(graph: &Graph, norm: NodeId, symbols: &Symbols) -> Option<WeightId> {
+    let by = weight(graph, norm, slot::Rmsnorm::weight)?;
+    (symbols.weight_of(by)?.1.ty.rank() == 1).then_some(by)
+}
+
 /// The only reader of a value that is no output: once both are one op, nobody misses the value.
 pub(crate) fn only_user(graph: &Graph, v: Value) -> Option<NodeId> {
     match graph.users(v)[..] {

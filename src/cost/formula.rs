@@ -55,6 +55,9 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
         Op::Softplus {} => a.cost(x * 2.0 * EXP),
         Op::Softmax {} => a.cost(x * SOFTMAX),
         Op::Add {} | Op::Mul {} | Op::Div {} | Op::ClampMin { .. } | Op::Scale { .. } => a.cost(y),
+        Op::Streams { .. } => a.cost(0.0),
+        Op::StreamMix { .. } => a.cost(x * (SIGMOID + 1.0)),
+        Op::StreamAdd {} => a.cost(x + SIGMOID * a.elements(slot::StreamAdd::inject)),
         Op::RowSum {} | Op::ExpertSum {} | Op::TopkRouter { .. } => a.cost(x),
         Op::Concat { .. } | Op::Split { .. } => a.cost(0.0),
         Op::Reshape { .. } => Cost::default(),
@@ -117,7 +120,7 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
             let k = a.dim(of::x, 1);
             let routed = a.elements(of::logits) * (SOFTMAX + 1.0);
             let shared = a.elements(of::shared);
-            let sums = y * (k + 1.0) + shared + a.elements(of::gate) * SIGMOID;
+            let sums = y * k + a.elements(of::residual) + shared + a.elements(of::gate) * SIGMOID;
             a.cost(routed + sums)
                 + multiplied(x * a.dim(of::weight, 1), a.ty(of::weight))
                 + a.rounded(of::x, of::weight)
@@ -152,6 +155,7 @@ impl Args<'_> {
             Epilogue::None => self.cost(0.0),
             Epilogue::Swiglu { to } => self.cost(swiglu(y, *to)),
             Epilogue::Add => self.cost(y),
+            Epilogue::Silu { to, .. } => self.cost(swiglu(y, *to)),
             Epilogue::ConvSilu => self.cost(y * (self.last(of::kernel) + SIGMOID)),
             Epilogue::Store {
                 bias,

@@ -10,7 +10,7 @@ use sharpi_ir::plain::Plain;
 use super::hparams::Hparams;
 use super::known_keys::{Known, known};
 use super::source::Source;
-use super::{LowerError, keys};
+use super::{BlockKind, LowerError, keys};
 
 /// Something in a file that the computation does not use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +158,8 @@ fn tensor_notes(source: &Source, hp: &Hparams) -> Result<Vec<Note>, LowerError> 
                     .contains_key(&format!("{stem}.weight"))
             })
         });
+    let (indexers, unused_tensors): (Vec<&str>, Vec<&str>) =
+        (unused_tensors.into_iter()).partition(|name| is_of_indexer(name, hp));
     for name in unused_tensors {
         match TENSOR_GROUPS.iter().any(|(p, _)| name.starts_with(p)) {
             true => groups.add(name, TENSOR_GROUPS, ""),
@@ -168,6 +170,12 @@ fn tensor_notes(source: &Source, hp: &Hparams) -> Result<Vec<Note>, LowerError> 
         return Err(refusal(&unused, hp));
     }
     let mut notes = groups.notes("tensor");
+    if !indexers.is_empty() {
+        notes.push(Note::Harmless {
+            what: format!("{} tensors `*.indexer.*`", indexers.len()),
+            why: "their blocks see all positions",
+        });
+    }
     if !ranges.is_empty() {
         notes.push(Note::Harmless {
             what: format!("{} tensors `*{INPUT_RANGE}`", ranges.len()),
@@ -175,6 +183,21 @@ fn tensor_notes(source: &Source, hp: &Hparams) -> Result<Vec<Note>, LowerError> 
         });
     }
     Ok(notes)
+}
+
+/// Whether a tensor belongs to the indexer of a block that attends.
+fn is_of_indexer(name: &str, hp: &Hparams) -> bool {
+    let own = name
+        .strip_prefix("blk.")
+        .and_then(|own| own.split_once('.'));
+    let Some((block, rest)) = own else {
+        return false;
+    };
+    let attends = |block: usize| match hp.blocks.get(block) {
+        Some(kind) => *kind == BlockKind::Attention,
+        None => hp.mtp_block() == Some(block),
+    };
+    hp.indexer.is_some() && rest.starts_with("indexer.") && block.parse().is_ok_and(attends)
 }
 
 /// Names told before the rest is a count.

@@ -101,13 +101,12 @@ impl<'g, 'm> Context<'g, 'm> {
     ) -> Result<WeightId, LowerError> {
         let width = self.hp.embedding;
         let whole = self.declared(tensor, &[self.hp.vocabulary, width], false)?;
-        let symbol = tensor.strip_suffix(".weight").unwrap_or(tensor);
         let weight = Weight {
             ty: TensorType::fixed(whole.ty.dtype, &[ids.len(), width]),
             rows: Some(ids),
             ..whole
         };
-        let symbol = format!("{symbol}.drafted");
+        let symbol = format!("{}.drafted", symbol(tensor));
         Ok(self.builder.symbols().weight(&symbol, weight)?)
     }
 
@@ -125,9 +124,10 @@ impl<'g, 'm> Context<'g, 'm> {
 
     /// Names a value `trunk-N` or `mtp-N` after the block; an empty name leaves it unnamed.
     pub(super) fn name(&mut self, v: Value, trunk: &str, mtp: &str) -> Value {
+        let as_trunk = self.hp.arch.family().names.head_as_trunk && !trunk.is_empty();
         let name = match self.naming {
-            Naming::Trunk => trunk,
-            Naming::Mtp => mtp,
+            Naming::Mtp if !as_trunk => mtp,
+            Naming::Trunk | Naming::Mtp => trunk,
         };
         match name {
             "" => v,
@@ -159,6 +159,22 @@ impl<'g, 'm> Context<'g, 'm> {
         self.declare(tensor, dims, true)
     }
 
+    /// As [`Context::weight_f32`] of a tensor that may be written as one vector.
+    pub(super) fn flat_weight_f32(
+        &mut self,
+        tensor: &str,
+        dims: &[usize],
+    ) -> Result<WeightId, LowerError> {
+        let all = dims.iter().product();
+        let flat = (self.source.tensor(tensor)).is_some_and(|info| info.dims == [all as u64]);
+        if !flat {
+            return self.weight_f32(tensor, dims);
+        }
+        let mut weight = self.declared(tensor, &[all], true)?;
+        weight.ty = TensorType::fixed(weight.ty.dtype, dims);
+        Ok(self.builder.symbols().weight(symbol(tensor), weight)?)
+    }
+
     fn declare(
         &mut self,
         tensor: &str,
@@ -166,8 +182,7 @@ impl<'g, 'm> Context<'g, 'm> {
         only_f32: bool,
     ) -> Result<WeightId, LowerError> {
         let weight = self.declared(tensor, dims, only_f32)?;
-        let symbol = tensor.strip_suffix(".weight").unwrap_or(tensor);
-        Ok(self.builder.symbols().weight(symbol, weight)?)
+        Ok(self.builder.symbols().weight(symbol(tensor), weight)?)
     }
 
     /// What is to be declared, once the file is known to hold it.
@@ -268,6 +283,28 @@ impl<'g, 'm> Context<'g, 'm> {
         }))
     }
 
+    /// What a block does first, mixing tokens: `norm: [T, E] -> [T, E]`.
+    pub(super) fn mixer(
+        &mut self,
+        norm: Value,
+        pos: Value,
+        kind: super::BlockKind,
+    ) -> Result<Value, LowerError> {
+        let recurrent = self.hp.deltanet.zip(self.hp.arch.family().recurrent);
+        match (kind, recurrent) {
+            (super::BlockKind::DeltaNet, Some(of)) => self.deltanet(norm, of),
+            _ => self.attention(norm, pos),
+        }
+    }
+
+    /// What it does then, token by token.
+    pub(super) fn feed_forward(&mut self, norm: Value) -> Result<Value, LowerError> {
+        match self.hp.experts_of(self.block) {
+            None => self.dense_ffn(norm),
+            Some(experts) => self.moe_ffn(norm, experts),
+        }
+    }
+
     /// Norm, mixer, residual, norm, feed-forward, residual around one block.
     pub(super) fn residual_block(
         &mut self,
@@ -279,20 +316,18 @@ impl<'g, 'm> Context<'g, 'm> {
         let names = &self.hp.arch.family().names;
         let norm = self.rmsnorm(x, &self.in_block("attn_norm.weight"), width)?;
         let norm = self.name(norm, "attn_norm", "mtp_attn_norm");
-        let recurrent = self.hp.deltanet.zip(self.hp.arch.family().recurrent);
-        let mixed = match (kind, recurrent) {
-            (super::BlockKind::DeltaNet, Some(of)) => self.deltanet(norm, of)?,
-            _ => self.attention(norm, pos)?,
-        };
+        let mixed = self.mixer(norm, pos, kind)?;
         let x = self.add(x, mixed)?;
         self.name(x, names.residual.0, names.residual.1);
         let norm = self.rmsnorm(x, &self.in_block(names.post_norm), width)?;
         self.name(norm, names.normed.0, names.normed.1);
-        let ffn = match self.hp.experts_of(self.block) {
-            None => self.dense_ffn(norm)?,
-            Some(experts) => self.moe_ffn(norm, experts)?,
-        };
+        let ffn = self.feed_forward(norm)?;
         let x = self.add(x, ffn)?;
         Ok(self.name(x, "l_out", "mtp_post_ffn"))
     }
+}
+
+/// What a tensor is called among the symbols.
+fn symbol(tensor: &str) -> &str {
+    tensor.strip_suffix(".weight").unwrap_or(tensor)
 }

@@ -1,7 +1,7 @@
 //! Gated DeltaNet (Yang et al. 2024, "Gated Delta Networks"): short convolution, gated delta
 //! rule, gated norm.
 
-use sharpi_ir::{DType, Op, StateType, TensorType, Value};
+use sharpi_ir::{DType, Op, ScanGate, StateType, TensorType, Value};
 
 use super::arch::DeltaNetKind;
 use super::context::Context;
@@ -55,7 +55,7 @@ impl Context<'_, '_> {
         let keys = kind.keys;
         let o = self.op(Op::GdnScan { keys }, &operands)?;
         self.name(o, "attn_output", "");
-        self.gated_norm(o, norm, d)
+        self.gated_norm(o, norm, (d, kind.gate))
     }
 
     /// Alpha and beta by one matrix: for each k-head beta of its v-heads, then alpha of them.
@@ -118,14 +118,22 @@ impl Context<'_, '_> {
         Ok(self.name(g, "gate", ""))
     }
 
-    /// `rmsnorm(o) · silu(z)` per head, projected back to the model width.
-    fn gated_norm(&mut self, o: Value, norm: Value, d: DeltaNet) -> Result<Value, LowerError> {
+    /// `rmsnorm(o) · silu(z)`, or of the sigmoid, per head, projected back to the model width.
+    fn gated_norm(
+        &mut self,
+        o: Value,
+        norm: Value,
+        (d, gate): (DeltaNet, ScanGate),
+    ) -> Result<Value, LowerError> {
         let width = self.hp.embedding;
         let z = self.project(norm, "attn_gate.weight", d.v_width(), width)?;
         self.name(z, "z", "");
         let normed = self.rmsnorm(o, &self.in_block("ssm_norm.weight"), d.head_dim)?;
         let normed = self.reshape(normed, &[d.v_width()])?;
-        let gate = self.silu(z)?;
+        let gate = match gate {
+            ScanGate::Silu => self.silu(z)?,
+            ScanGate::Sigmoid => self.sigmoid(z)?,
+        };
         let gated = self.mul(normed, gate)?;
         self.name(gated, "final_output", "");
         let out = self.project(gated, "ssm_out.weight", width, d.v_width())?;

@@ -8,10 +8,12 @@ use super::LowerError;
 use super::arch::{Arch, FeedForward, MoeKind, Shared};
 use super::block_kinds::{BlockKind, block_kinds};
 use super::file_kind::not_a_model;
+use super::indexer::Indexer;
 use super::keys::Keys;
 use super::rope::Rope;
 use super::routing::Routing;
 use super::source::Source;
+use super::streams::Streams;
 
 /// Sizes of the DeltaNet mixer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,6 +98,10 @@ pub struct Hparams {
     pub dense_blocks: usize,
     /// How experts are chosen and weighted.
     pub routing: Routing,
+    /// The residual streams, if there are several.
+    pub streams: Option<Streams>,
+    /// What chooses the positions that attention sees, if something does.
+    pub indexer: Option<Indexer>,
 }
 
 impl Hparams {
@@ -177,7 +183,16 @@ impl Hparams {
             ffn_width,
             experts: mixture,
             dense_blocks,
+            indexer: (family.attention.indexer)
+                .then(|| Indexer::read(keys, all.len()))
+                .transpose()?,
+            streams: family.streams.then(|| Streams::read(keys)).transpose()?,
         })
+    }
+
+    /// Values of a hidden state, which the head takes: of all residual streams.
+    pub fn hidden(&self) -> usize {
+        self.streams.map_or(1, |streams| streams.count) * self.embedding
     }
 
     /// The experts of a block, if it has any.

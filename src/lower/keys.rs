@@ -56,6 +56,25 @@ impl<'s, 'g> Keys<'s, 'g> {
         found.map(|(k, v)| count_of(k, v, |_| true)).transpose()
     }
 
+    /// A whole number for each of so many blocks, if the file says it: a scalar for all, or an array.
+    pub(super) fn optional_counts(
+        &self,
+        key: &str,
+        blocks: usize,
+    ) -> Result<Option<Vec<usize>>, LowerError> {
+        let Some((key, value)) = self.find(key) else {
+            return Ok(None);
+        };
+        let count = |value: &Value| value.as_u64().filter(|n| *n <= MOST).map(|n| n as usize);
+        let counts = match value.as_array() {
+            None => count(value).map(|n| vec![n; blocks]),
+            Some(array) if array.len() < blocks => None,
+            Some(array) => (0..blocks).map(|i| count(&array.get(i)?)).collect(),
+        };
+        let expected = format!("{blocks} or more whole numbers up to {MOST}");
+        counts.map(Some).ok_or_else(|| bad(key, value, expected))
+    }
+
     /// A whole number above zero that is the same for all of some blocks, if the file says one:
     /// a scalar, or an array by block, `least` of them at least. What it says of other blocks
     /// does not matter.

@@ -15,6 +15,7 @@ mod error;
 mod ffn;
 mod file_kind;
 mod hparams;
+mod indexer;
 mod keys;
 mod known_keys;
 mod mtp;
@@ -23,6 +24,7 @@ mod rope;
 mod routing;
 mod separate_head;
 mod source;
+mod streams;
 mod trunk;
 
 pub use account::Note;
@@ -35,8 +37,10 @@ pub use draft_vocabulary::DraftVocabulary;
 pub use error::LowerError;
 pub(crate) use file_kind::not_a_model;
 pub use hparams::{DeltaNet, Experts, Hparams};
+pub use indexer::Indexer;
 pub use routing::{Gating, Routing};
 pub(crate) use separate_head::with_head;
+pub use streams::Streams;
 
 use sharpi_ir::{DType, Module, Symbols};
 

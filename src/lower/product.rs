@@ -15,11 +15,21 @@ impl Context<'_, '_> {
         out: usize,
         width: usize,
     ) -> Result<Value, LowerError> {
-        let tensor = self.in_block(tensor);
-        let w = self.weight(&tensor, &[out, width])?;
+        self.product(x, &self.in_block(tensor), out, width)
+    }
+
+    /// `x · Wᵀ` with any weight, `[out, in]`.
+    pub(super) fn product(
+        &mut self,
+        x: Value,
+        tensor: &str,
+        out: usize,
+        width: usize,
+    ) -> Result<Value, LowerError> {
+        let w = self.weight(tensor, &[out, width])?;
         let product = self.op(Op::Matmul {}, &[x.into(), w.into()])?;
-        let product = self.scaled(product, &tensor)?;
-        self.biased(product, &companion(&tensor, "bias"), out)
+        let product = self.scaled(product, tensor)?;
+        self.biased(product, &companion(tensor, "bias"), out)
     }
 
     /// A product with a weight times its scale, where the file has one.

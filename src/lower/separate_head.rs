@@ -41,6 +41,7 @@ fn check_sizes(model: &Hparams, head: &Hparams) -> Result<(), LowerError> {
         model.vocabulary,
         head.vocabulary,
     )?;
+    check("the residual streams", model.streams, head.streams)?;
     check("the number of query heads", model.heads, head.heads)?;
     check(
         "the number of key-value heads",

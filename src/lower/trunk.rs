@@ -1,13 +1,14 @@
 //! `@trunk`: token ids to hidden states and logits.
 
-use sharpi_ir::{Dim, Graph, Symbol, Symbols, TensorType};
+use sharpi_ir::{Dim, Graph, Sums, Symbol, Symbols, TensorType};
 
 use super::context::{Context, Naming, TOKEN_TABLE};
 use super::source::Source;
+use super::streams::Mixer;
 use super::{Hparams, LowerError, LowerOptions};
 
-/// `(ids: index<V>[T], pos: position[T], rows: index<T>[R]) -> (h: f32[T, E], logits: f32[R, V])`.
-/// `rows` are the tokens of the run whose logits are wanted. Only a head takes `h`.
+/// `(ids: index<V>[T], pos: position[T], rows: index<T>[R]) -> (h: f32[T, E], logits: f32[R, V])`,
+/// with S residual streams `h: f32[T, S · E]`. `rows` are the tokens of the run whose logits are wanted. Only a head takes `h`.
 pub(super) fn lower(
     source: &Source,
     hp: &Hparams,
@@ -24,16 +25,33 @@ pub(super) fn lower(
 
     let mut x = cx.embed(ids, TOKEN_TABLE)?;
     cx.builder.name(x, hp.arch.family().names.embedding);
-    for (block, kind) in hp.blocks.iter().enumerate() {
-        cx.block = block;
-        x = cx.residual_block(x, pos, *kind)?;
-    }
-    let h = cx.rmsnorm(x, "output_norm.weight", hp.embedding)?;
+    let (last, h) = match hp.streams {
+        None => {
+            for (block, kind) in hp.blocks.iter().enumerate() {
+                cx.block = block;
+                x = cx.residual_block(x, pos, *kind)?;
+            }
+            let h = cx.rmsnorm(x, "output_norm.weight", hp.embedding)?;
+            (h, h)
+        }
+        Some(streams) => {
+            x = cx.streams(x, streams)?;
+            cx.builder.name(x, "hc_init");
+            for (block, kind) in hp.blocks.iter().enumerate() {
+                cx.block = block;
+                x = cx.stream_block(x, (pos, *kind), streams)?;
+                cx.name(x, "l_last", "");
+            }
+            let h = cx.reshape(x, &[hp.hidden()])?;
+            let (last, _) = cx.mix_streams(x, Mixer::Last("output_hc", Sums::Rounded), streams)?;
+            (last, h)
+        }
+    };
     cx.builder.name(h, "h_nextn");
     // A file without an output matrix ties it to the embedding table.
     let matrix = cx.first_of(&["output.weight"], TOKEN_TABLE);
     if head {
         cx.builder.output("h", h);
     }
-    cx.finish(h, ("result_norm", rows), (matrix, None))
+    cx.finish(last, ("result_norm", rows), (matrix, None))
 }

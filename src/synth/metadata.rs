@@ -58,6 +58,19 @@ fn counts(hp: &Hparams) -> Vec<(&'static str, usize)> {
             ("ssm.inner_size", deltanet.v_width()),
         ]);
     }
+    if let Some(streams) = hp.streams {
+        counts.extend([
+            ("hyper_connection.count", streams.count),
+            ("hyper_connection.low_rank", streams.rank),
+        ]);
+    }
+    if let Some(indexer) = &hp.indexer {
+        counts.extend([
+            ("attention.indexer.head_count", indexer.heads),
+            ("attention.indexer.key_length", indexer.head_dim),
+            ("attention.indexer.top_k", indexer.top_k),
+        ]);
+    }
     if hp.mtp_blocks > 0 {
         counts.insert(1, ("nextn_predict_layers", hp.mtp_blocks));
     }

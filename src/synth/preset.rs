@@ -5,7 +5,8 @@ use std::fmt;
 use sharpi_ir::RopeScaling;
 
 use crate::lower::{
-    Arch, BlockKind, DeltaNet, Experts, FeedForward, Gating, Hparams, MoeKind, Routing, Shared,
+    Arch, BlockKind, DeltaNet, Experts, FeedForward, Gating, Hparams, Indexer, MoeKind, Routing,
+    Shared, Streams,
 };
 
 use super::Weights;
@@ -42,7 +43,7 @@ const INTERVAL: usize = 4;
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Preset; 19] = [
+    pub const ALL: [Preset; 20] = [
         Preset::Dense0_8B,
         Preset::Dense2B,
         Preset::Dense4B,
@@ -61,6 +62,7 @@ impl Preset {
         Preset::Micro(Arch::QWEN35MOE),
         Preset::Micro(Arch::QWEN3MOE),
         Preset::Micro(Arch::QWEN3NEXT),
+        Preset::Micro(Arch::QWEN4EXP),
         Preset::Micro(Arch::SMOLLM3),
     ];
 
@@ -277,6 +279,12 @@ fn micro(arch: Arch) -> Hparams {
         experts,
         dense_blocks,
         routing,
+        streams: family.streams.then_some(Streams { count: 4, rank: 32 }),
+        indexer: family.attention.indexer.then_some(Indexer {
+            heads: 2,
+            head_dim: 32,
+            top_k: 16,
+        }),
         ..plain(arch)
     }
 }
@@ -316,6 +324,8 @@ fn plain(arch: Arch) -> Hparams {
         experts: None,
         dense_blocks: 0,
         routing: Routing::default(),
+        streams: None,
+        indexer: None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The tensors of a made-up model: names, types as in a Q4_K_M file, shapes, and what is in them.
 
 use crate::gguf::GgmlType::{self, F32, Q4_K, Q5_0, Q5_K, Q6_K, Q8_0};
-use crate::lower::{BlockKind, DeltaNet, Experts, FeedForward, Hparams, MoeKind, Norms, Shared};
+use crate::lower::{
+    BlockKind, DeltaNet, Experts, FeedForward, Hparams, Indexer, MoeKind, Norms, Shared, Streams,
+};
 
 use super::fill::Fill;
 use super::{Weights, acceptance};
@@ -34,7 +36,10 @@ pub(super) fn all(hp: &Hparams, weights: Weights) -> Vec<Tensor> {
     let (width, vocabulary) = (hp.embedding, hp.vocabulary);
     let table = [width, vocabulary];
     list.add("token_embd.weight", Q4_K, &table, Fill::Embedding);
-    list.ones("output_norm.weight", width);
+    match hp.streams {
+        None => list.ones("output_norm.weight", width),
+        Some(streams) => list.mixer("output_hc", streams),
+    }
     list.add("output.weight", Q6_K, &table, Fill::Head);
     if !hp.rope_scaling.factors.is_empty() {
         let pairs = hp.n_rot / 2;
@@ -119,8 +124,19 @@ impl List<'_> {
     /// `added` is for the feed-forward block.
     fn block(&mut self, kind: BlockKind, index: usize, added: f64) {
         let width = self.hp.embedding;
-        self.ones("attn_norm.weight", width);
-        self.ones(self.hp.arch.family().names.post_norm, width);
+        match self.hp.streams {
+            None => {
+                self.ones("attn_norm.weight", width);
+                self.ones(self.hp.arch.family().names.post_norm, width);
+            }
+            Some(streams) => {
+                for part in ["hc_attn", "hc_ffn"] {
+                    self.mixer(part, streams);
+                    let dims = [streams.count * width, streams.count];
+                    self.normal(&format!("{part}_inject.weight"), &dims, 0.0, READING);
+                }
+            }
+        }
         match kind {
             BlockKind::Attention => self.attention(index),
             BlockKind::DeltaNet => self.hp.deltanet.map_or((), |d| self.deltanet(d, index)),
@@ -132,6 +148,14 @@ impl List<'_> {
                 FeedForward::Dense => {}
             },
         }
+    }
+
+    /// What mixes the residual streams.
+    fn mixer(&mut self, stem: &str, Streams { count, rank }: Streams) {
+        let all = count * self.hp.embedding;
+        self.ones(&format!("{stem}_norm.weight"), all);
+        self.reading(&format!("{stem}_down.weight"), Q4_K, &[all, rank]);
+        self.reading(&format!("{stem}_up.weight"), Q4_K, &[rank, all]);
     }
 
     fn attention(&mut self, index: usize) {
@@ -158,6 +182,20 @@ impl List<'_> {
         if kind.norms == Norms::Always {
             self.ones("attn_q_norm.weight", hp.head_dim);
             self.ones("attn_k_norm.weight", hp.head_dim);
+        }
+        if let Some(Indexer {
+            heads, head_dim, ..
+        }) = hp.indexer
+        {
+            self.normal(
+                "indexer.q_proj.weight",
+                &[width, heads * head_dim],
+                0.0,
+                READING,
+            );
+            self.normal("indexer.k_proj.weight", &[width, head_dim], 0.0, READING);
+            self.ones("indexer.q_norm.weight", head_dim);
+            self.ones("indexer.k_norm.weight", head_dim);
         }
     }
 
@@ -218,8 +256,11 @@ impl List<'_> {
         // The embedding goes through as it is, so that each draft depends on one token alone.
         let dims = [2 * width, width];
         self.add("nextn.eh_proj.weight", Q8_0, &dims, Fill::Identity);
-        for name in ["enorm", "hnorm", "shared_head_norm"] {
-            self.ones(&format!("nextn.{name}.weight"), width);
+        self.ones("nextn.enorm.weight", width);
+        self.ones("nextn.hnorm.weight", self.hp.hidden());
+        match self.hp.streams {
+            None => self.ones("nextn.shared_head_norm.weight", width),
+            Some(streams) => self.mixer("nextn.hc_head", streams),
         }
     }
 }

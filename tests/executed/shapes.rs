@@ -131,6 +131,24 @@ fn rows(dims: &[usize]) -> Text {
         .op("rmsnorm %x, @w {eps = 1e-6}", &y);
     text.op("l2norm %x {eps = 1e-6}", &y)
         .op("row_sum %x", &[f32(&sums)]);
+    if let [rows, _] = dims {
+        text.weight("by_rows", &[*rows, last])
+            .op("rmsnorm %x, @by_rows {eps = 1e-6}", &y);
+    }
+    text
+}
+
+fn streams(count: usize, width: usize) -> Text {
+    let mut text = Text::default();
+    let all = [count, width];
+    text.input("x", "f32", &[width])
+        .input("s", "f32", &all)
+        .input("gate", "f32", &all)
+        .input("inject", "f32", &[count]);
+    text.op(&format!("streams %x {{count = {count}}}"), &[f32(&all)]);
+    text.op("stream_mix %s, %gate", &[f32(&[width])]);
+    text.op("stream_mix %s, %gate {sums = rounded}", &[f32(&[width])]);
+    text.op("stream_add %s, %x, %inject", &[f32(&all)]);
     text
 }
 
@@ -189,6 +207,10 @@ fn products(k: usize, n: usize, m: usize) -> Text {
         &[f32(&[n])],
     );
     text.op("product %y7, %r, @c {epilogue = add}", &[f32(&[m])]);
+    text.op(
+        "product %x, @a {epilogue = silu {by = 0.25, to = f32}}",
+        &[f32(&[n])],
+    );
     text
 }
 
@@ -233,6 +255,10 @@ fn scans(d: usize, k_heads: usize, group: usize) -> Text {
     );
     text.op(
         "gated_delta_net %u, %z, %g, %beta, state @b, @dt, @a, @norm {l2_eps = 1e-6, eps = 1e-3, to = f32}",
+        &[f32(&[heads * d])],
+    );
+    text.state("c", &matrix).op(
+        "gated_delta_net %u, %z, %g, %beta, state @c, @dt, @a, @norm {gate = sigmoid, l2_eps = 1e-6, eps = 1e-3, to = f32}",
         &[f32(&[heads * d])],
     );
     text
@@ -293,6 +319,10 @@ fn experts(x: usize, n: usize, count: usize, k: usize) -> Text {
         "moe_sum %y8, %logits, %s, %r, @c {min = 0.25, shared = plain}",
         &[f32(&[x])],
     );
+    text.op(
+        "moe_sum %y8, %logits, %s, %gate, @c {shared = gated, onto = nothing}",
+        &[f32(&[x])],
+    );
     text
 }
 
@@ -310,8 +340,10 @@ fn text() -> impl Strategy<Value = Text> {
         (dim(70), 1usize..4, 1usize..6).prop_map(|(d, k, group)| attention(d, k, group));
     let experts = (dim(50), dim(50), 1usize..8, any::<usize>())
         .prop_map(|(x, n, count, k)| experts(x, n, count, k));
+    let streams = (1usize..6, dim(50)).prop_map(|(count, width)| streams(count, width));
     prop_oneof![
         elements,
+        streams,
         rows,
         pieces,
         products,

@@ -1,7 +1,7 @@
 //! Shape rules of fused ops.
 
 use super::{Args, Result, ResultTypes, check_activation, one, product, rotated, same_tokens};
-use crate::epilogue::{Bias, Epilogue, OutputGate, SharedExpert};
+use crate::epilogue::{Bias, Epilogue, Onto, OutputGate, SharedExpert};
 use crate::op::slot;
 use crate::rope::RopeScaling;
 use crate::signature::SlotName;
@@ -63,6 +63,7 @@ pub(super) fn products(
             a.exactly(of::residual, &y)?;
             one(y)
         }
+        Epilogue::Silu { to, .. } => rounded_to(only(ys)?, *to),
         Epilogue::ConvSilu => conv_silu(a, only(ys)?),
         Epilogue::Store {
             bias,
@@ -235,7 +236,12 @@ pub(super) fn moe_swiglu(
     )
 }
 
-pub(super) fn moe_sum(a: &Args, biased: Bias, with: SharedExpert) -> Result<ResultTypes> {
+pub(super) fn moe_sum(
+    a: &Args,
+    biased: Bias,
+    with: SharedExpert,
+    onto: Onto,
+) -> Result<ResultTypes> {
     use slot::MoeSum::{bias, gate, logits, residual, shared, weight, x};
     let (activation, w) = (a.tensor(x), a.tensor(weight));
     if w.rank() != 3 {
@@ -259,7 +265,9 @@ pub(super) fn moe_sum(a: &Args, biased: Bias, with: SharedExpert) -> Result<Resu
     if with == SharedExpert::Gated {
         a.exactly(gate, &per_token(Dim::Fixed(1)))?;
     }
-    a.exactly(residual, &per_token(w.shape[1]))?;
+    if onto == Onto::Residual {
+        a.exactly(residual, &per_token(w.shape[1]))?;
+    }
     one(per_token(w.shape[1]))
 }
 

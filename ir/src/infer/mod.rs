@@ -61,7 +61,9 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         Op::Quantize { to } => quantize(&a, *to),
         Op::Rmsnorm { .. } => {
             let x = a.f32(slot::Rmsnorm::x, 2)?;
-            let weight = TensorType::new(DType::F32, [x.last()]);
+            let by_rows = a.tensor(slot::Rmsnorm::weight).rank() == 2 && x.rank() == 3;
+            let dims = if by_rows { 1.. } else { x.rank() - 1.. };
+            let weight = TensorType::new(DType::F32, x.shape[dims].iter().copied());
             a.exactly(slot::Rmsnorm::weight, &weight)?;
             one(x.clone())
         }
@@ -129,6 +131,29 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
             }
             one(TensorType::new(DType::F32, [x.shape[0], x.shape[2]]))
         }
+        Op::Streams { count } => {
+            let x = a.f32(slot::Streams::x, 2)?;
+            if x.rank() != 2 || *count == 0 {
+                return a.mismatch(slot::Streams::x, "f32[T, E] for one stream or more");
+            }
+            let count = Dim::Fixed(*count as usize);
+            one(TensorType::new(DType::F32, [x.shape[0], count, x.shape[1]]))
+        }
+        Op::StreamMix { .. } => {
+            let x = streams(&a, slot::StreamMix::x)?;
+            a.exactly(slot::StreamMix::gate, x)?;
+            one(TensorType::new(DType::F32, [x.shape[0], x.shape[2]]))
+        }
+        Op::StreamAdd {} => {
+            let x = streams(&a, slot::StreamAdd::streams)?;
+            let [tokens, count, width] = x.shape[..] else {
+                return a.mismatch(slot::StreamAdd::streams, "f32[T, S, E]");
+            };
+            let of = |last| TensorType::new(DType::F32, [tokens, last]);
+            a.exactly(slot::StreamAdd::x, &of(width))?;
+            a.exactly(slot::StreamAdd::inject, &of(count))?;
+            one(x.clone())
+        }
         Op::AllGather { axis, rank, parts } => {
             all_gather(&a, *axis as usize, *rank as usize, parts)
         }
@@ -141,7 +166,12 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
             to,
             ..
         } => fused::moe_swiglu(&a, *norm_eps, (*k as usize, *biased), *to),
-        Op::MoeSum { shared, biased, .. } => fused::moe_sum(&a, *biased, *shared),
+        Op::MoeSum {
+            shared,
+            biased,
+            onto,
+            ..
+        } => fused::moe_sum(&a, *biased, *shared, *onto),
         Op::RopeAttention {
             biased,
             norm_eps,
@@ -159,6 +189,15 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
 
 fn one(t: TensorType) -> Result<ResultTypes> {
     Ok(smallvec![t])
+}
+
+/// One stream or more of a token.
+fn streams<'a>(a: &Args<'a>, name: SlotName) -> Result<&'a TensorType> {
+    let (count, _) = a.heads(name)?;
+    match count {
+        0 => a.mismatch(name, "f32[T, S, E] of one stream or more"),
+        _ => Ok(a.tensor(name)),
+    }
 }
 
 /// Operand `pos` has the positions of the tokens of operand `x`.

@@ -10,7 +10,7 @@ pub mod patching;
 use proptest::prelude::*;
 use sharpi_ir::{
     Bias, Builder, DType, Dim, Graph, Index, KeyHeads, Module, NodeId, Op, Operand, RopeScaling,
-    StateType, Symbol, Symbols, TensorType, Value, Weight,
+    StateType, Sums, Symbol, Symbols, TensorType, Value, Weight,
 };
 use smallvec::smallvec;
 
@@ -255,7 +255,7 @@ impl Cook<'_> {
         let ty = self.builder.ty(x).clone();
         let last = ty.last().fixed()?;
         let half = (last / 2) as u32;
-        Some(match op % 5 {
+        Some(match op % 6 {
             0 => (
                 Op::Split {
                     axis: 1,
@@ -279,6 +279,10 @@ impl Cook<'_> {
                 let below = Some(Index::Below(ty.shape[0]));
                 let rows = self.pick(second, |t| t.index == below && t.rank() == 1)?;
                 (Op::GetRows {}, vec![x.into(), rows.into()])
+            }
+            4 => {
+                let count = 1 + second as u32 % 3;
+                (Op::Streams { count }, vec![x.into()])
             }
             _ => (Op::RowSum {}, vec![x.into()]),
         })
@@ -347,7 +351,7 @@ impl Cook<'_> {
             heads,
             dim,
         };
-        Some(match op % 4 {
+        Some(match op % 6 {
             0 => (
                 Op::Rope {
                     n_rot: 2,
@@ -372,6 +376,16 @@ impl Cook<'_> {
                     Op::Attention { scale: 0.125 },
                     vec![x.into(), pos.into(), cache],
                 )
+            }
+            3 => {
+                let sums = [Sums::Fused, Sums::Rounded][second % 2];
+                (Op::StreamMix { sums }, vec![x.into(), y.into()])
+            }
+            4 => {
+                let of = |n: usize| TensorType::new(DType::F32, [T, Dim::Fixed(n)]);
+                let row = self.pick(second, |t| *t == of(dim))?;
+                let inject = self.pick(first, |t| *t == of(heads))?;
+                (Op::StreamAdd {}, vec![x.into(), row.into(), inject.into()])
             }
             _ => (Op::ExpertSum {}, vec![x.into()]),
         })

@@ -93,6 +93,14 @@ pub(super) fn links(graph: &Graph, node: NodeId) -> Vec<Link> {
             });
             parts.collect()
         }
+        Op::Streams { .. } => one(slot::Streams::x, Tie::Broadcast),
+        Op::StreamMix { .. } => {
+            let sum = Tie::Sum { axis: 2 };
+            let x: Vec<Link> = one(slot::StreamMix::x, sum);
+            x.into_iter()
+                .chain(one(slot::StreamMix::gate, sum))
+                .collect()
+        }
         Op::GdnScan { .. }
         | Op::Attention { .. }
         | Op::KvStore {}
@@ -104,6 +112,7 @@ pub(super) fn links(graph: &Graph, node: NodeId) -> Vec<Link> {
         | Op::ExpertRows {}
         | Op::Quantize { .. }
         | Op::AllGather { .. }
+        | Op::StreamAdd {}
         | Op::Product { .. }
         | Op::GatedDeltaNet { .. }
         | Op::MoeSwiglu { .. }

@@ -9,7 +9,7 @@ pub(in crate::cli) fn kind_of(mnemonic: &str) -> Kind {
         "rmsnorm" | "l2norm" => Kind::Norm,
         "softmax" | "topk_router" | "expert_rows" | "expert_sum" => Kind::Routing,
         "quantize" => Kind::Rounding,
-        "embed" | "get_rows" | "concat" | "split" | "reshape" => Kind::Moving,
+        "embed" | "get_rows" | "concat" | "split" | "reshape" | "streams" => Kind::Moving,
         _ => Kind::Elementwise,
     }
 }

@@ -14,8 +14,9 @@ use super::layout::{Concat, Pieces, Split};
 use super::moe::{ExpertRows, ExpertSum, MoeMatmul, TopkRouter};
 use super::moe_fused::{Choice, MoeSum, MoeSwiglu, Shared};
 use super::parts::{BindError, Bound, Parts};
-use super::product::{OntoResidual, Part, Product, Swiglu, chunk_columns};
+use super::product::{OntoResidual, Part, Product, ScaledSilu, Swiglu, chunk_columns};
 use super::rows::{Embed, GetRows, Norm, Quantize, Rope};
+use super::streams::{StreamAdd, StreamMix, Streams};
 use super::{Kernel, Slot, Weight};
 use sharpi_kernels::attention::Side;
 use sharpi_kernels::conv::taps;
@@ -172,6 +173,22 @@ pub fn bind(
             x: p.value(slot::ExpertSum::x)?,
             y: p.result(0)?,
         }),
+        Op::Streams { .. } => Box::new(Streams {
+            x: p.value(slot::Streams::x)?,
+            y: p.result(0)?,
+        }),
+        Op::StreamMix { sums } => Box::new(StreamMix {
+            sums: *sums,
+            x: p.value(slot::StreamMix::x)?,
+            gate: p.value(slot::StreamMix::gate)?,
+            y: p.result(0)?,
+        }),
+        Op::StreamAdd {} => Box::new(StreamAdd {
+            streams: p.value(slot::StreamAdd::streams)?,
+            x: p.value(slot::StreamAdd::x)?,
+            inject: p.value(slot::StreamAdd::inject)?,
+            y: p.result(0)?,
+        }),
         Op::AllGather { axis, rank, parts } => {
             let (x, y) = (p.value(slot::AllGather::x)?, p.result(0)?);
             let (axis, rank) = (*axis as usize - 1, *rank as usize);
@@ -180,11 +197,13 @@ pub fn bind(
         Op::Product { norm_eps, epilogue } => Box::new(product(p, *norm_eps, epilogue)?),
         Op::GatedDeltaNet {
             keys,
+            gate,
             l2_eps,
             eps,
             to,
         } => Box::new(GatedDeltaNet {
             keys: *keys,
+            gate: *gate,
             u: p.value(slot::GatedDeltaNet::u)?,
             z: p.value(slot::GatedDeltaNet::z)?,
             alpha: p.value(slot::GatedDeltaNet::alpha)?,
@@ -279,9 +298,14 @@ fn product(
             vec![Part::then(weights, columns, Swiglu { to, y })]
         }
         Epilogue::Add => {
-            let (residual, y) = (p.value(of::residual)?, p.result(0)?);
+            let (residual, y) = (Some(p.value(of::residual)?), p.result(0)?);
             let columns = chunk_columns(&x, &weights, 1);
             vec![Part::then(weights, columns, OntoResidual { residual, y })]
+        }
+        Epilogue::Silu { by, to } => {
+            let (by, to, y) = (*by, p.format(*to)?, p.result(0)?);
+            let columns = chunk_columns(&x, &weights, to.block_len());
+            vec![Part::then(weights, columns, ScaledSilu { by, to, y })]
         }
         Epilogue::ConvSilu => {
             let (kernel, state) = (p.weight(of::kernel)?, p.state(of::window)?.index);
@@ -373,7 +397,10 @@ fn moe_sum(
         min,
         scale,
         end: OntoResidual {
-            residual: p.value(of::residual)?,
+            residual: match p.has(of::residual) {
+                true => Some(p.value(of::residual)?),
+                false => None,
+            },
             y: p.result(0)?,
         },
     })

@@ -2,7 +2,7 @@
 
 use super::deltanet::HeadColumns;
 use super::{Kernel, Run, Scratch, Segment, Slot};
-use sharpi_ir::KeyHeads;
+use sharpi_ir::{KeyHeads, ScanGate};
 use sharpi_kernels::activation::{ActivationType, quantize_row};
 use sharpi_kernels::columns::ColumnsMut;
 use sharpi_kernels::elementwise::{Rhs, add, mul, sigmoid, silu, softplus};
@@ -13,6 +13,7 @@ use sharpi_kernels::norm::{l2norm, rmsnorm};
 /// format.
 pub(super) struct GatedDeltaNet {
     pub(super) keys: KeyHeads,
+    pub(super) gate: ScanGate,
     /// q, k and v one behind the other.
     pub(super) u: Slot,
     pub(super) z: Slot,
@@ -144,7 +145,10 @@ impl Kernel for GatedDeltaNet {
                 let gated = &mut gated[i * d..(i + 1) * d];
                 rmsnorm(out, &self.norm, self.eps, gated);
                 scratch.row.copy_from_slice(&z[t * width + head * d..][..d]);
-                silu(&mut scratch.row);
+                match self.gate {
+                    ScanGate::Silu => silu(&mut scratch.row),
+                    ScanGate::Sigmoid => sigmoid(&mut scratch.row),
+                }
                 mul(gated, Rhs::Row(&scratch.row));
             }
         }

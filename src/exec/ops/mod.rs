@@ -16,6 +16,7 @@ mod moe_fused;
 mod parts;
 mod product;
 mod rows;
+mod streams;
 mod weight;
 
 pub use bind::bind;

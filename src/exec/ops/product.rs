@@ -8,7 +8,7 @@ use super::activations::Activations;
 use super::{Kernel, Run, Scratch, Slot, Weight};
 use sharpi_kernels::activation::{ActivationType, quantize_row};
 use sharpi_kernels::columns::ColumnsMut;
-use sharpi_kernels::elementwise::{Rhs, add, swiglu};
+use sharpi_kernels::elementwise::{Rhs, add, mul, silu, swiglu};
 use sharpi_kernels::matmul::matmul_rows;
 
 /// Bytes of weights in a chunk: small enough that workers finish together, large enough that
@@ -192,9 +192,41 @@ impl Epilogue for Swiglu {
     }
 }
 
-/// `residual + sum`; the result may lie where the residual lies.
+/// `silu(by · product)`, rounded.
+pub(super) struct ScaledSilu {
+    pub(super) by: f32,
+    pub(super) to: ActivationType,
+    pub(super) y: Slot,
+}
+
+impl Epilogue for ScaledSilu {
+    fn finish(
+        &self,
+        run: &Run<'_>,
+        columns: Range<usize>,
+        [products, _]: &[Vec<f32>; 2],
+        scratch: &mut Scratch,
+    ) {
+        let count = columns.len();
+        let (width, bytes) = (self.to.row_bytes(self.y.last()), self.to.row_bytes(count));
+        let first = self.y.offset + self.to.row_bytes(columns.start);
+        let row = &mut scratch.row;
+        for (t, product) in products.chunks_exact(count).enumerate() {
+            row.clear();
+            row.extend_from_slice(product);
+            mul(row, Rhs::Value(self.by));
+            silu(row);
+            // SAFETY: the chunk owns these columns of the result.
+            let y: &mut [u8] = unsafe { run.arena.slice_mut(first + t * width, bytes) };
+            quantize_row(self.to, row, y);
+        }
+    }
+}
+
+/// `residual + sum`, or the sum where there is no residual; the result may lie where the residual
+/// lies.
 pub(super) struct OntoResidual {
-    pub(super) residual: Slot,
+    pub(super) residual: Option<Slot>,
     pub(super) y: Slot,
 }
 
@@ -205,17 +237,18 @@ impl OntoResidual {
     /// These columns of row `t` of the result belong to the chunk that calls this.
     pub(super) unsafe fn write(&self, run: &Run<'_>, t: usize, first: usize, sum: &[f32]) {
         let (at, count) = ((t * self.y.last() + first) * size_of::<f32>(), sum.len());
-        // SAFETY: handed on. The residual is an operand; where it lies in the same place, its
-        // columns are read by this chunk alone.
-        let y = unsafe {
-            if self.residual.offset != self.y.offset {
-                let residual = run.arena.slice(self.residual.offset + at, count);
-                let y: &mut [f32] = run.arena.slice_mut(self.y.offset + at, count);
-                y.copy_from_slice(residual);
-            }
-            run.arena.slice_mut(self.y.offset + at, count)
+        // SAFETY: handed on.
+        let place = || unsafe { run.arena.slice_mut::<f32>(self.y.offset + at, count) };
+        let Some(residual) = &self.residual else {
+            return place().copy_from_slice(sum);
         };
-        add(y, Rhs::Row(sum));
+        if residual.offset != self.y.offset {
+            // SAFETY: the residual is an operand; where it lies in the same place, its columns are
+            // read by this chunk alone.
+            let residual: &[f32] = unsafe { run.arena.slice(residual.offset + at, count) };
+            place().copy_from_slice(residual);
+        }
+        add(place(), Rhs::Row(sum));
     }
 }
 

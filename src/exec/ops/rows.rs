@@ -84,6 +84,7 @@ impl Kernel for Quantize {
 /// RMSNorm with weights, or the L2 norm without.
 pub(super) struct Norm {
     pub(super) x: Slot,
+    /// The same for all rows of a token, or those of each.
     pub(super) weight: Option<Vec<f32>>,
     pub(super) eps: f32,
     pub(super) y: Slot,
@@ -104,8 +105,10 @@ impl Kernel for Norm {
             )
         };
         let n = self.x.last();
+        let weights = self.weight.iter().flat_map(|w| w.chunks_exact(n)).cycle();
+        let mut weights = weights.map(Some).chain(std::iter::repeat(None));
         for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
-            match &self.weight {
+            match weights.next().flatten() {
                 Some(w) => rmsnorm(x, w, self.eps, y),
                 None => {
                     y.copy_from_slice(x);

@@ -23,4 +23,5 @@ pub mod probe;
 pub mod quant;
 pub mod rope;
 pub mod simd;
+pub mod streams;
 pub mod topk;

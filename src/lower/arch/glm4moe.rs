@@ -15,6 +15,7 @@ pub(super) static FAMILY: Family = Family {
         norms: Norms::IfThere,
         neighbours: false,
         factors: false,
+        indexer: false,
         still_every: None,
     },
     feed_forward: FeedForward::Experts(MoeKind {
@@ -24,6 +25,7 @@ pub(super) static FAMILY: Family = Family {
         biased_choice: true,
         dense_lead: true,
     }),
+    streams: false,
     sections: false,
     head: true,
     names: Names {

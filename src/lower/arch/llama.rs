@@ -9,6 +9,7 @@ pub(super) const ATTENTION: AttentionKind = AttentionKind {
     norms: Norms::Never,
     neighbours: true,
     factors: true,
+    indexer: false,
     still_every: None,
 };
 
@@ -19,6 +20,7 @@ pub(super) static FAMILY: Family = Family {
     recurrent: None,
     attention: ATTENTION,
     feed_forward: FeedForward::Dense,
+    streams: false,
     sections: false,
     head: false,
     names: Names::FFN_NORM,

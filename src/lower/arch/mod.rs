@@ -9,11 +9,12 @@ mod qwen35;
 mod qwen35moe;
 mod qwen3moe;
 mod qwen3next;
+mod qwen4exp;
 mod smollm3;
 
 use std::fmt;
 
-use sharpi_ir::KeyHeads;
+use sharpi_ir::{KeyHeads, ScanGate};
 
 use super::Gating;
 
@@ -38,11 +39,13 @@ impl Arch {
     pub const QWEN3MOE: Arch = Arch(&qwen3moe::FAMILY);
     /// Qwen3-Next: Gated DeltaNet and attention, a mixture of experts.
     pub const QWEN3NEXT: Arch = Arch(&qwen3next::FAMILY);
+    /// Qwen4 (experimental): as Qwen3.5 with a mixture of experts, with parallel residual streams.
+    pub const QWEN4EXP: Arch = Arch(&qwen4exp::FAMILY);
     /// SmolLM3: every fourth block without positions.
     pub const SMOLLM3: Arch = Arch(&smollm3::FAMILY);
 
     /// Every one, by name.
-    pub const ALL: [Arch; 9] = [
+    pub const ALL: [Arch; 10] = [
         Arch::GLM4MOE,
         Arch::LLAMA,
         Arch::QWEN2,
@@ -51,6 +54,7 @@ impl Arch {
         Arch::QWEN35MOE,
         Arch::QWEN3MOE,
         Arch::QWEN3NEXT,
+        Arch::QWEN4EXP,
         Arch::SMOLLM3,
     ];
 
@@ -98,6 +102,9 @@ pub(crate) struct Family {
     pub(crate) recurrent: Option<DeltaNetKind>,
     pub(crate) attention: AttentionKind,
     pub(crate) feed_forward: FeedForward,
+    /// Whether blocks read and add to several residual streams in parallel, mixed and gated anew
+    /// before each (hyper-connections).
+    pub(crate) streams: bool,
     /// Whether RoPE's pairs are divided by time, height and width.
     pub(crate) sections: bool,
     /// Whether the file may have a multi-token-prediction head.
@@ -112,6 +119,8 @@ pub(crate) struct DeltaNetKind {
     pub(crate) keys: KeyHeads,
     /// Whether one matrix makes beta and the decay's alpha, by k-heads: `ssm_ba.weight`.
     pub(crate) joint_gates: bool,
+    /// What gates the result.
+    pub(crate) gate: ScanGate,
 }
 
 /// What is particular of attention.
@@ -130,6 +139,8 @@ pub(crate) struct AttentionKind {
     pub(crate) neighbours: bool,
     /// Whether `rope_freqs.weight`, if the file has it, divides RoPE's angles.
     pub(crate) factors: bool,
+    /// Whether an indexer may choose what positions a block sees.
+    pub(crate) indexer: bool,
     /// Every how many blocks one does not turn its queries and keys.
     pub(crate) still_every: Option<usize>,
 }
@@ -195,6 +206,8 @@ pub(crate) struct Names {
     pub(crate) query: &'static str,
     /// And their gates, in the trunk.
     pub(crate) gate: &'static str,
+    /// Whether in the head all have the names that they have in the trunk.
+    pub(crate) head_as_trunk: bool,
 }
 
 impl Names {
@@ -207,6 +220,7 @@ impl Names {
         embedding: "embd",
         query: "",
         gate: "",
+        head_as_trunk: false,
     };
 
     /// Of blocks with `post_attention_norm.weight`.
@@ -218,5 +232,6 @@ impl Names {
         embedding: "model.input_embed",
         query: "Qcur_reshaped",
         gate: "gate_reshaped",
+        head_as_trunk: false,
     };
 }

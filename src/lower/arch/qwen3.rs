@@ -8,6 +8,7 @@ pub(super) const ATTENTION: AttentionKind = AttentionKind {
     norms: Norms::Always,
     neighbours: false,
     factors: false,
+    indexer: false,
     still_every: None,
 };
 
@@ -18,6 +19,7 @@ pub(super) static FAMILY: Family = Family {
     recurrent: None,
     attention: ATTENTION,
     feed_forward: FeedForward::Dense,
+    streams: false,
     sections: false,
     head: false,
     names: Names::FFN_NORM,

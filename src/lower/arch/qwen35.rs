@@ -1,13 +1,14 @@
 //! Qwen3.5 and Qwen3.6, dense: of every four blocks three are Gated DeltaNet, one is attention with
 //! an output gate.
 
-use sharpi_ir::KeyHeads;
+use sharpi_ir::{KeyHeads, ScanGate};
 
 use super::{AttentionKind, DeltaNetKind, Family, FeedForward, Names, Norms};
 
 pub(super) const DELTANET: DeltaNetKind = DeltaNetKind {
     keys: KeyHeads::ByTurns,
     joint_gates: false,
+    gate: ScanGate::Silu,
 };
 
 pub(super) const ATTENTION: AttentionKind = AttentionKind {
@@ -16,6 +17,7 @@ pub(super) const ATTENTION: AttentionKind = AttentionKind {
     norms: Norms::Always,
     neighbours: false,
     factors: false,
+    indexer: false,
     still_every: None,
 };
 
@@ -26,6 +28,7 @@ pub(super) static FAMILY: Family = Family {
     recurrent: Some(DELTANET),
     attention: ATTENTION,
     feed_forward: FeedForward::Dense,
+    streams: false,
     sections: true,
     head: true,
     names: Names::POST_ATTENTION,

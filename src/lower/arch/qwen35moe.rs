@@ -18,6 +18,7 @@ pub(super) static FAMILY: Family = Family {
     recurrent: Some(qwen35::DELTANET),
     attention: qwen35::ATTENTION,
     feed_forward: FeedForward::Experts(EXPERTS),
+    streams: false,
     sections: true,
     head: true,
     names: Names::POST_ATTENTION,

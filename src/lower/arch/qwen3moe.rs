@@ -12,6 +12,7 @@ pub(super) static FAMILY: Family = Family {
         shared: Shared::None,
         ..qwen35moe::EXPERTS
     }),
+    streams: false,
     sections: false,
     head: false,
     names: Names::FFN_NORM,

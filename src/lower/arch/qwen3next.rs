@@ -12,9 +12,11 @@ pub(super) static FAMILY: Family = Family {
     recurrent: Some(DeltaNetKind {
         keys: KeyHeads::Grouped,
         joint_gates: true,
+        ..qwen35::DELTANET
     }),
     attention: qwen35::ATTENTION,
     feed_forward: FeedForward::Experts(qwen35moe::EXPERTS),
+    streams: false,
     sections: false,
     head: true,
     names: Names {

@@ -9,10 +9,12 @@ pub(super) static FAMILY: Family = Family {
     recurrent: None,
     attention: AttentionKind {
         factors: false,
+        indexer: false,
         still_every: Some(4),
         ..llama::ATTENTION
     },
     feed_forward: FeedForward::Dense,
+    streams: false,
     sections: false,
     head: false,
     names: Names::FFN_NORM,

@@ -7,7 +7,7 @@ const KINDS = [
   ["norm", "Norms", "rmsnorm l2norm"],
   ["routing", "Routing", "softmax topk_router expert_rows expert_sum"],
   ["rounding", "Rounding", "quantize"],
-  ["moving", "Moving rows", "embed get_rows concat split reshape"],
+  ["moving", "Moving rows", "embed get_rows concat split reshape streams"],
 ];
 const OTHER = ["elementwise", "Element by element"];
 const byOp = new Map(KINDS.flatMap(([kind, , ops]) => ops.split(" ").map((op) => [op, kind])));

@@ -1,6 +1,6 @@
 //! Fused ops that are a good part of a block, by their definition in other ops.
 
-use sharpi_ir::{Bias, DType, Gating, KeyHeads, SharedExpert, SlotName, slot};
+use sharpi_ir::{Bias, DType, Gating, KeyHeads, Onto, ScanGate, SharedExpert, SlotName, slot};
 
 use crate::args::Args;
 use crate::elementwise::{
@@ -19,7 +19,7 @@ use crate::tensor::Tensor;
 /// gate. `u` is q, k and v of a token.
 pub(crate) fn gated_delta_net(
     a: &Args,
-    (keys, l2_eps, eps): (KeyHeads, f32, f32),
+    (keys, gate, l2_eps, eps): (KeyHeads, ScanGate, f32, f32),
     to: DType,
     states: &mut States,
 ) -> Result<Tensor, String> {
@@ -41,7 +41,11 @@ pub(crate) fn gated_delta_net(
     let matrix = states.recurrent(a.state(s::matrix)?)?;
     let o = gdn_scan([&q, &k, &by_heads(&parts[2]), &g, &beta], keys, matrix);
     let o = reshape(&rmsnorm(&o, norm, eps), &[heads * d]);
-    round(&mul(&o, &z.map(silu)), to)
+    let gate = z.map(match gate {
+        ScanGate::Silu => silu,
+        ScanGate::Sigmoid => sigmoid,
+    });
+    round(&mul(&o, &gate), to)
 }
 
 /// The experts of each token, and their probabilities.
@@ -81,12 +85,12 @@ pub(crate) fn moe_swiglu(
     round(&mul(&parts[0].map(silu), &parts[1]), to)
 }
 
-/// The experts' part of a block, the shared expert's, if there is one, and the residual.
+/// The experts' part of a block, the shared expert's and the residual, if there are such.
 pub(crate) fn moe_sum(
     a: &Args,
     routing: (Gating, Bias),
     (min, scale): (Option<f32>, Option<f32>),
-    shared: SharedExpert,
+    (shared, onto): (SharedExpert, Onto),
 ) -> Result<Tensor, String> {
     use slot::MoeSum as s;
     let x = a.at(s::x)?;
@@ -108,7 +112,10 @@ pub(crate) fn moe_sum(
             add(&experts, &mul(a.at(s::shared)?, &gate))
         }
     };
-    Ok(add(a.at(s::residual)?, &all))
+    match onto {
+        Onto::Residual => Ok(add(a.at(s::residual)?, &all)),
+        Onto::Nothing => Ok(all),
+    }
 }
 
 /// Attention of turned queries, which are normed before if there is an `eps`; with a gate, each

@@ -33,12 +33,12 @@ pub(crate) fn row_sum(x: &Tensor) -> Tensor {
 }
 
 pub(crate) fn rmsnorm(x: &Tensor, weight: &Tensor, eps: f32) -> Tensor {
-    x.map_rows(|row| {
+    let normed = x.map_rows(|row| {
         let mean = row.iter().map(|x| x * x).sum::<f64>() / row.len() as f64;
         let scale = 1.0 / (mean + f64::from(eps)).sqrt();
-        let scaled = row.iter().zip(weight.data());
-        scaled.map(|(x, w)| x * scale * w).collect()
-    })
+        row.iter().map(|x| x * scale).collect()
+    });
+    mul(&normed, weight)
 }
 
 pub(crate) fn l2norm(x: &Tensor, eps: f32) -> Tensor {

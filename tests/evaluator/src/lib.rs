@@ -40,6 +40,7 @@ mod recurrent;
 pub mod rounding;
 pub mod script;
 mod states;
+mod streams;
 mod tensor;
 
 pub use error::EvalError;

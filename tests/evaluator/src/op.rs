@@ -6,7 +6,7 @@ use crate::args::Args;
 use crate::evaluator::Exchange;
 use crate::states::States;
 use crate::tensor::Tensor;
-use crate::{blocks, elementwise, experts, heads, layout, products, recurrent, rounding};
+use crate::{blocks, elementwise, experts, heads, layout, products, recurrent, rounding, streams};
 
 /// The results of an op. The match has no arm for all others, so that a new op is defined here
 /// before anything can be tested.
@@ -135,6 +135,16 @@ pub(crate) fn evaluate(
             one(experts::expert_rows(chosen, table)?)
         }
         Op::ExpertSum {} => one(experts::expert_sum(a.at(slot::ExpertSum::x)?)),
+        Op::Streams { count } => one(streams::streams(a.at(slot::Streams::x)?, *count as usize)),
+        Op::StreamMix { .. } => one(streams::mix(
+            a.at(slot::StreamMix::x)?,
+            a.at(slot::StreamMix::gate)?,
+        )),
+        Op::StreamAdd {} => one(streams::add(
+            a.at(slot::StreamAdd::streams)?,
+            a.at(slot::StreamAdd::x)?,
+            a.at(slot::StreamAdd::inject)?,
+        )),
         Op::AllGather { axis, parts, .. } => {
             let of_ranks = exchange(a.at(slot::AllGather::x)?)?;
             one(layout::all_gather(&of_ranks, *axis as usize, parts)?)
@@ -142,12 +152,13 @@ pub(crate) fn evaluate(
         Op::Product { norm_eps, epilogue } => products::product(a, *norm_eps, epilogue, states),
         Op::GatedDeltaNet {
             keys,
+            gate,
             l2_eps,
             eps,
             to,
         } => one(blocks::gated_delta_net(
             a,
-            (*keys, *l2_eps, *eps),
+            (*keys, *gate, *l2_eps, *eps),
             *to,
             states,
         )?),
@@ -167,9 +178,15 @@ pub(crate) fn evaluate(
             min,
             scale,
             shared,
+            onto,
         } => {
             let routing = (*gating, *biased);
-            one(blocks::moe_sum(a, routing, (*min, *scale), *shared)?)
+            one(blocks::moe_sum(
+                a,
+                routing,
+                (*min, *scale),
+                (*shared, *onto),
+            )?)
         }
         Op::RopeAttention {
             biased,

@@ -65,6 +65,10 @@ pub(crate) fn product(
         Epilogue::None => Ok(y),
         Epilogue::Swiglu { to } => Ok(vec![round(&mul(&y[0].map(silu), &y[1]), *to)?]),
         Epilogue::Add => Ok(vec![add(a.at(s::residual)?, &y[0])]),
+        Epilogue::Silu { by, to } => {
+            let by = f64::from(*by);
+            Ok(vec![round(&y[0].map(|x| silu(x * by)), *to)?])
+        }
         Epilogue::ConvSilu => {
             let window = states.recurrent(a.state(s::window)?)?;
             let convolved = causal_conv(&y[0], a.at(s::kernel)?, window);

@@ -13,13 +13,14 @@ use sharpi_compile::parity::golden::Tensor;
 const ENDS: usize = 8;
 /// What only llama.cpp makes on its way: norms before their weights, the scores of experts with their
 /// bias, the states of DeltaNet blocks, and what its sampler takes of the logits.
-const ON_THE_WAY: [&str; 12] = [
+const ON_THE_WAY: [&str; 13] = [
     "norm",
     "ffn_moe_probs_biased",
     "conv_states",
     "conv_states_reshaped",
     "qkv_mixed_transposed",
     "conv_input",
+    "conv_state_at",
     "conv_state_last",
     "conv_state_update",
     "state_predelta",
