@@ -12,6 +12,7 @@ mod graph;
 mod hash;
 mod infer;
 mod module;
+mod ngram;
 mod op;
 mod order;
 mod parts;
@@ -35,6 +36,7 @@ pub use epilogue::{
 pub use graph::{Graph, NodeId, NodeKind, Operand, Operands, ResultInfo, Value};
 pub use infer::{OperandType, ResultTypes, TypeError, infer};
 pub use module::{Module, Redeclared, StateId, Symbols, Weight, WeightId};
+pub use ngram::NgramHash;
 pub use op::{Op, OpError, slot};
 pub use parts::Parts;
 pub use patch::{Applied, Patch, PatchError, PatchOperand};

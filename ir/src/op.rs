@@ -8,6 +8,7 @@ use crate::attr::{Attr, AttrValue};
 use crate::epilogue::{
     Bias, Epilogue, Gating, KeyHeads, Onto, OutputGate, ScanGate, SharedExpert, Sums,
 };
+use crate::ngram::NgramHash;
 use crate::parts::Parts;
 use crate::rope::RopeScaling;
 use crate::signature::{AttrSpec, Facts, OperandKind, OperandSpec, Signature, SlotName};
@@ -142,7 +143,8 @@ fn take<A: AttrValue>(
 }
 
 ops! {
-    /// Rows of an embedding table: `index<V>[T], [V, E] -> f32[T, E]`.
+    /// Rows of an embedding table: `index<V>[T], [V, E] -> f32[T, E]`, or several for each token:
+    /// `index<V>[T, k] -> f32[T, k, E]`.
     Embed = "embed" (ids: Value, table: Weight) {} [imported]
     /// `y = x · Wᵀ`: `[.., K], [N, K] -> f32[.., N]`. With a quantised weight the activation is
     /// rounded to the weight's activation type first.
@@ -169,6 +171,14 @@ ops! {
     /// Depthwise causal convolution over time: `f32[T, C], f32[C, K] -> f32[T, C]`; the last tap
     /// meets the newest token, the state holds the last `K-1` inputs.
     CausalConv = "causal_conv" (x: Value, weight: Weight, window: State) {} [imported, logs(x)]
+    /// As `causal_conv`, but taps meet inputs that lie `dilation` tokens apart, and products are
+    /// rounded before they are added: `f32[T, C], [C, K] -> f32[T, C]`; the state holds the last
+    /// `(K-1) · dilation` inputs.
+    DilatedConv = "dilated_conv" (x: Value, weight: Weight, window: State) { dilation: u32 } [imported, logs(x)]
+    /// For each token the rows of a table that n-grams of it and the tokens before it are hashed to:
+    /// `index<V>[T] -> index<rows>[T, heads]`. The state holds the tokens before, the oldest first,
+    /// each plus one, and 0 where there is none.
+    NgramRows = "ngram_rows" (ids: Value, window: State) { hash: NgramHash } [imported, logs(ids)]
     /// Gated delta rule, token after token:
     /// `S ← S·exp(g); d = beta·(v − Sᵀk); S ← S + k dᵀ; o = Sᵀq / √D`.
     /// `q, k: f32[T, Hk, D]`, `v: f32[T, Hv, D]`, `g, beta: f32[T, Hv] -> f32[T, Hv, D]`;
@@ -183,6 +193,8 @@ ops! {
     Softplus = "softplus" (x: Value) {} [imported]
     /// Softmax over the last dimension.
     Softmax = "softmax" (x: Value) {} [imported]
+    /// `√max(|x|, min)` with the sign of x, 0 for 0.
+    SignedSqrt = "signed_sqrt" (x: Value) { min: f32 } [imported]
     /// Elementwise sum; `b` is broadcast onto `a`.
     Add = "add" (a: Value, b: ValueOrWeight) {} [imported]
     /// Elementwise product; `b` is broadcast onto `a`.
@@ -253,6 +265,13 @@ ops! {
         key_norm: Weight if epilogue.norms_keys(),
         weights: Matrices
     ) { norm_eps: Option<f32>, epilogue: Epilogue } [in_place(residual), logs_result]
+    /// A row for each stream of a token, weighted by how the stream's key and query agree:
+    /// `value · sigmoid(signed_sqrt(by · Σ key·query))`: `f32[T, S, E]` twice, `f32[T, E] ->
+    /// f32[T, S, E]`; `min` is as of `signed_sqrt`.
+    StreamGate = "stream_gate" (key: Value, query: Value, value: Value) { by: f32, min: f32 } []
+    /// `streams + (gated + silu(dilated_conv(x)))`: `f32[T, S·E], f32[T, S, E]` twice `->
+    /// f32[T, S, E]`.
+    StreamConv = "stream_conv" (x: Value, streams: Value, gated: Value, weight: Weight, window: State) { dilation: u32 } [logs(x)]
     /// `gdn_scan` of what a DeltaNet block's projections and convolution give, then an RMS norm by
     /// heads, times `silu(z)` or `sigmoid(z)`, rounded to an activation format. Of `u` q and k are L2-normed;
     /// `keys` is as of `gdn_scan`, `g = softplus(alpha + dt) · a`; beta goes through a sigmoid:

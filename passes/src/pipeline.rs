@@ -11,6 +11,7 @@ use crate::fuse_epilogue::FuseEpilogue;
 use crate::fuse_gdn::FuseGdn;
 use crate::fuse_moe::FuseMoe;
 use crate::fuse_norm::FuseNorm;
+use crate::fuse_streams::FuseStreams;
 use crate::gather_rounded::GatherRounded;
 use crate::merge_projections::MergeProjections;
 use crate::pass::Pass;
@@ -51,6 +52,7 @@ impl Default for Pipeline {
                         Arc::new(FuseGdn),
                         Arc::new(FuseAttention),
                         Arc::new(FuseMoe),
+                        Arc::new(FuseStreams),
                         Arc::new(SelectRows),
                         Arc::new(FuseEpilogue),
                         Arc::new(MergeProjections),

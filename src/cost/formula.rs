@@ -24,7 +24,7 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
     let (x, y) = (a.elements(SlotName::FIRST), a.result_elements());
     match op {
         Op::Embed {} => Cost {
-            weight_bytes: a.tokens(slot::Embed::ids) * a.bytes(slot::Embed::table)
+            weight_bytes: a.elements(slot::Embed::ids) * a.bytes(slot::Embed::table)
                 / a.dim(slot::Embed::table, 0).max(1.0),
             ..a.cost(y)
         },
@@ -47,6 +47,10 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
             x / a.last(slot::Attention::q).max(1.0),
         ),
         Op::CausalConv {} => a.cost(x * a.last(slot::CausalConv::weight)),
+        Op::DilatedConv { .. } => a.cost(x * a.last(slot::DilatedConv::weight)),
+        Op::StreamConv { .. } => a.cost(x * (a.last(slot::StreamConv::weight) + SIGMOID + 2.0)),
+        Op::StreamGate { .. } => a.cost(2.0 * x),
+        Op::NgramRows { .. } => a.cost(y),
         Op::GdnScan { .. } => a.cost(
             DELTA_RULE * a.elements(slot::GdnScan::v) * a.last(slot::GdnScan::v)
                 + EXP * a.elements(slot::GdnScan::g),
@@ -54,7 +58,12 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
         Op::Silu {} | Op::Sigmoid {} => a.cost(x * SIGMOID),
         Op::Softplus {} => a.cost(x * 2.0 * EXP),
         Op::Softmax {} => a.cost(x * SOFTMAX),
-        Op::Add {} | Op::Mul {} | Op::Div {} | Op::ClampMin { .. } | Op::Scale { .. } => a.cost(y),
+        Op::Add {}
+        | Op::Mul {}
+        | Op::Div {}
+        | Op::ClampMin { .. }
+        | Op::Scale { .. }
+        | Op::SignedSqrt { .. } => a.cost(y),
         Op::Streams { .. } => a.cost(0.0),
         Op::StreamMix { .. } => a.cost(x * (SIGMOID + 1.0)),
         Op::StreamAdd {} => a.cost(x + SIGMOID * a.elements(slot::StreamAdd::inject)),

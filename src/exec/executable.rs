@@ -470,6 +470,8 @@ fn holds(tensor: &TensorInfo, weight: &sharpi_ir::Weight) -> bool {
     let wanted: Vec<u64> = wanted.iter().rev().map(|n| *n as u64).collect();
     let found = &tensor.dims;
     let same_shape = match (&weight.rows, &wanted[..]) {
+        // Rows of f32 may be written one behind the other, as one vector.
+        (None, [_, _]) if found.len() == 1 => found[0] == wanted.iter().product::<u64>(),
         (None, _) => significant(found.clone()) == significant(wanted),
         (Some(_), [_]) => significant(found.clone()).len() <= 1,
         (Some(_), [n, _, behind @ ..]) => {

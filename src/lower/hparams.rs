@@ -10,6 +10,7 @@ use super::block_kinds::{BlockKind, block_kinds};
 use super::file_kind::not_a_model;
 use super::indexer::Indexer;
 use super::keys::Keys;
+use super::ngrams::Ngrams;
 use super::rope::Rope;
 use super::routing::Routing;
 use super::source::Source;
@@ -100,6 +101,8 @@ pub struct Hparams {
     pub routing: Routing,
     /// The residual streams, if there are several.
     pub streams: Option<Streams>,
+    /// Embeddings of n-grams, if there are such.
+    pub ngrams: Option<Ngrams>,
     /// What chooses the positions that attention sees, if something does.
     pub indexer: Option<Indexer>,
 }
@@ -161,9 +164,14 @@ impl Hparams {
             Some(_) if dense_blocks == 0 => None,
             _ => Some(ffn_width?.ok_or_else(missing)?),
         };
+        let ngrams = match family.streams {
+            true => Ngrams::read(keys, &blocks, embedding)?,
+            false => None,
+        };
         Ok(Hparams {
             arch,
             blocks,
+            ngrams,
             mtp_blocks,
             mtp_absent,
             context_length: rope.context_length,

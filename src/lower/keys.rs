@@ -56,6 +56,22 @@ impl<'s, 'g> Keys<'s, 'g> {
         found.map(|(k, v)| count_of(k, v, |_| true)).transpose()
     }
 
+    /// A whole number, which may be 0.
+    pub(super) fn count(&self, key: &str) -> Result<usize, LowerError> {
+        let found = self.optional_count(key)?;
+        found.ok_or_else(|| self.missing(key, "a whole number"))
+    }
+
+    /// Whole numbers of any size, if the file says them.
+    pub(super) fn optional_list(&self, key: &str) -> Result<Option<Vec<u64>>, LowerError> {
+        let Some((key, value)) = self.find(key) else {
+            return Ok(None);
+        };
+        let list = value.as_array().and_then(|array| array.to_u64s());
+        list.map(Some)
+            .ok_or_else(|| bad(key, value, "a list of whole numbers"))
+    }
+
     /// A whole number for each of so many blocks, if the file says it: a scalar for all, or an array.
     pub(super) fn optional_counts(
         &self,

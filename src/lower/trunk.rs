@@ -35,10 +35,18 @@ pub(super) fn lower(
             (h, h)
         }
         Some(streams) => {
+            let ngrams = hp.ngrams.as_ref();
+            let embedded = match ngrams {
+                Some(of) => Some((of, cx.ngrams(ids, of)?)),
+                None => None,
+            };
             x = cx.streams(x, streams)?;
             cx.builder.name(x, "hc_init");
             for (block, kind) in hp.blocks.iter().enumerate() {
                 cx.block = block;
+                if let Some((of, embedded)) = embedded.filter(|(of, _)| of.block == block) {
+                    x = cx.add_ngrams(x, embedded, (of, streams))?;
+                }
                 x = cx.stream_block(x, (pos, *kind), streams)?;
                 cx.name(x, "l_last", "");
             }

@@ -1,7 +1,7 @@
 //! Metadata of a made-up model: its sizes, and a vocabulary whose tokens name their ids.
 
 use crate::gguf::{Array, Value};
-use crate::lower::{BlockKind, Experts, FeedForward, Gating, Hparams, Routing, Shared};
+use crate::lower::{BlockKind, Experts, FeedForward, Gating, Hparams, Ngrams, Routing, Shared};
 use crate::tokenizer::alphabet;
 
 use super::Weights;
@@ -120,10 +120,33 @@ fn constants(hp: &Hparams) -> Vec<(&'static str, Value)> {
             ("expert_weights_scale", hp.routing.scale.into()),
         ]);
     }
+    if let Some(ngrams) = &hp.ngrams {
+        constants.extend(hashes(ngrams));
+    }
     if hp.arch.family().sections {
         constants.push(("rope.dimension_sections", sections(hp)));
     }
     constants
+}
+
+fn hashes(ngrams: &Ngrams) -> [(&'static str, Value); 9] {
+    let hash = &ngrams.hash;
+    let count = |n: usize| Value::U32(n as u32);
+    let long = |list: &[u32]| Array::from(list.iter().map(|n| u64::from(*n)).collect::<Vec<_>>());
+    [
+        ("ple.layers", Array::from(vec![ngrams.block as u32]).into()),
+        ("ple.ngram_size", count(hash.multipliers.len())),
+        ("ple.heads_per_ngram", count(hash.heads_per_length())),
+        ("ple.conv_kernel", count(ngrams.taps)),
+        ("ple.eos_token_id", hash.end.into()),
+        (
+            "ple.layer_multipliers",
+            Array::from(hash.multipliers.clone()).into(),
+        ),
+        ("ple.head_offsets", long(&hash.offsets).into()),
+        ("ple.head_vocab_sizes", long(&hash.sizes).into()),
+        ("embedding_length_per_layer_input", count(ngrams.row)),
+    ]
 }
 
 /// Pairs by whether they turn by time, height or width.

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use sharpi_ir::RopeScaling;
+use sharpi_ir::{NgramHash, RopeScaling};
 
 use crate::lower::{
-    Arch, BlockKind, DeltaNet, Experts, FeedForward, Gating, Hparams, Indexer, MoeKind, Routing,
-    Shared, Streams,
+    Arch, BlockKind, DeltaNet, Experts, FeedForward, Gating, Hparams, Indexer, MoeKind, Ngrams,
+    Routing, Shared, Streams,
 };
 
 use super::Weights;
@@ -280,12 +280,33 @@ fn micro(arch: Arch) -> Hparams {
         dense_blocks,
         routing,
         streams: family.streams.then_some(Streams { count: 4, rank: 32 }),
+        ngrams: family.streams.then(micro_ngrams),
         indexer: family.attention.indexer.then_some(Indexer {
             heads: 2,
             head_dim: 32,
             top_k: 16,
         }),
         ..plain(arch)
+    }
+}
+
+/// Pairs and triples of tokens, two rows each, before the second block.
+fn micro_ngrams() -> Ngrams {
+    Ngrams {
+        block: 1,
+        hash: NgramHash {
+            // ` t`, which many a prompt has.
+            end: 256,
+            multipliers: vec![
+                0x9e37_79b9_7f4a_7c15,
+                0xc2b2_ae3d_27d4_eb4f,
+                0x1656_67b1_9e37_79f9,
+            ],
+            offsets: vec![0, 61, 128, 199],
+            sizes: vec![61, 67, 71, 73],
+        },
+        row: 16,
+        taps: 3,
     }
 }
 
@@ -325,6 +346,7 @@ fn plain(arch: Arch) -> Hparams {
         dense_blocks: 0,
         routing: Routing::default(),
         streams: None,
+        ngrams: None,
         indexer: None,
     }
 }

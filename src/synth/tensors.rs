@@ -2,7 +2,8 @@
 
 use crate::gguf::GgmlType::{self, F32, Q4_K, Q5_0, Q5_K, Q6_K, Q8_0};
 use crate::lower::{
-    BlockKind, DeltaNet, Experts, FeedForward, Hparams, Indexer, MoeKind, Norms, Shared, Streams,
+    BlockKind, DeltaNet, Experts, FeedForward, Hparams, Indexer, MoeKind, Ngrams, Norms, Shared,
+    Streams,
 };
 
 use super::fill::Fill;
@@ -44,6 +45,10 @@ pub(super) fn all(hp: &Hparams, weights: Weights) -> Vec<Tensor> {
     if !hp.rope_scaling.factors.is_empty() {
         let pairs = hp.n_rot / 2;
         list.add("rope_freqs.weight", F32, &[pairs], Fill::RopeFactors);
+    }
+    if let Some(ngrams) = &hp.ngrams {
+        let dims = [ngrams.row, ngrams.hash.rows()];
+        list.normal("per_layer_token_embd.weight", &dims, 0.0, 1.0);
     }
     for (index, kind) in hp.blocks.iter().enumerate() {
         list.prefix = format!("blk.{index}.");
@@ -137,6 +142,9 @@ impl List<'_> {
                 }
             }
         }
+        if let Some(ngrams) = self.hp.ngrams.as_ref().filter(|of| of.block == index) {
+            self.ngrams(ngrams);
+        }
         match kind {
             BlockKind::Attention => self.attention(index),
             BlockKind::DeltaNet => self.hp.deltanet.map_or((), |d| self.deltanet(d, index)),
@@ -148,6 +156,17 @@ impl List<'_> {
                 FeedForward::Dense => {}
             },
         }
+    }
+
+    /// What brings embeddings of n-grams to the residual streams.
+    fn ngrams(&mut self, ngrams: &Ngrams) {
+        let (width, all) = (self.hp.embedding, self.hp.hidden());
+        self.reading("ple_key.weight", Q4_K, &[width, all]);
+        self.reading("ple_value.weight", Q4_K, &[width, width]);
+        for part in ["key", "query", "conv"] {
+            self.ones(&format!("ple_norm_{part}.weight"), all);
+        }
+        self.normal("ple_conv1d.weight", &[ngrams.taps, all], 0.25, 0.25);
     }
 
     /// What mixes the residual streams.

@@ -12,6 +12,7 @@ use smallvec::{SmallVec, smallvec};
 use args::Args;
 
 use crate::epilogue::Bias;
+use crate::ngram::NgramHash;
 use crate::op::{Op, slot};
 use crate::parts::Parts;
 use crate::rope::RopeScaling;
@@ -54,8 +55,14 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
             if table.rank() != 2 {
                 return a.mismatch(slot::Embed::table, "a table of 2 dimensions");
             }
-            let t = a.indices(slot::Embed::ids, table.shape[0])?;
-            one(TensorType::new(DType::F32, [t, table.shape[1]]))
+            let ids = a.tensor(slot::Embed::ids);
+            let below = a.is_below(slot::Embed::ids, table.shape[0]);
+            if !below || !(1..=2).contains(&ids.rank()) {
+                let expected = format!("index<{}> of 1 or 2 dimensions", table.shape[0]);
+                return a.mismatch(slot::Embed::ids, &expected);
+            }
+            let dims = ids.shape.iter().chain(&table.shape[1..]).copied();
+            one(TensorType::new(DType::F32, dims))
         }
         Op::Matmul {} | Op::EhProj {} => matmul(&a),
         Op::Quantize { to } => quantize(&a, *to),
@@ -80,10 +87,15 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
         Op::KvStore {} => kv_store(&a),
         Op::Attention { .. } => attention(&a),
         Op::CausalConv {} => causal_conv(&a),
+        Op::DilatedConv { dilation } => dilated_conv(&a, *dilation as usize),
+        Op::NgramRows { hash } => ngram_rows(&a, hash),
         Op::GdnScan { .. } => gdn_scan(&a),
-        Op::Silu {} | Op::Sigmoid {} | Op::Softplus {} | Op::ClampMin { .. } | Op::Scale { .. } => {
-            one(a.f32(slot::Silu::x, 1)?.clone())
-        }
+        Op::Silu {}
+        | Op::Sigmoid {}
+        | Op::Softplus {}
+        | Op::ClampMin { .. }
+        | Op::Scale { .. }
+        | Op::SignedSqrt { .. } => one(a.f32(slot::Silu::x, 1)?.clone()),
         // Along the token axis nothing is summed.
         Op::Softmax {} => one(a.f32(slot::Softmax::x, 2)?.clone()),
         Op::Add {} | Op::Mul {} | Op::Div {} => broadcast(&a),
@@ -154,6 +166,14 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
             a.exactly(slot::StreamAdd::inject, &of(count))?;
             one(x.clone())
         }
+        Op::StreamGate { .. } => {
+            let key = streams(&a, slot::StreamGate::key)?;
+            a.exactly(slot::StreamGate::query, key)?;
+            let value = TensorType::new(DType::F32, [key.shape[0], key.shape[2]]);
+            a.exactly(slot::StreamGate::value, &value)?;
+            one(key.clone())
+        }
+        Op::StreamConv { dilation } => stream_conv(&a, *dilation as usize),
         Op::AllGather { axis, rank, parts } => {
             all_gather(&a, *axis as usize, *rank as usize, parts)
         }
@@ -341,6 +361,69 @@ fn causal_conv(a: &Args) -> Result<ResultTypes> {
         return a.mismatch(window, &kept.to_string());
     }
     one(inputs.clone())
+}
+
+/// Channels and rows of the window of a dilated convolution.
+fn dilated(
+    a: &Args,
+    (x, weight, window): (SlotName, SlotName, SlotName),
+    dilation: usize,
+) -> Result<usize> {
+    let (inputs, w) = (a.f32(x, 2)?, a.tensor(weight));
+    let dims = match w.shape[..] {
+        [channels, taps] => channels.fixed().zip(taps.fixed()),
+        _ => None,
+    };
+    let Some((channels, taps @ 1..)) = dims else {
+        return a.mismatch(weight, "[channels, taps]");
+    };
+    let Some(kept) = (taps - 1).checked_mul(dilation).filter(|_| dilation > 0) else {
+        fail!("dilation is {dilation}, expected 1 or more, and a window that can be counted");
+    };
+    if inputs.rank() != 2 || inputs.shape[1] != Dim::Fixed(channels) {
+        return a.mismatch(x, &format!("f32[T, {channels}]"));
+    }
+    let kept = TensorType::fixed(DType::F32, &[kept, channels]);
+    if *a.state(window) != StateType::Recurrent(kept.clone()) {
+        return a.mismatch(window, &kept.to_string());
+    }
+    Ok(channels)
+}
+
+fn dilated_conv(a: &Args, dilation: usize) -> Result<ResultTypes> {
+    use slot::DilatedConv::{weight, window, x};
+    dilated(a, (x, weight, window), dilation)?;
+    one(a.tensor(x).clone())
+}
+
+fn stream_conv(a: &Args, dilation: usize) -> Result<ResultTypes> {
+    use slot::StreamConv::{gated, streams as to, weight, window, x};
+    let channels = dilated(a, (x, weight, window), dilation)?;
+    let (count, width) = a.heads(to)?;
+    let streams = a.tensor(to);
+    let all = count.checked_mul(width) == Some(channels);
+    if !all || streams.shape[0] != a.tensor(x).shape[0] {
+        return a.mismatch(to, &format!("streams of {channels} elements a token"));
+    }
+    a.exactly(gated, streams)?;
+    one(streams.clone())
+}
+
+fn ngram_rows(a: &Args, hash: &NgramHash) -> Result<ResultTypes> {
+    use slot::NgramRows::{ids, window};
+    if let Some(fault) = hash.fault() {
+        fail!("{fault}");
+    }
+    let given = a.tensor(ids);
+    let (1, Some(Index::Below(Dim::Fixed(_)))) = (given.rank(), given.index) else {
+        return a.mismatch(ids, "index<tokens of the vocabulary>[T]");
+    };
+    let kept = TensorType::fixed(DType::F32, &[hash.before()]);
+    if *a.state(window) != StateType::Recurrent(kept.clone()) {
+        return a.mismatch(window, &kept.to_string());
+    }
+    let heads = Dim::Fixed(hash.sizes.len());
+    one(TensorType::index(hash.rows(), [given.shape[0], heads]))
 }
 
 fn gdn_scan(a: &Args) -> Result<ResultTypes> {

@@ -51,9 +51,12 @@ pub(super) fn links(graph: &Graph, node: NodeId) -> Vec<Link> {
         }
     };
     match op {
-        Op::Silu {} | Op::Sigmoid {} | Op::Softplus {} | Op::ClampMin { .. } | Op::Scale { .. } => {
-            one(slot::Silu::x, Tie::Axes { but: None })
-        }
+        Op::Silu {}
+        | Op::Sigmoid {}
+        | Op::Softplus {}
+        | Op::ClampMin { .. }
+        | Op::Scale { .. }
+        | Op::SignedSqrt { .. } => one(slot::Silu::x, Tie::Axes { but: None }),
         Op::CausalConv {} => one(slot::CausalConv::x, Tie::Axes { but: None }),
         Op::GetRows {} => one(slot::GetRows::x, Tie::Axes { but: None }),
         Op::Rmsnorm { .. }
@@ -113,6 +116,10 @@ pub(super) fn links(graph: &Graph, node: NodeId) -> Vec<Link> {
         | Op::Quantize { .. }
         | Op::AllGather { .. }
         | Op::StreamAdd {}
+        | Op::DilatedConv { .. }
+        | Op::NgramRows { .. }
+        | Op::StreamGate { .. }
+        | Op::StreamConv { .. }
         | Op::Product { .. }
         | Op::GatedDeltaNet { .. }
         | Op::MoeSwiglu { .. }

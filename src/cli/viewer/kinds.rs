@@ -5,11 +5,15 @@ pub(in crate::cli) fn kind_of(mnemonic: &str) -> Kind {
     match mnemonic {
         "matmul" | "eh_proj" | "product" | "moe_matmul" | "moe_swiglu" | "moe_sum" => Kind::Product,
         "attention" | "rope_attention" | "kv_store" | "rope" => Kind::Attention,
-        "causal_conv" | "gdn_scan" | "gated_delta_net" => Kind::Recurrent,
+        "causal_conv" | "dilated_conv" | "stream_conv" | "gdn_scan" | "gated_delta_net" => {
+            Kind::Recurrent
+        }
         "rmsnorm" | "l2norm" => Kind::Norm,
         "softmax" | "topk_router" | "expert_rows" | "expert_sum" => Kind::Routing,
         "quantize" => Kind::Rounding,
-        "embed" | "get_rows" | "concat" | "split" | "reshape" | "streams" => Kind::Moving,
+        "embed" | "get_rows" | "concat" | "split" | "reshape" | "streams" | "ngram_rows" => {
+            Kind::Moving
+        }
         _ => Kind::Elementwise,
     }
 }

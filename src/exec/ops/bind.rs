@@ -13,6 +13,7 @@ use super::gated_delta_net::GatedDeltaNet;
 use super::layout::{Concat, Pieces, Split};
 use super::moe::{ExpertRows, ExpertSum, MoeMatmul, TopkRouter};
 use super::moe_fused::{Choice, MoeSum, MoeSwiglu, Shared};
+use super::ngrams::{NgramRows, StreamConv, StreamGate};
 use super::parts::{BindError, Bound, Parts};
 use super::product::{OntoResidual, Part, Product, ScaledSilu, Swiglu, chunk_columns};
 use super::rows::{Embed, GetRows, Norm, Quantize, Rope};
@@ -20,6 +21,7 @@ use super::streams::{StreamAdd, StreamMix, Streams};
 use super::{Kernel, Slot, Weight};
 use sharpi_kernels::attention::Side;
 use sharpi_kernels::conv::taps;
+use sharpi_kernels::ngram::Ngrams;
 use sharpi_kernels::rope::{Rotation, Scaling};
 
 /// Binds an op to a kernel; `None` for ops that move nothing.
@@ -116,7 +118,52 @@ pub fn bind(
             Box::new(CausalConv {
                 x: p.value(slot::CausalConv::x)?,
                 taps: taps(&w.floats(), w.dims[1]),
+                dilation: None,
                 state: p.state(slot::CausalConv::window)?.index,
+                y: p.result(0)?,
+            })
+        }
+        Op::DilatedConv { dilation } => {
+            let w = p.weight(slot::DilatedConv::weight)?;
+            Box::new(CausalConv {
+                x: p.value(slot::DilatedConv::x)?,
+                taps: taps(&w.floats(), w.dims[1]),
+                dilation: Some(*dilation as usize),
+                state: p.state(slot::DilatedConv::window)?.index,
+                y: p.result(0)?,
+            })
+        }
+        Op::NgramRows { hash } => {
+            let heads = hash.offsets.iter().copied().zip(hash.sizes.iter().copied());
+            Box::new(NgramRows {
+                ids: p.value(slot::NgramRows::ids)?,
+                hash: Ngrams {
+                    end: hash.end,
+                    multipliers: hash.multipliers.clone(),
+                    heads: heads.collect(),
+                },
+                state: p.state(slot::NgramRows::window)?.index,
+                y: p.result(0)?,
+            })
+        }
+        Op::SignedSqrt { min } => unary(p, UnaryOp::SignedSqrt(*min))?,
+        Op::StreamGate { by, min } => Box::new(StreamGate {
+            key: p.value(slot::StreamGate::key)?,
+            query: p.value(slot::StreamGate::query)?,
+            value: p.value(slot::StreamGate::value)?,
+            by: *by,
+            min: *min,
+            y: p.result(0)?,
+        }),
+        Op::StreamConv { dilation } => {
+            let w = p.weight(slot::StreamConv::weight)?;
+            Box::new(StreamConv {
+                x: p.value(slot::StreamConv::x)?,
+                streams: p.value(slot::StreamConv::streams)?,
+                gated: p.value(slot::StreamConv::gated)?,
+                taps: taps(&w.floats(), w.dims[1]),
+                dilation: *dilation as usize,
+                state: p.state(slot::StreamConv::window)?.index,
                 y: p.result(0)?,
             })
         }

@@ -11,12 +11,12 @@ use sharpi_ir::KeyHeads;
 use super::product::Epilogue;
 use super::{Kernel, Recurrent, Run, Scratch, Segment, Slot, Weight};
 use sharpi_kernels::columns::ColumnsMut;
-use sharpi_kernels::conv::{advance, ask, causal_conv, taps};
+use sharpi_kernels::conv::{advance, ask, causal_conv, dilated_conv, taps};
 use sharpi_kernels::elementwise::silu;
 use sharpi_kernels::gdn::{ScanWorkspace, Tokens, Updates, gdn_scan};
 
 /// Channels of a convolution chunk.
-const CHANNELS: usize = 256;
+pub(super) const CHANNELS: usize = 256;
 
 /// Value columns of a scan chunk, whole groups of the state.
 const COLUMNS: usize = 32;
@@ -26,6 +26,9 @@ pub(super) struct CausalConv {
     pub(super) x: Slot,
     /// `[K, C]`.
     pub(super) taps: Vec<f32>,
+    /// How many tokens apart the inputs lie that taps meet, if products are rounded before they are
+    /// added.
+    pub(super) dilation: Option<usize>,
     pub(super) state: usize,
     pub(super) y: Slot,
 }
@@ -49,13 +52,14 @@ impl Kernel for CausalConv {
             taps: &self.taps,
             stride: channels,
             first,
+            dilation: self.dilation,
         };
         let into = Channels {
             state: self.state,
             y: &self.y,
             channels: first..first + count,
         };
-        into.convolve(run, inputs, |_| ());
+        into.convolve(run, inputs, |_, _| ());
     }
 }
 
@@ -79,24 +83,31 @@ unsafe fn channels_of<'a>(
 /// Inputs of a convolution and its taps, both in rows of `stride` channels, of which those from
 /// `first` on are meant.
 #[derive(Clone, Copy)]
-struct Inputs<'a> {
-    x: &'a [f32],
-    taps: &'a [f32],
-    stride: usize,
-    first: usize,
+pub(super) struct Inputs<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) taps: &'a [f32],
+    pub(super) stride: usize,
+    pub(super) first: usize,
+    /// As of [`CausalConv`].
+    pub(super) dilation: Option<usize>,
 }
 
 /// Channels of a convolution's state and result that belong to the chunk that convolves them;
 /// effects keep other ops off the state.
-struct Channels<'a> {
-    state: usize,
-    y: &'a Slot,
-    channels: Range<usize>,
+pub(super) struct Channels<'a> {
+    pub(super) state: usize,
+    pub(super) y: &'a Slot,
+    pub(super) channels: Range<usize>,
 }
 
 impl Channels<'_> {
-    /// Convolves the inputs of every sequence, and puts `then` behind each row of results.
-    fn convolve(&self, run: &Run<'_>, inputs: Inputs<'_>, then: impl Fn(&mut [f32])) {
+    /// Convolves the inputs of every sequence, and puts `then` behind each token's row of results.
+    pub(super) fn convolve(
+        &self,
+        run: &Run<'_>,
+        inputs: Inputs<'_>,
+        then: impl Fn(usize, &mut [f32]),
+    ) {
         for segment in &run.segments {
             let (tokens, stride) = (&segment.tokens, inputs.stride);
             let x = &inputs.x[tokens.start * stride..tokens.end * stride];
@@ -104,7 +115,7 @@ impl Channels<'_> {
             let mut y = unsafe { channels_of(run, segment, self.y, self.channels.clone()) };
             self.convolve_segment(segment, Inputs { x, ..inputs }, &mut y);
             for t in 0..tokens.len() {
-                then(y.row_mut(t));
+                then(tokens.start + t, y.row_mut(t));
             }
         }
     }
@@ -116,8 +127,10 @@ impl Channels<'_> {
             taps,
             stride,
             first,
+            dilation,
         } = inputs;
-        let (count, kept) = (self.channels.len(), taps.len() / stride - 1);
+        let kept = (taps.len() / stride - 1) * dilation.unwrap_or(1);
+        let count = self.channels.len();
         let rows = segment.logged().max(state.pending);
         let (at, all) = (self.channels.start * size_of::<f32>(), self.y.width());
         // SAFETY: these channels of the window and of the log are this chunk's alone.
@@ -128,7 +141,10 @@ impl Channels<'_> {
             )
         };
         take_in(&mut window, &mut log, state.pending);
-        causal_conv(x, taps, stride, first, &mut window, y);
+        match dilation {
+            None => causal_conv(x, taps, stride, first, &mut window, y),
+            Some(n) => dilated_conv(x, taps, stride, first, n, &mut window, y),
+        }
         if segment.tentative {
             for t in 0..segment.tokens.len() {
                 let x = &x[t * stride + first..][..count];
@@ -189,18 +205,19 @@ impl Epilogue for ConvSilu {
             taps: &self.taps[columns.start / self.columns],
             stride: columns.len(),
             first: 0,
+            dilation: None,
         };
         let into = Channels {
             state: self.state,
             y: &self.y,
             channels: columns,
         };
-        into.convolve(run, inputs, silu);
+        into.convolve(run, inputs, |_, y| silu(y));
     }
 }
 
 /// Moves the window on by `pending` logged inputs.
-fn take_in(window: &mut ColumnsMut<'_>, log: &mut ColumnsMut<'_>, pending: usize) {
+pub(super) fn take_in(window: &mut ColumnsMut<'_>, log: &mut ColumnsMut<'_>, pending: usize) {
     if pending == 0 {
         return;
     }

@@ -12,6 +12,7 @@ pub(super) enum UnaryOp {
     Softmax,
     ClampMin(f32),
     Scale(f32),
+    SignedSqrt(f32),
 }
 
 /// `y = op(x)`.
@@ -37,6 +38,7 @@ impl Kernel for Unary {
             UnaryOp::Softplus => kernel::softplus(y),
             UnaryOp::Softmax => y.chunks_exact_mut(self.x.last()).for_each(kernel::softmax),
             UnaryOp::Scale(by) => kernel::mul(y, Rhs::Value(by)),
+            UnaryOp::SignedSqrt(min) => kernel::signed_sqrt(y, min),
             UnaryOp::ClampMin(min) => y.iter_mut().for_each(|y| *y = y.max(min)),
         }
     }

@@ -13,6 +13,7 @@ mod gated_delta_net;
 mod layout;
 mod moe;
 mod moe_fused;
+mod ngrams;
 mod parts;
 mod product;
 mod rows;

@@ -8,7 +8,7 @@ use sharpi_kernels::norm::{l2norm, rmsnorm};
 use sharpi_kernels::quant::dequantize_row;
 use sharpi_kernels::rope::Rotation;
 
-/// Rows of an embedding table.
+/// Rows of an embedding table, one or several for each token.
 pub(super) struct Embed {
     pub(super) ids: Slot,
     pub(super) table: Arc<Weight>,
@@ -23,9 +23,12 @@ impl Kernel for Embed {
     fn run(&self, run: &Run<'_>, t: usize, _: &mut Scratch) {
         // SAFETY: `ids` is an operand; token `t` of the result belongs to this chunk.
         let (ids, y) = unsafe { (run.read_ids(&self.ids), run.write(&self.y, t)) };
-        let row_bytes = self.table.ty.row_bytes(y.len());
-        let row = &self.table.bytes()[ids[t] as usize * row_bytes..][..row_bytes];
-        dequantize_row(self.table.ty, row, y);
+        let (n, count) = (self.y.last(), self.ids.width());
+        let row_bytes = self.table.ty.row_bytes(n);
+        for (id, y) in ids[t * count..][..count].iter().zip(y.chunks_exact_mut(n)) {
+            let row = &self.table.bytes()[*id as usize * row_bytes..][..row_bytes];
+            dequantize_row(self.table.ty, row, y);
+        }
     }
 }
 

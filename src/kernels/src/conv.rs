@@ -80,6 +80,52 @@ fn body<I: Isa>(
     }
 }
 
+multiversion! {
+    /// As [`causal_conv`], but taps meet inputs that lie `dilation` tokens apart, and each product is
+    /// rounded before it is added. The state holds (K − 1) · dilation inputs.
+    ///
+    /// # Panics
+    /// If the shapes do not agree.
+    pub fn dilated_conv(
+        x: &[f32], taps: &[f32], channels: usize, first: usize, dilation: usize,
+        state: &mut ColumnsMut<'_>, y: &mut ColumnsMut<'_>,
+    ) = dilated_body;
+}
+
+#[inline(always)]
+fn dilated_body<I: Isa>(
+    x: &[f32],
+    taps: &[f32],
+    channels: usize,
+    first: usize,
+    dilation: usize,
+    state: &mut ColumnsMut<'_>,
+    y: &mut ColumnsMut<'_>,
+) {
+    let (tokens, count, kept) = (y.rows(), y.cols(), state.rows());
+    assert_eq!(x.len(), tokens * channels, "inputs for every token");
+    assert_eq!(
+        taps.len(),
+        (kept / dilation + 1) * channels,
+        "a tap for each input that is met"
+    );
+    assert_eq!(state.cols(), count, "state of the same channels");
+    for t in 0..tokens {
+        let y = y.row_mut(t);
+        for (k, taps) in taps.chunks_exact(channels).enumerate() {
+            let tap = &taps[first..][..count];
+            let input = match (t + k * dilation).checked_sub(kept) {
+                None => &*state.row_mut(t + k * dilation),
+                Some(t) => &x[t * channels + first..][..count],
+            };
+            for ((y, tap), input) in y.iter_mut().zip(tap).zip(input) {
+                let product = tap * input;
+                *y = if k == 0 { product } else { *y + product };
+            }
+        }
+    }
+}
+
 /// Moves the state on by the T tokens of `x`: its rows become the last K − 1 of (state, x).
 /// Shapes as in [`causal_conv`].
 ///
@@ -101,6 +147,36 @@ pub fn advance(x: &[f32], channels: usize, first: usize, state: &mut ColumnsMut<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dilated_taps_meet_inputs_so_many_tokens_apart() {
+        let (channels, k, dilation, tokens) = (3, 3, 2, 9);
+        let x: Vec<f32> = (0..channels * tokens).map(|i| (i as f32).sin()).collect();
+        let kernel: Vec<f32> = (0..channels * k).map(|i| (i as f32).cos()).collect();
+        let taps = taps(&kernel, k);
+        let run = |pieces: &[usize]| {
+            let mut state = vec![0.0; (k - 1) * dilation * channels];
+            let mut out = Vec::new();
+            for piece in pieces {
+                let from = out.len();
+                let mut y = vec![0.0; piece * channels];
+                let x = &x[from..from + y.len()];
+                let mut state = ColumnsMut::new(&mut state, channels, channels);
+                let mut columns = ColumnsMut::new(&mut y, channels, channels);
+                dilated_conv(x, &taps, channels, 0, dilation, &mut state, &mut columns);
+                advance(x, channels, 0, &mut state);
+                out.extend(y);
+            }
+            (out, state)
+        };
+        let whole = run(&[9]);
+        for pieces in [vec![1; 9], vec![2, 7], vec![5, 1, 3]] {
+            assert_eq!(run(&pieces), whole, "{pieces:?}");
+        }
+        // Token 6, channel 1, by the definition.
+        let term = |j: usize| kernel[k + j] * x[(6 - (k - 1 - j) * dilation) * channels + 1];
+        assert_eq!(whole.0[6 * channels + 1], term(0) + term(1) + term(2));
+    }
 
     #[test]
     fn a_sequence_in_pieces_gives_what_it_gives_at_once() {

@@ -57,6 +57,24 @@ pub fn softplus(x: &mut [f32]) {
     x.iter_mut().for_each(|x| *x = math::softplus(*x));
 }
 
+/// `√max(|x|, min)` with the sign of x in place, 0 for 0.
+pub fn signed_sqrt(x: &mut [f32], min: f32) {
+    for x in x {
+        let sign = f32::from(i8::from(*x > 0.0) - i8::from(*x < 0.0));
+        *x = sign * x.abs().max(min).sqrt();
+    }
+}
+
+/// The sum of products, each rounded to f32, in f64, rounded once.
+///
+/// # Panics
+/// If the rows differ in length.
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len(), "rows of one length");
+    let products = a.iter().zip(b).map(|(a, b)| f64::from(a * b));
+    products.sum::<f64>() as f32
+}
+
 #[inline(always)]
 fn each(x: &mut [f32], rhs: Rhs<'_>, op: impl Fn(f32, f32) -> f32) {
     match rhs {

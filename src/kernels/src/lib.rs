@@ -17,6 +17,7 @@ pub mod gdn;
 pub(crate) mod isa;
 pub mod math;
 pub mod matmul;
+pub mod ngram;
 pub mod norm;
 pub mod panel;
 pub mod probe;

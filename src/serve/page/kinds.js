@@ -3,11 +3,11 @@
 const KINDS = [
   ["product", "Products", "matmul eh_proj product moe_matmul moe_swiglu moe_sum"],
   ["attention", "Attention", "attention rope_attention kv_store rope"],
-  ["recurrent", "DeltaNet", "causal_conv gdn_scan gated_delta_net"],
+  ["recurrent", "DeltaNet", "causal_conv dilated_conv stream_conv gdn_scan gated_delta_net"],
   ["norm", "Norms", "rmsnorm l2norm"],
   ["routing", "Routing", "softmax topk_router expert_rows expert_sum"],
   ["rounding", "Rounding", "quantize"],
-  ["moving", "Moving rows", "embed get_rows concat split reshape streams"],
+  ["moving", "Moving rows", "embed get_rows concat split reshape streams ngram_rows"],
 ];
 const OTHER = ["elementwise", "Element by element"];
 const byOp = new Map(KINDS.flatMap(([kind, , ops]) => ops.split(" ").map((op) => [op, kind])));

@@ -15,6 +15,12 @@ pub(crate) fn get_rows(x: &Tensor, chosen: &Tensor) -> Result<Tensor, String> {
     Tensor::new(dims, data)
 }
 
+/// Entries of a table for each number, one or several of each token.
+pub(crate) fn embed(table: &Tensor, ids: &Tensor) -> Result<Tensor, String> {
+    let dims = [ids.dims(), &table.dims()[1..]].concat();
+    Ok(get_rows(table, ids)?.with_dims(dims))
+}
+
 /// Elements before, along and behind an axis.
 fn around(dims: &[usize], axis: usize) -> [usize; 3] {
     let product = |dims: &[usize]| dims.iter().product();

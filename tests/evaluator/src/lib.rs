@@ -34,6 +34,7 @@ pub mod fill;
 mod heads;
 mod inputs;
 mod layout;
+mod ngrams;
 mod op;
 mod products;
 mod recurrent;

@@ -6,7 +6,9 @@ use crate::args::Args;
 use crate::evaluator::Exchange;
 use crate::states::States;
 use crate::tensor::Tensor;
-use crate::{blocks, elementwise, experts, heads, layout, products, recurrent, rounding, streams};
+use crate::{
+    blocks, elementwise, experts, heads, layout, ngrams, products, recurrent, rounding, streams,
+};
 
 /// The results of an op. The match has no arm for all others, so that a new op is defined here
 /// before anything can be tested.
@@ -18,7 +20,7 @@ pub(crate) fn evaluate(
 ) -> Result<Vec<Tensor>, String> {
     let one = |result: Tensor| Ok(vec![result]);
     match op {
-        Op::Embed {} => one(layout::get_rows(
+        Op::Embed {} => one(layout::embed(
             a.at(slot::Embed::table)?,
             a.at(slot::Embed::ids)?,
         )?),
@@ -68,6 +70,43 @@ pub(crate) fn evaluate(
             let window = states.recurrent(a.state(slot::CausalConv::window)?)?;
             let (x, weight) = (a.at(slot::CausalConv::x)?, a.at(slot::CausalConv::weight)?);
             one(recurrent::causal_conv(x, weight, window))
+        }
+        Op::DilatedConv { dilation } => {
+            let window = states.recurrent(a.state(slot::DilatedConv::window)?)?;
+            let x = a.at(slot::DilatedConv::x)?;
+            let weight = a.at(slot::DilatedConv::weight)?;
+            one(recurrent::dilated_conv(
+                x,
+                weight,
+                *dilation as usize,
+                window,
+            ))
+        }
+        Op::NgramRows { hash } => {
+            let window = states.recurrent(a.state(slot::NgramRows::window)?)?;
+            one(ngrams::rows(a.at(slot::NgramRows::ids)?, hash, window))
+        }
+        Op::SignedSqrt { min } => {
+            let min = f64::from(*min);
+            one(a
+                .at(slot::SignedSqrt::x)?
+                .map(|x| streams::signed_sqrt(x, min)))
+        }
+        Op::StreamGate { by, min } => {
+            let (key, query) = (a.at(slot::StreamGate::key)?, a.at(slot::StreamGate::query)?);
+            let value = a.at(slot::StreamGate::value)?;
+            one(streams::gate(key, query, value, (*by, *min)))
+        }
+        Op::StreamConv { dilation } => {
+            use slot::StreamConv as s;
+            let window = states.recurrent(a.state(s::window)?)?;
+            let (x, weight) = (a.at(s::x)?, a.at(s::weight)?);
+            let y = recurrent::dilated_conv(x, weight, *dilation as usize, window);
+            let y = y
+                .map(elementwise::silu)
+                .with_dims(a.at(s::gated)?.dims().to_vec());
+            let added = elementwise::add(a.at(s::gated)?, &y);
+            one(elementwise::add(a.at(s::streams)?, &added))
         }
         Op::GdnScan { keys } => {
             let matrix = states.recurrent(a.state(slot::GdnScan::matrix)?)?;

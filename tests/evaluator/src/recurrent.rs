@@ -19,6 +19,26 @@ pub(crate) fn causal_conv(x: &Tensor, weight: &Tensor, window: &mut Vec<f64>) ->
     Tensor::from_fn(x.dims().to_vec(), |i| data[i])
 }
 
+/// `window` holds the last (K−1)·dilation inputs; the weights are `[C, K]`.
+pub(crate) fn dilated_conv(
+    x: &Tensor,
+    weight: &Tensor,
+    dilation: usize,
+    window: &mut Vec<f64>,
+) -> Tensor {
+    let (channels, taps) = (weight.dims()[0], weight.dims()[1]);
+    let mut data = Vec::new();
+    for t in 0..x.dims()[0] {
+        window.extend_from_slice(x.entry(t));
+        for c in 0..channels {
+            let input = |tap: usize| window[tap * dilation * channels + c];
+            data.push((0..taps).map(|tap| weight.row(c)[tap] * input(tap)).sum());
+        }
+        window.drain(..channels);
+    }
+    Tensor::from_fn(x.dims().to_vec(), |i| data[i])
+}
+
 /// `matrix` holds `S[k][v]` of each v-head, `[Hv, D, D]`.
 pub(crate) fn gdn_scan(
     [q, k, v, g, beta]: [&Tensor; 5],

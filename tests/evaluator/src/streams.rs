@@ -34,3 +34,27 @@ pub(crate) fn add(streams: &Tensor, x: &Tensor, inject: &Tensor) -> Tensor {
         streams.row(row)[column] + x.row(t)[column] * weight
     })
 }
+
+/// The root of what x is, or of `min` if that is more, with the sign of x.
+pub(crate) fn signed_sqrt(x: f64, min: f64) -> f64 {
+    match x == 0.0 {
+        true => 0.0,
+        false => x.signum() * x.abs().max(min).sqrt(),
+    }
+}
+
+/// `value` for each stream, by how its key and query agree.
+pub(crate) fn gate(key: &Tensor, query: &Tensor, value: &Tensor, (by, min): (f32, f32)) -> Tensor {
+    let (count, width) = (key.dims()[1], key.dims()[2]);
+    Tensor::from_fn(key.dims().to_vec(), |place| {
+        let (row, column) = (place / width, place % width);
+        let dot: f64 = key
+            .row(row)
+            .iter()
+            .zip(query.row(row))
+            .map(|(k, q)| k * q)
+            .sum();
+        let root = signed_sqrt(dot * f64::from(by), f64::from(min));
+        value.row(row / count)[column] * sigmoid(root)
+    })
+}
