@@ -60,6 +60,11 @@ fn every_named_tensor_of_qwen3next_is_the_reference_s() {
 }
 
 #[test]
+fn every_named_tensor_of_qwen4exp_is_the_reference_s() {
+    check("micro-qwen4exp", 6, 594);
+}
+
+#[test]
 fn every_named_tensor_of_smollm3_is_the_reference_s() {
     check("micro-smollm3", 2, 122);
 }

@@ -154,6 +154,19 @@ impl AttrValue for DType {
     }
 }
 
+impl AttrValue for Option<u32> {
+    const KIND: &'static str = "a whole number below 2^32, or nothing";
+    fn to_attr(&self) -> Option<Attr> {
+        self.and_then(|n| n.to_attr())
+    }
+    fn from_attr(attr: Option<&Attr>) -> Option<Self> {
+        match attr {
+            None => Some(None),
+            Some(_) => u32::from_attr(attr).map(Some),
+        }
+    }
+}
+
 impl AttrValue for Option<f32> {
     const KIND: &'static str = "a finite number with a point or an exponent, or nothing";
     fn to_attr(&self) -> Option<Attr> {

@@ -167,7 +167,25 @@ ops! {
     KvStore = "kv_store" (k: Value, v: Value, pos: Value, cache: Cache) {} [imported]
     /// Causal softmax attention over the cache up to each token's position:
     /// `f32[T, H, D], position[T] -> f32[T, H, D]`; query head `h` reads kv head `h / (H / H_kv)`.
-    Attention = "attention" (q: Value, pos: Value, cache: Cache) { scale: f32 } [imported]
+    /// With `pool` a token sees of the blocks of so many positions that are complete only those that
+    /// it has chosen, `index<most>[T, k]` as of `choose_blocks`, and what is behind them.
+    Attention = "attention" (
+        q: Value,
+        pos: Value,
+        cache: Cache,
+        blocks: Value if pool.is_some()
+    ) { scale: f32, pool: Option<u32> } [imported]
+    /// Writes keys of an indexer into a cache of one head, `f32[T, D], position[T], f32[D]`: as they
+    /// are among its keys; and where a token completes a block of `pool` positions from 0 on, at its
+    /// position among the values the block's pooled key: the mean of its keys as the cache holds
+    /// them, normed, and turned as at the block's first position.
+    PoolKeys = "pool_keys" (k: Value, pos: Value, cache: Cache, norm: Weight) { pool: u32, eps: f32, n_rot: u32, freq_base: f32, scaling: RopeScaling } [imported]
+    /// The `most` complete blocks of `pool` positions whose pooled keys have most to do with each
+    /// token, in their order: `f32[T, H·D], position[T], f32[D] -> index<2147483647>[T, most]`, at the
+    /// end 2147483646 where there are fewer. Queries are normed by heads and turned; the measure is
+    /// `Σ max(q·k, 0) / √D` over the heads. Of equal ones those are chosen that a heap of `most`
+    /// leaves, which takes all in order and gives up its least for each that is more.
+    ChooseBlocks = "choose_blocks" (q: Value, pos: Value, cache: Cache, norm: Weight) { pool: u32, most: u32, eps: f32, n_rot: u32, freq_base: f32, scaling: RopeScaling } [imported]
     /// Depthwise causal convolution over time: `f32[T, C], f32[C, K] -> f32[T, C]`; the last tap
     /// meets the newest token, the state holds the last `K-1` inputs.
     CausalConv = "causal_conv" (x: Value, weight: Weight, window: State) {} [imported, logs(x)]
@@ -306,11 +324,13 @@ ops! {
     /// `attention` of queries that it rotates, unless `n_rot` is 0, with `norm_eps` normed by heads
     /// before and, if there is one, with a bias before that, `f32[H·D]`; rounds the result to an
     /// activation format. With a gate, each head's stands behind its query:
-    /// `f32[T, H·2·D], position[T], (f32[D]) -> [T, H·D]`; else `f32[T, H·D] -> [T, H·D]`.
+    /// `f32[T, H·2·D], position[T], (f32[D]) -> [T, H·D]`; else `f32[T, H·D] -> [T, H·D]`. Blocks and
+    /// `pool` are as of `attention`.
     RopeAttention = "rope_attention" (
         q: Value,
         pos: Value,
         cache: Cache,
+        blocks: Value if pool.is_some(),
         bias: Weight if *biased == Bias::Added,
         norm: Weight if norm_eps.is_some()
     ) {
@@ -321,7 +341,8 @@ ops! {
         scaling: RopeScaling,
         scale: f32,
         gate: OutputGate,
-        to: DType
+        to: DType,
+        pool: Option<u32>
     } []
 }
 

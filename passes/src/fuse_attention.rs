@@ -273,7 +273,7 @@ fn rounding(
 }
 
 fn rotate_and_attend(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<Patch> {
-    let Op::Attention { scale } = *graph.op(node)? else {
+    let Op::Attention { scale, pool } = *graph.op(node)? else {
         return None;
     };
     let pos = value(graph, node, slot::Attention::pos)?;
@@ -294,6 +294,8 @@ fn rotate_and_attend(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<P
     }
     let rounding = rounding(graph, attended, state, symbols);
     let mut operands: Vec<PatchOperand> = vec![q.into(), pos.into(), Operand::State(state).into()];
+    let blocks = value(graph, node, slot::Attention::blocks);
+    operands.extend(blocks.map(PatchOperand::from));
     operands.extend(bias.map(PatchOperand::from));
     operands.extend(turned.norm_weight());
     let op = Op::RopeAttention {
@@ -308,6 +310,7 @@ fn rotate_and_attend(graph: &Graph, node: NodeId, symbols: &Symbols) -> Option<P
         scale,
         gate: around.gate,
         to: rounding.map_or(DType::F32, |(_, to)| to),
+        pool,
     };
     let mut patch = Patch::new("rotate-and-attend");
     let y = patch.add(op, &operands);

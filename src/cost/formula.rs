@@ -46,6 +46,19 @@ pub fn of(graph: &Graph, node: NodeId, symbols: &Symbols, shape: &RunShape) -> C
             x,
             x / a.last(slot::Attention::q).max(1.0),
         ),
+        Op::PoolKeys { .. } => Cost {
+            cache_bytes: a.cache_rows(slot::PoolKeys::cache, shape.tokens),
+            ..a.cost(x * (RMSNORM + 2.0))
+        },
+        Op::ChooseBlocks { pool, .. } => {
+            // Half of a row is pooled, and of one row in so many.
+            let rows = (shape.context + shape.tokens) as f64 / f64::from(*pool);
+            let read = a.cache_rows(slot::ChooseBlocks::cache, 1) / 2.0 * rows;
+            Cost {
+                cache_bytes: read,
+                ..a.cost(x * (RMSNORM + rows))
+            }
+        }
         Op::CausalConv {} => a.cost(x * a.last(slot::CausalConv::weight)),
         Op::DilatedConv { .. } => a.cost(x * a.last(slot::DilatedConv::weight)),
         Op::StreamConv { .. } => a.cost(x * (a.last(slot::StreamConv::weight) + SIGMOID + 2.0)),

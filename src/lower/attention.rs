@@ -1,7 +1,7 @@
 //! Full attention with grouped query heads; norms of queries and keys, an output gate, biases and
 //! partial RoPE as the architecture has them.
 
-use sharpi_ir::{Op, StateType, Value};
+use sharpi_ir::{Op, Operand, StateType, Value};
 
 use super::LowerError;
 use super::arch::{AttentionKind, Norms};
@@ -40,10 +40,11 @@ impl Context<'_, '_> {
         let store = [k.into(), v.into(), pos.into(), cache.into()];
         self.builder.op(Op::KvStore {}, &store)?;
         let scale = self.hp.attention_scale;
-        let mixed = self.op(
-            Op::Attention { scale },
-            &[q.into(), pos.into(), cache.into()],
-        )?;
+        let blocks = self.chosen_blocks(norm, pos)?;
+        let pool = blocks.map(|(_, pool)| pool);
+        let mut operands: Vec<Operand> = vec![q.into(), pos.into(), cache.into()];
+        operands.extend(blocks.map(|(blocks, _)| Operand::from(blocks)));
+        let mixed = self.op(Op::Attention { scale, pool }, &operands)?;
         let mixed = self.reshape(mixed, &[heads * dim])?;
         let (mixed, name) = match gate {
             Some(gate) => (self.gated_result(mixed, gate)?, "attn_output"),

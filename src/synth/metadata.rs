@@ -123,6 +123,15 @@ fn constants(hp: &Hparams) -> Vec<(&'static str, Value)> {
     if let Some(ngrams) = &hp.ngrams {
         constants.extend(hashes(ngrams));
     }
+    if let Some((pool, chooses)) = hp
+        .indexer
+        .as_ref()
+        .and_then(|of| Some((of.pool?, &of.chooses)))
+    {
+        let ratio = |chooses: &bool| if *chooses { pool as u32 } else { 0 };
+        let ratios: Vec<u32> = chooses.iter().map(ratio).collect();
+        constants.push(("attention.compress_ratios", Array::from(ratios).into()));
+    }
     if hp.arch.family().sections {
         constants.push(("rope.dimension_sections", sections(hp)));
     }

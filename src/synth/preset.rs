@@ -281,12 +281,19 @@ fn micro(arch: Arch) -> Hparams {
         routing,
         streams: family.streams.then_some(Streams { count: 4, rank: 32 }),
         ngrams: family.streams.then(micro_ngrams),
-        indexer: family.attention.indexer.then_some(Indexer {
-            heads: 2,
-            head_dim: 32,
-            top_k: 16,
-        }),
+        indexer: family.attention.indexer.then(micro_indexer),
         ..plain(arch)
+    }
+}
+
+/// Of every four positions a block, of which a token sees four, in the trunk and in the head.
+fn micro_indexer() -> Indexer {
+    Indexer {
+        heads: 2,
+        head_dim: 64,
+        top_k: 16,
+        pool: Some(4),
+        chooses: (1..=INTERVAL + 1).map(|n| n >= INTERVAL).collect(),
     }
 }
 

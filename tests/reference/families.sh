@@ -19,12 +19,15 @@ for name in $wanted; do
         widths=0,1,2,3 round=2
     fi
     cargo run -q --release -- synth --preset "micro-$name" -o "$model"
-    cargo reference quantize -m "$model" --types Q8_0 -o "$work/Q8_0.gguf"
     capture() {
         cargo reference capture -m "$1" --prompts fixtures/families.prompts.json -n 64 \
             --draft-max "$widths" --ignore-eos -o "$2"
     }
     capture "$model" "$golden.json"
-    capture "$work/Q8_0.gguf" "$golden-Q8_0.json"
+    # Rows of 16, of which there are some, are no whole blocks.
+    if [[ $name != qwen4exp ]]; then
+        cargo reference quantize -m "$model" --types Q8_0 -o "$work/Q8_0.gguf"
+        capture "$work/Q8_0.gguf" "$golden-Q8_0.json"
+    fi
     cargo reference dump -m "$model" -p 'a t b ta' --draft-max "$round" -o "$golden.tensors.json"
 done

@@ -85,7 +85,44 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
             one(a.tensor(slot::Rope::x).clone())
         }
         Op::KvStore {} => kv_store(&a),
-        Op::Attention { .. } => attention(&a),
+        Op::Attention { pool, .. } => attention(&a, *pool),
+        Op::PoolKeys {
+            pool,
+            n_rot,
+            scaling,
+            ..
+        } => {
+            use slot::PoolKeys::{cache, k, norm, pos};
+            let keys = a.f32(k, 2)?;
+            let dim = keys.last();
+            if keys.rank() != 2 {
+                return a.mismatch(k, "f32[T, D]");
+            }
+            indexed(&a, (k, pos), (cache, norm), (dim, *pool))?;
+            rotated(*n_rot, scaling, dim.fixed().unwrap_or(0))?;
+            Ok(ResultTypes::new())
+        }
+        Op::ChooseBlocks {
+            pool,
+            most,
+            n_rot,
+            scaling,
+            ..
+        } => {
+            use slot::ChooseBlocks::{cache, norm, pos, q};
+            let queries = a.f32(q, 2)?;
+            let dim = a.tensor(norm).last();
+            let heads = queries.last().fixed().zip(dim.fixed());
+            let whole =
+                heads.is_some_and(|(all, dim)| dim > 0 && all > 0 && all.is_multiple_of(dim));
+            if queries.rank() != 2 || !whole {
+                return a.mismatch(q, &format!("f32[T, a multiple of {dim}]"));
+            }
+            indexed(&a, (q, pos), (cache, norm), (dim, *pool))?;
+            rotated(*n_rot, scaling, dim.fixed().unwrap_or(0))?;
+            let chosen = [queries.shape[0], Dim::Fixed(*most as usize)];
+            one(TensorType::index(NO_BLOCK + 1, chosen))
+        }
         Op::CausalConv {} => causal_conv(&a),
         Op::DilatedConv { dilation } => dilated_conv(&a, *dilation as usize),
         Op::NgramRows { hash } => ngram_rows(&a, hash),
@@ -199,8 +236,14 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
             scaling,
             gate,
             to,
+            pool,
             ..
         } => {
+            chosen_blocks(
+                &a,
+                (slot::RopeAttention::q, slot::RopeAttention::blocks),
+                *pool,
+            )?;
             let turn = (*biased, norm_eps.is_some(), *n_rot, scaling);
             fused::rope_attention(&a, turn, *gate, *to)
         }
@@ -267,8 +310,49 @@ fn kv_store(a: &Args) -> Result<ResultTypes> {
     }
 }
 
-fn attention(a: &Args) -> Result<ResultTypes> {
-    use slot::Attention::{cache, pos, q};
+/// What stands for a block where none is chosen.
+const NO_BLOCK: usize = i32::MAX as usize - 1;
+
+/// An op on the cache of an indexer, of one head of `dim` elements.
+fn indexed(
+    a: &Args,
+    (x, pos): (SlotName, SlotName),
+    (cache, norm): (SlotName, SlotName),
+    (dim, pool): (Dim, u32),
+) -> Result<()> {
+    same_tokens(a, x, pos)?;
+    a.exactly(norm, &TensorType::new(DType::F32, [dim]))?;
+    if pool == 0 {
+        fail!("pool is 0, expected 1 or more");
+    }
+    match a.state(cache) {
+        StateType::Kv {
+            heads: 1, dim: d, ..
+        } if Dim::Fixed(*d) == dim => Ok(()),
+        StateType::Kv { .. } | StateType::Recurrent(_) => {
+            a.mismatch(cache, &format!("kv[1, {dim}]"))
+        }
+    }
+}
+
+/// The blocks that tokens see, if they choose.
+fn chosen_blocks(a: &Args, (q, blocks): (SlotName, SlotName), pool: Option<u32>) -> Result<()> {
+    let Some(pool) = pool else {
+        return Ok(());
+    };
+    if pool == 0 {
+        fail!("pool is 0, expected 1 or more");
+    }
+    let (tokens, chosen) = (a.tensor(q).shape[0], a.tensor(blocks));
+    match chosen.shape[..] {
+        [t, _] if t == tokens && a.is_below(blocks, Dim::Fixed(NO_BLOCK + 1)) => Ok(()),
+        _ => a.mismatch(blocks, &format!("index<{}>[{tokens}, k]", NO_BLOCK + 1)),
+    }
+}
+
+fn attention(a: &Args, pool: Option<u32>) -> Result<ResultTypes> {
+    use slot::Attention::{blocks, cache, pos, q};
+    chosen_blocks(a, (q, blocks), pool)?;
     let (h_q, d_q) = a.heads(q)?;
     same_tokens(a, q, pos)?;
     match a.state(cache) {

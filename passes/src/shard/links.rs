@@ -116,6 +116,8 @@ pub(super) fn links(graph: &Graph, node: NodeId) -> Vec<Link> {
         | Op::Quantize { .. }
         | Op::AllGather { .. }
         | Op::StreamAdd {}
+        | Op::PoolKeys { .. }
+        | Op::ChooseBlocks { .. }
         | Op::DilatedConv { .. }
         | Op::NgramRows { .. }
         | Op::StreamGate { .. }

@@ -4,7 +4,9 @@
 pub(in crate::cli) fn kind_of(mnemonic: &str) -> Kind {
     match mnemonic {
         "matmul" | "eh_proj" | "product" | "moe_matmul" | "moe_swiglu" | "moe_sum" => Kind::Product,
-        "attention" | "rope_attention" | "kv_store" | "rope" => Kind::Attention,
+        "attention" | "rope_attention" | "kv_store" | "rope" | "pool_keys" | "choose_blocks" => {
+            Kind::Attention
+        }
         "causal_conv" | "dilated_conv" | "stream_conv" | "gdn_scan" | "gated_delta_net" => {
             Kind::Recurrent
         }

@@ -6,7 +6,7 @@ use super::product::Epilogue;
 use super::{Kernel, KvLayout, Run, Scratch, Segment, Slot};
 use crate::exec::memory::Shared;
 use sharpi_kernels::activation::{ActivationType, quantize_row};
-use sharpi_kernels::attention::{CacheRows, CacheType, Queries, Side, attend, store_row};
+use sharpi_kernels::attention::{CacheRows, CacheType, Chosen, Queries, Side, attend, store_row};
 use sharpi_kernels::elementwise::{Rhs, add, mul, sigmoid};
 use sharpi_kernels::norm::rmsnorm;
 use sharpi_kernels::rope::Rotation;
@@ -146,6 +146,8 @@ fn part<'r, 'a>(
 pub(super) struct Attention {
     pub(super) q: Slot,
     pub(super) pos: Slot,
+    /// The blocks that tokens see, and how long they are, if not all are seen.
+    pub(super) chosen: Option<(Slot, usize)>,
     pub(super) state: usize,
     pub(super) layout: KvLayout,
     pub(super) scale: f32,
@@ -177,7 +179,8 @@ impl Kernel for Attention {
             let at = (t * all + part.heads.start) * dim;
             scratch.query.extend_from_slice(&q[at..at + width]);
         }
-        attend_part(&part, pos, cache, self.scale, scratch);
+        let chosen = chosen_by(run, &part, &self.chosen);
+        attend_part(&part, (pos, chosen), cache, self.scale, scratch);
         for (t, row) in part.tokens.zip(scratch.row.chunks_exact(width)) {
             let at = self.y.offset + (t * all + part.heads.start) * dim * size_of::<f32>();
             // SAFETY: these heads of token `t` of the result belong to this chunk.
@@ -187,10 +190,26 @@ impl Kernel for Attention {
     }
 }
 
+/// The blocks that a chunk's tokens have chosen, if they choose.
+fn chosen_by<'a>(
+    run: &Run<'a>,
+    part: &QueryTile<'_, '_>,
+    chosen: &Option<(Slot, usize)>,
+) -> Option<Chosen<'a>> {
+    let (slot, len) = chosen.as_ref()?;
+    // SAFETY: an operand.
+    let blocks = unsafe { run.read_ids(slot) };
+    let most = slot.width();
+    Some(Chosen {
+        len: *len,
+        blocks: &blocks[part.tokens.start * most..part.tokens.end * most],
+    })
+}
+
 /// Attends from the queries in `scratch.query`; results go to `scratch.row`.
 fn attend_part(
     part: &QueryTile<'_, '_>,
-    pos: &[i32],
+    (pos, chosen): (&[i32], Option<Chosen<'_>>),
     (state, layout): (usize, &KvLayout),
     scale: f32,
     scratch: &mut Scratch,
@@ -206,6 +225,7 @@ fn attend_part(
         values: &mut scratch.query,
         heads: part.heads.len(),
         seen: &scratch.seen,
+        chosen,
     };
     let (work, out) = (&mut scratch.attention, &mut scratch.row[..]);
     attend((layout.k, layout.v), queries, caches, scale, work, out);
@@ -285,7 +305,7 @@ pub(super) struct Turn {
 
 impl Turn {
     /// One head at a position.
-    fn turn(&self, head: &[f32], pos: i32, scratch: &mut Scratch, out: &mut [f32]) {
+    pub(super) fn turn(&self, head: &[f32], pos: i32, scratch: &mut Scratch, out: &mut [f32]) {
         match &self.norm {
             Some((weight, eps)) => rmsnorm(head, weight, *eps, out),
             None => out.copy_from_slice(head),
@@ -303,6 +323,8 @@ pub(super) struct RopeAttention {
     /// What is added to the queries first, if anything is.
     pub(super) bias: Option<Vec<f32>>,
     pub(super) turn: Turn,
+    /// As of [`Attention`].
+    pub(super) chosen: Option<(Slot, usize)>,
     pub(super) state: usize,
     pub(super) layout: KvLayout,
     pub(super) scale: f32,
@@ -357,7 +379,8 @@ impl Kernel for RopeAttention {
         scratch.row = biased;
         scratch.query = query;
         let cache = (self.state, &self.layout);
-        attend_part(&part, pos, cache, self.scale, scratch);
+        let chosen = chosen_by(run, &part, &self.chosen);
+        attend_part(&part, (pos, chosen), cache, self.scale, scratch);
         let (gate, out) = (&mut scratch.query, &mut scratch.row);
         if self.gated {
             gate.clear();

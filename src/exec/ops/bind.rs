@@ -10,6 +10,7 @@ use super::attention::{Attention, KvStore, RopeAttention, Store, Turn};
 use super::deltanet::{CausalConv, ConvSilu, GdnScan};
 use super::elementwise::{Binary, BinaryOp, RowSum, Unary, UnaryOp};
 use super::gated_delta_net::GatedDeltaNet;
+use super::indexer::{ChooseBlocks, PoolKeys};
 use super::layout::{Concat, Pieces, Split};
 use super::moe::{ExpertRows, ExpertSum, MoeMatmul, TopkRouter};
 use super::moe_fused::{Choice, MoeSum, MoeSwiglu, Shared};
@@ -96,8 +97,51 @@ pub fn bind(
                 layout,
             })
         }
-        Op::Attention { scale } => {
+        Op::PoolKeys {
+            pool,
+            eps,
+            n_rot,
+            freq_base,
+            scaling,
+        } => {
+            let (state, layout) = p.kv(slot::PoolKeys::cache)?;
+            Box::new(PoolKeys {
+                k: p.value(slot::PoolKeys::k)?,
+                pos: p.value(slot::PoolKeys::pos)?,
+                pool: *pool as usize,
+                turn: Turn {
+                    norm: Some((p.weight(slot::PoolKeys::norm)?.floats(), *eps)),
+                    rotation: rotation(*n_rot, *freq_base, scaling),
+                },
+                state,
+                layout: p.plain_cache(layout)?,
+            })
+        }
+        Op::ChooseBlocks {
+            pool,
+            eps,
+            n_rot,
+            freq_base,
+            scaling,
+            ..
+        } => {
+            let (state, layout) = p.kv(slot::ChooseBlocks::cache)?;
+            Box::new(ChooseBlocks {
+                q: p.value(slot::ChooseBlocks::q)?,
+                pos: p.value(slot::ChooseBlocks::pos)?,
+                pool: *pool as usize,
+                turn: Turn {
+                    norm: Some((p.weight(slot::ChooseBlocks::norm)?.floats(), *eps)),
+                    rotation: rotation(*n_rot, *freq_base, scaling),
+                },
+                state,
+                layout: p.plain_cache(layout)?,
+                y: p.result(0)?,
+            })
+        }
+        Op::Attention { scale, pool } => {
             let (state, layout) = p.kv(slot::Attention::cache)?;
+            let chosen = chosen(&mut p, slot::Attention::blocks, *pool)?;
             let (q, pos, y, scale) = (
                 p.value(slot::Attention::q)?,
                 p.value(slot::Attention::pos)?,
@@ -107,6 +151,7 @@ pub fn bind(
             Box::new(Attention {
                 q,
                 pos,
+                chosen,
                 state,
                 layout,
                 scale,
@@ -304,6 +349,7 @@ pub fn bind(
             scale,
             gate,
             to,
+            pool,
         } => {
             use slot::RopeAttention as of;
             let (state, layout) = p.kv(of::cache)?;
@@ -311,6 +357,7 @@ pub fn bind(
             Box::new(RopeAttention {
                 q: p.value(of::q)?,
                 pos: p.value(of::pos)?,
+                chosen: chosen(&mut p, of::blocks, *pool)?,
                 bias: bias(&mut p, *biased, of::bias)?,
                 turn: Turn {
                     norm: norm.transpose()?,
@@ -459,6 +506,16 @@ fn bias(p: &mut Parts<'_>, biased: Bias, name: SlotName) -> Result<Option<Vec<f3
         Bias::None => Ok(None),
         Bias::Added => Ok(Some(p.weight(name)?.floats())),
     }
+}
+
+/// The blocks that are seen and how long they are, if not all are.
+fn chosen(
+    p: &mut Parts<'_>,
+    name: SlotName,
+    pool: Option<u32>,
+) -> Result<Option<(Slot, usize)>, BindError> {
+    pool.map(|pool| Ok((p.value(name)?, pool as usize)))
+        .transpose()
 }
 
 fn rotation(n_rot: u32, freq_base: f32, scaling: &RopeScaling) -> Rotation {

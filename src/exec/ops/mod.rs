@@ -10,6 +10,7 @@ mod bind;
 mod deltanet;
 mod elementwise;
 mod gated_delta_net;
+mod indexer;
 mod layout;
 mod moe;
 mod moe_fused;
@@ -36,6 +37,7 @@ use sharpi_ir::DType;
 use super::memory::Shared;
 use super::peers::Peers;
 use sharpi_kernels::activation::ActivationType;
+use sharpi_kernels::attention::index::ChoiceWorkspace;
 use sharpi_kernels::attention::{AttentionWorkspace, CacheType};
 use sharpi_kernels::gdn::ScanWorkspace;
 use sharpi_kernels::rope::Rotation;
@@ -263,6 +265,9 @@ pub struct Scratch {
     query: Vec<f32>,
     seen: Vec<usize>,
     attention: AttentionWorkspace,
+    /// The choice of an indexer.
+    choice: ChoiceWorkspace,
+    chosen: Vec<u32>,
     /// Weights of a token's experts.
     scores: Vec<f32>,
     scan: ScanWorkspace,

@@ -1,5 +1,7 @@
 //! Attention of the query heads that share one head of a key/value cache.
 
+use std::ops::Range;
+
 use half::{bf16, f16};
 
 use super::activation::{round_bf16, round_f16};
@@ -9,10 +11,11 @@ use blocks::{
     Blocks, Bytes, Nibbles, QueryBlock, round, round_queries, score_blocks, turn, turn_len, widen,
 };
 use mix::mix;
-use score::score;
+use score::{Scores, score};
 use softmax::Softmax;
 
 mod blocks;
+pub mod index;
 mod mix;
 mod score;
 mod softmax;
@@ -134,6 +137,39 @@ pub struct Queries<'a> {
     pub heads: usize,
     /// How many positions each token sees, from the first on.
     pub seen: &'a [usize],
+    /// Which of them, if not all.
+    pub chosen: Option<Chosen<'a>>,
+}
+
+/// The blocks of positions that tokens see: of those that are complete the chosen ones, and what is
+/// behind them.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen<'a> {
+    /// Positions of a block.
+    pub len: usize,
+    /// Numbers of blocks, `[T, k]`, of each token ascending.
+    pub blocks: &'a [i32],
+}
+
+impl Chosen<'_> {
+    /// Hides what a token of so many does not see of the positions from `first` on: `scores` has
+    /// `stride` for each position, of which those in `queries` are the token's.
+    fn hide(
+        &self,
+        (token, tokens): (usize, usize),
+        (seen, first): (usize, usize),
+        (scores, queries): (Scores<'_>, Range<usize>),
+    ) {
+        let most = self.blocks.len() / tokens;
+        let (blocks, complete) = (&self.blocks[token * most..][..most], seen / self.len);
+        let rows = scores.values.chunks_exact_mut(scores.stride);
+        for (position, scores) in (first..).zip(rows) {
+            let block = position / self.len;
+            if block < complete && blocks.binary_search(&(block as i32)).is_err() {
+                scores[queries.clone()].fill(f32::NEG_INFINITY);
+            }
+        }
+    }
 }
 
 /// What a worker keeps from one call of [`attend`] to the next: the running softmaxes, and one
@@ -186,6 +222,7 @@ pub fn attend(
         values: q,
         heads,
         seen,
+        chosen,
     } = q;
     assert!(
         seen.iter().all(|seen| *seen > 0),
@@ -223,6 +260,13 @@ pub fn attend(
             CacheType::BF16 => score::<Bf16>(q, dim, k, scale, scores),
             CacheType::Q8_0 => score_blocks::<Bytes>(queries, dim, k, scale, scores),
             CacheType::Q4_0 => score_blocks::<Nibbles>(queries, dim, k, scale, scores),
+        }
+        if let Some(chosen) = chosen {
+            for (token, seen_by) in seen.iter().enumerate() {
+                let queries = token * heads..(token + 1) * heads;
+                let scores = (softmax.scores(count), queries);
+                chosen.hide((token, seen.len()), (*seen_by, first), scores);
+            }
         }
         softmax.take(first, count);
         let v = widened(v_type, v, (count, dim), values);
@@ -318,6 +362,7 @@ mod tests {
                 values: &mut vec![1.0; n],
                 heads: 1,
                 seen: &[4],
+                chosen: None,
             };
             let mut out = vec![0.0; n];
             let (caches, work) = ((rows(&k), rows(&v)), &mut AttentionWorkspace::default());
@@ -327,6 +372,42 @@ mod tests {
             assert!(
                 near && (ty.block_len() > 1 || out == vec![1.5; n]),
                 "{ty:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_sees_the_blocks_it_has_chosen_and_what_is_behind_all_that_are_complete() {
+        let (n, positions) = (64, 70);
+        let values: Vec<Vec<f32>> = (0..positions).map(|p| vec![p as f32; n]).collect();
+        let keys = vec![vec![0.0; n]; positions];
+        let ty = CacheType::F32;
+        let (k, v) = (
+            cache(ty, Side::Keys, &keys),
+            cache(ty, Side::Values, &values),
+        );
+        let rows = |bytes| CacheRows {
+            bytes,
+            stride: ty.row_bytes(n),
+        };
+        let queries = Queries {
+            values: &mut vec![1.0; 2 * n],
+            heads: 1,
+            seen: &[70, 68],
+            chosen: Some(Chosen {
+                len: 4,
+                blocks: &[8, i32::MAX, 1, 8],
+            }),
+        };
+        let mut out = vec![0.0; 2 * n];
+        let (caches, work) = ((rows(&k), rows(&v)), &mut AttentionWorkspace::default());
+        attend((ty, ty), queries, caches, 0.1, work, &mut out);
+        // Positions 32 to 35 and 68 and 69; then 4 to 7 and 32 to 35.
+        let means = [(33.5 * 4.0 + 68.5 * 2.0) / 6.0, (5.5 + 33.5) / 2.0];
+        for (out, mean) in out.chunks_exact(n).zip(means) {
+            assert!(
+                out.iter().all(|out| (out - mean as f32).abs() < 0.05),
+                "{out:?}"
             );
         }
     }

@@ -2,7 +2,7 @@
 
 const KINDS = [
   ["product", "Products", "matmul eh_proj product moe_matmul moe_swiglu moe_sum"],
-  ["attention", "Attention", "attention rope_attention kv_store rope"],
+  ["attention", "Attention", "attention rope_attention kv_store rope pool_keys choose_blocks"],
   ["recurrent", "DeltaNet", "causal_conv dilated_conv stream_conv gdn_scan gated_delta_net"],
   ["norm", "Norms", "rmsnorm l2norm"],
   ["routing", "Routing", "softmax topk_router expert_rows expert_sum"],

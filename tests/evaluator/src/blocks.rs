@@ -8,6 +8,7 @@ use crate::elementwise::{
 };
 use crate::experts::{expert_sum, moe_matmul, topk};
 use crate::heads::{Angles, attention, rope};
+use crate::indexer::Chosen;
 use crate::layout::{reshape, split};
 use crate::products::input;
 use crate::recurrent::gdn_scan;
@@ -123,7 +124,7 @@ pub(crate) fn moe_sum(
 pub(crate) fn rope_attention(
     a: &Args,
     (biased, norm_eps, angles): (Bias, Option<f32>, &Angles<'_>),
-    scale: f32,
+    (scale, pool): (f32, Option<u32>),
     (gated, to): (bool, DType),
     states: &mut States,
 ) -> Result<Tensor, String> {
@@ -133,6 +134,7 @@ pub(crate) fn rope_attention(
         Bias::None => a.at(s::q)?.clone(),
         Bias::Added => add(a.at(s::q)?, a.at(s::bias)?),
     };
+    let chosen = Chosen::of(a.find(s::blocks), pool);
     let cache = states.cache(a.state(s::cache)?)?;
     let d = cache.dim;
     let (mut query, mut gate) = (reshape(q, &[q.last() / d, d]), None);
@@ -144,7 +146,7 @@ pub(crate) fn rope_attention(
     if let Some(eps) = norm_eps {
         query = rmsnorm(&query, a.at(s::norm)?, eps);
     }
-    let y = attention(&rope(&query, pos, angles), pos, cache, scale)?;
+    let y = attention(&rope(&query, pos, angles), pos, cache, (scale, chosen))?;
     let y = match gate {
         None => y,
         Some(gate) => mul(&y, &gate.map(sigmoid)),

@@ -2,6 +2,7 @@
 
 use sharpi_ir::RopeScaling;
 
+use crate::indexer::Chosen;
 use crate::states::Cache;
 use crate::tensor::Tensor;
 
@@ -75,7 +76,7 @@ pub(crate) fn attention(
     q: &Tensor,
     pos: &Tensor,
     cache: &Cache,
-    scale: f32,
+    (scale, chosen): (f32, Option<Chosen<'_>>),
 ) -> Result<Tensor, String> {
     let heads = q.dims()[1];
     let mut data = Vec::new();
@@ -84,14 +85,22 @@ pub(crate) fn attention(
         let last = pos.index(t, usize::MAX)?;
         let kv_head = head / (heads / cache.heads);
         let query = cache.query(query)?;
-        data.extend(attend(&query, kv_head, last, cache, scale));
+        let sees = |at: usize| chosen.is_none_or(|chosen| chosen.sees(t, last, at));
+        data.extend(attend(&query, kv_head, (last, &sees), cache, scale));
     }
     Tensor::new(q.dims(), data)
 }
 
-/// One query over the positions up to `last`.
-fn attend(query: &[f64], head: usize, last: usize, cache: &Cache, scale: f32) -> Vec<f64> {
-    let rows: Vec<[Vec<f64>; 2]> = (0..=last).map(|at| cache.head(at, head)).collect();
+/// One query over those positions up to `last` that it sees.
+fn attend(
+    query: &[f64],
+    head: usize,
+    (last, sees): (usize, &dyn Fn(usize) -> bool),
+    cache: &Cache,
+    scale: f32,
+) -> Vec<f64> {
+    let seen = (0..=last).filter(|at| sees(*at));
+    let rows: Vec<[Vec<f64>; 2]> = seen.map(|at| cache.head(at, head)).collect();
     let scores = rows.iter().map(|[key, _]| {
         let dot: f64 = query.iter().zip(key).map(|(q, k)| q * k).sum();
         dot * f64::from(scale)

@@ -32,6 +32,7 @@ mod evaluator;
 mod experts;
 pub mod fill;
 mod heads;
+mod indexer;
 mod inputs;
 mod layout;
 mod ngrams;

@@ -7,7 +7,8 @@ use crate::evaluator::Exchange;
 use crate::states::States;
 use crate::tensor::Tensor;
 use crate::{
-    blocks, elementwise, experts, heads, layout, ngrams, products, recurrent, rounding, streams,
+    blocks, elementwise, experts, heads, indexer, layout, ngrams, products, recurrent, rounding,
+    streams,
 };
 
 /// The results of an op. The match has no arm for all others, so that a new op is defined here
@@ -61,10 +62,42 @@ pub(crate) fn evaluate(
             heads::kv_store(k, v, a.at(slot::KvStore::pos)?, cache)?;
             Ok(Vec::new())
         }
-        Op::Attention { scale } => {
+        Op::Attention { scale, pool } => {
             let (q, pos) = (a.at(slot::Attention::q)?, a.at(slot::Attention::pos)?);
             let cache = states.cache(a.state(slot::Attention::cache)?)?;
-            one(heads::attention(q, pos, cache, *scale)?)
+            let chosen = indexer::Chosen::of(a.find(slot::Attention::blocks), *pool);
+            one(heads::attention(q, pos, cache, (*scale, chosen))?)
+        }
+        Op::PoolKeys {
+            pool,
+            eps,
+            n_rot,
+            freq_base,
+            scaling,
+        } => {
+            let angles = heads::Angles {
+                n_rot: *n_rot,
+                freq_base: *freq_base,
+                scaling,
+            };
+            indexer::pool_keys(a, (*pool as usize, *eps), &angles, states)?;
+            Ok(Vec::new())
+        }
+        Op::ChooseBlocks {
+            pool,
+            most,
+            eps,
+            n_rot,
+            freq_base,
+            scaling,
+        } => {
+            let angles = heads::Angles {
+                n_rot: *n_rot,
+                freq_base: *freq_base,
+                scaling,
+            };
+            let sizes = (*pool as usize, *most as usize);
+            one(indexer::choose_blocks(a, sizes, *eps, &angles, states)?)
         }
         Op::CausalConv {} => {
             let window = states.recurrent(a.state(slot::CausalConv::window)?)?;
@@ -236,6 +269,7 @@ pub(crate) fn evaluate(
             scale,
             gate,
             to,
+            pool,
         } => {
             let angles = heads::Angles {
                 n_rot: *n_rot,
@@ -249,7 +283,7 @@ pub(crate) fn evaluate(
             one(blocks::rope_attention(
                 a,
                 (*biased, *norm_eps, &angles),
-                *scale,
+                (*scale, *pool),
                 (gated, *to),
                 states,
             )?)

@@ -28,6 +28,10 @@ pub(crate) struct Cache {
     pub(crate) heads: usize,
     pub(crate) dim: usize,
     rows: BTreeMap<usize, [Vec<f64>; 2]>,
+    /// What an indexer's cache is rounded to, as it is not cast when it is read,
+    plain: [DType; 2],
+    /// and its keys and pooled keys.
+    pub(crate) plain_rows: [BTreeMap<usize, Vec<f64>>; 2],
 }
 
 impl Cache {
@@ -39,6 +43,8 @@ impl Cache {
             heads,
             dim,
             rows: BTreeMap::new(),
+            plain: [k, v],
+            plain_rows: Default::default(),
         }
     }
 
@@ -53,6 +59,19 @@ impl Cache {
         let [k, v] = self.types;
         let (keys, values): (Result<_, _>, Result<_, _>) = (rounded(keys, k), rounded(values, v));
         self.rows.insert(at, [keys?, values?]);
+        Ok(())
+    }
+
+    /// Keeps a row of an indexer's cache: of keys, or of pooled keys.
+    pub(crate) fn store_plain(
+        &mut self,
+        side: usize,
+        at: usize,
+        row: &[f64],
+    ) -> Result<(), String> {
+        let rounded = row.iter().map(|x| round_float(*x, self.plain[side]));
+        let rounded = rounded.collect::<Result<_, _>>()?;
+        self.plain_rows[side].insert(at, rounded);
         Ok(())
     }
 

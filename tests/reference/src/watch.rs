@@ -12,8 +12,8 @@ use sharpi_compile::parity::golden::Tensor;
 /// Elements shown of each end of a tensor.
 const ENDS: usize = 8;
 /// What only llama.cpp makes on its way: norms before their weights, the scores of experts with their
-/// bias, the states of DeltaNet blocks, and what its sampler takes of the logits.
-const ON_THE_WAY: [&str; 13] = [
+/// bias, the states of DeltaNet blocks, what an indexer makes of its cache, and what its sampler takes of the logits.
+const ON_THE_WAY: [&str; 20] = [
     "norm",
     "ffn_moe_probs_biased",
     "conv_states",
@@ -25,6 +25,13 @@ const ON_THE_WAY: [&str; 13] = [
     "conv_state_update",
     "state_predelta",
     "new_state",
+    "indexer_pool_k_new",
+    "indexer_k",
+    "indexer_q",
+    "indexer_score",
+    "indexer_top_k",
+    "indexer_sel",
+    "kq_mask_qsa",
     "logits_seq_0_0",
     "top_k_rows",
 ];

@@ -145,7 +145,8 @@ impl Running {
         }
         for j in 0..LANES {
             let added = if scores[j] > max[j] { 1.0 } else { exp[j] };
-            weight[j] = if position < seen[j] { added } else { 0.0 };
+            let hidden = position >= seen[j] || scores[j] == f32::NEG_INFINITY;
+            weight[j] = if hidden { 0.0 } else { added };
         }
         for j in 0..LANES {
             self.max[j] = if scores[j] > max[j] {
