@@ -89,11 +89,21 @@ fn attr(c: &mut Cursor) -> Result<Written> {
         }
         c.expect_word(word)?;
         let fields = match c.eat("{") {
-            true => list(c, |c| named(c, constant))?,
+            true => list(c, |c| named(c, case_constant))?,
             false => Vec::new(),
         };
         Ok(Attr::Case(word.to_string(), pairs(fields)))
     })
+}
+
+/// A constant of a case, which may be a case without constants.
+fn case_constant(c: &mut Cursor) -> Result<Attr> {
+    let word = c.peek_word();
+    if !names_case(word) {
+        return constant(c);
+    }
+    c.expect_word(word)?;
+    Ok(Attr::Case(word.to_string(), Vec::new()))
 }
 
 /// Whether a word is neither a number nor an element type; `inf` and `nan` are misplaced numbers.

@@ -310,13 +310,14 @@ impl Cook<'_> {
                 Op::Embed {},
                 vec![ids.into(), self.weight(dtype, &[WIDTH, last])],
             ),
-            3 => (
-                Op::TopkRouter {
-                    k: 2,
-                    biased: Bias::None,
-                },
-                vec![x.into()],
-            ),
+            3 => {
+                let biased = [Bias::None, Bias::Added][first % 2];
+                let mut operands = vec![x.into()];
+                if biased == Bias::Added {
+                    operands.push(self.weight(DType::F32, &[last]));
+                }
+                (Op::TopkRouter { k: 2, biased }, operands)
+            }
             5 => {
                 let (router, count) = self.router(router?)?;
                 let table = self.weight(DType::F32, &[count, last]);
