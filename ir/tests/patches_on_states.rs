@@ -27,7 +27,13 @@ fn a_new_op_on_a_state_stands_where_the_old_one_stood() {
         .map(PatchOperand::from)
         .collect();
     let mut patch = Patch::new("rule");
-    let new = patch.add(Op::Attention { scale: 0.25 }, &operands);
+    let new = patch.add(
+        Op::Attention {
+            scale: 0.25,
+            pool: None,
+        },
+        &operands,
+    );
     patch.replace(first(old), new);
     patch.erase(old);
     let lines = patched(&mut m, patch);
@@ -51,7 +57,13 @@ fn several_new_ops_on_a_state_keep_the_order_of_their_adding() {
     let (store_operands, old_operands): (Vec<_>, Vec<_>) =
         (operands(store).collect(), operands(old).collect());
     let mut patch = Patch::new("rule");
-    let new = patch.add(Op::Attention { scale: 0.25 }, &old_operands);
+    let new = patch.add(
+        Op::Attention {
+            scale: 0.25,
+            pool: None,
+        },
+        &old_operands,
+    );
     patch.add(Op::KvStore {}, &store_operands);
     patch.replace(first(old), new);
     patch.erase(store);

@@ -374,7 +374,10 @@ impl Cook<'_> {
             2 => {
                 let cache = self.state(cache);
                 (
-                    Op::Attention { scale: 0.125 },
+                    Op::Attention {
+                        scale: 0.125,
+                        pool: None,
+                    },
                     vec![x.into(), pos.into(), cache],
                 )
             }

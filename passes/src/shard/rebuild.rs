@@ -220,6 +220,12 @@ impl<'a> Rebuild<'a> {
     fn weight_share(&self, node: NodeId, w: WeightId, division: &Division) -> Option<Share> {
         let (_, weight) = self.symbols.weight_of(w)?;
         let ty = self.graph.ty(result(node));
+        // Weights of a norm's own for each row of a token may lie in one vector, which has no rows.
+        let by_rows =
+            weight.ty.rank() == 2 && matches!(self.graph.op(node), Some(Op::Rmsnorm { .. }));
+        if by_rows {
+            return None;
+        }
         let axis = (division.axis + weight.ty.rank()).checked_sub(ty.rank());
         match axis {
             None => Some(Share::Whole),

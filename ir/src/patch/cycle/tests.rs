@@ -33,7 +33,10 @@ fn graph(symbols: &mut Symbols, steps: &[[usize; 3]]) -> Graph {
                 vec![x.into(), y.into(), pos.into(), kv.into()],
             ),
             _ => (
-                Op::Attention { scale: 0.5 },
+                Op::Attention {
+                    scale: 0.5,
+                    pool: None,
+                },
                 vec![x.into(), pos.into(), kv.into()],
             ),
         };
