@@ -47,6 +47,7 @@ fn layer(k: &[u8], v: &[u8], tokens: usize, tile: usize, work: &mut AttentionWor
                 values: &mut q,
                 heads: GROUP,
                 seen: &seen,
+                chosen: None,
             };
             attend(
                 (TYPE, TYPE),

@@ -167,7 +167,7 @@ proptest! {
             let rows = |bytes| CacheRows { bytes, stride };
             let run = |q: &[f32], heads, seen: &[usize]| {
                 let (mut q, mut out) = (q.to_vec(), vec![0.0; q.len()]);
-                let queries = Queries { values: &mut q, heads, seen };
+                let queries = Queries { values: &mut q, heads, seen, chosen: None };
                 let work = &mut AttentionWorkspace::default();
                 attend((ty, ty), queries, (rows(&k), rows(&v)), 3.0, work, &mut out);
                 out

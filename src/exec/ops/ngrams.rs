@@ -82,6 +82,7 @@ impl Kernel for StreamGate {
     fn run(&self, run: &Run<'_>, t: usize, _: &mut Scratch) {
         // SAFETY: operands; token `t` of the result belongs to this chunk.
         let of = |slot: &Slot| unsafe { &run.read(slot)[t * slot.width()..][..slot.width()] };
+        // SAFETY: as above.
         let y = unsafe { run.write(&self.y, t) };
         let (key, query, value) = (of(&self.key), of(&self.query), of(&self.value));
         let n = value.len();
