@@ -153,7 +153,7 @@ fn the_blocks_of_every_architecture_are_fused() {
 fn the_text_after_every_pass_reads_back_to_a_sound_module_that_prints_the_same() {
     let passes = Pipeline::default().table().into_iter().map(|p| p.name);
     let stops: Vec<&str> = std::iter::once("imported").chain(passes).collect();
-    for name in MODELS {
+    for name in MODELS.into_iter().chain(families()) {
         for stop in &stops {
             let options = Options::default().stop_after(Some(stop.to_string()));
             let snapshot = run(imported(name), &options).expect("a snapshot");

@@ -40,6 +40,11 @@ fn every_named_tensor_of_llama_is_the_reference_s() {
 }
 
 #[test]
+fn every_named_tensor_of_llama_with_experts_is_the_reference_s() {
+    check("micro-mixtral", 2, 190);
+}
+
+#[test]
 fn every_named_tensor_of_qwen2_is_the_reference_s() {
     check("micro-qwen2", 2, 118);
 }

@@ -2,7 +2,7 @@
 
 use sharpi_ir::{Op, Value};
 
-use super::arch::{FeedForward, Shared};
+use super::arch::Shared;
 use super::context::Context;
 use super::{Experts, LowerError};
 
@@ -52,10 +52,8 @@ impl Context<'_, '_> {
 
     /// Whether the expert that takes every token has a gate.
     fn gates_shared_expert(&self) -> bool {
-        match &self.hp.arch.family().feed_forward {
-            FeedForward::Experts(kind) => kind.shared == Shared::Gated,
-            FeedForward::Dense => false,
-        }
+        let experts = self.hp.arch.family().feed_forward.experts();
+        experts.is_some_and(|kind| kind.shared == Shared::Gated)
     }
 
     /// What the expert that takes every token gives, times the sigmoid of its gate.

@@ -153,10 +153,10 @@ impl Hparams {
         let missing = || keys.missing("feed_forward_length", "a whole number above 0");
         let mut mixture = None;
         let (mut dense_blocks, mut routing) = (0, Routing::default());
-        if let FeedForward::Experts(kind) = family.feed_forward {
+        if let Some(kind) = mixture_of(keys, &family.feed_forward)? {
             // Only a default for what is missing: 0 is as good as none.
             let default = ffn_width.as_ref().ok().copied().flatten();
-            mixture = Some(experts(keys, (&all, blocks.len()), kind.shared, default)?);
+            mixture = Some(experts(keys, (&all, blocks.len()), kind, default)?);
             dense_blocks = leading_dense_blocks(keys, kind, blocks.len())?;
             routing = Routing::read(keys, kind)?;
         }
@@ -366,22 +366,34 @@ fn deltanet(keys: &Keys) -> Result<DeltaNet, LowerError> {
     Ok(sizes)
 }
 
+/// The mixture of experts that a file has.
+fn mixture_of(keys: &Keys, feed_forward: &FeedForward) -> Result<Option<MoeKind>, LowerError> {
+    Ok(match *feed_forward {
+        FeedForward::Dense => None,
+        FeedForward::Experts(kind) => Some(kind),
+        FeedForward::Either(kind) => match keys.optional_count("expert_count")? {
+            None | Some(0) => None,
+            Some(_) => Some(kind),
+        },
+    })
+}
+
 /// What the file does not say of the widths follows from `ffn_width`, as in llama.cpp.
 fn experts(
     keys: &Keys,
     (blocks, trunk): (&[usize], usize),
-    shared: Shared,
+    kind: MoeKind,
     ffn_width: Option<usize>,
 ) -> Result<Experts, LowerError> {
     let in_all = |key: &str| keys.optional_size_in(key, blocks, trunk);
     let missing = |key: &str| keys.missing(key, "a whole number above 0");
     let used = in_all("expert_used_count")?.ok_or_else(|| missing("expert_used_count"))?;
-    let width = match in_all("expert_feed_forward_length")? {
+    let width = match in_all(kind.width)? {
         Some(width) => Some(width),
         None => ffn_width.map(|width| width / used),
     };
-    let width = width.ok_or_else(|| missing("expert_feed_forward_length"))?;
-    let shared_width = match shared {
+    let width = width.ok_or_else(|| missing(kind.width))?;
+    let shared_width = match kind.shared {
         Shared::None => 0,
         Shared::Counted => width * keys.optional_count("expert_shared_count")?.unwrap_or(0),
         Shared::Gated => {

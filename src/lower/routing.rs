@@ -2,7 +2,7 @@
 
 use sharpi_ir::{Bias, Op, Operand, Value};
 
-use super::arch::{FeedForward, MoeKind};
+use super::arch::MoeKind;
 use super::context::Context;
 use super::keys::Keys;
 use super::{Experts, LowerError};
@@ -114,9 +114,9 @@ impl Context<'_, '_> {
 
     /// Whether a bias is added to what the experts are chosen by.
     fn biased_choice(&self) -> Bias {
-        match &self.hp.arch.family().feed_forward {
-            FeedForward::Experts(kind) if kind.biased_choice => Bias::Added,
-            FeedForward::Experts(_) | FeedForward::Dense => Bias::None,
+        match self.hp.arch.family().feed_forward.experts() {
+            Some(kind) if kind.biased_choice => Bias::Added,
+            Some(_) | None => Bias::None,
         }
     }
 

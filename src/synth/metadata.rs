@@ -1,7 +1,7 @@
 //! Metadata of a made-up model: its sizes, and a vocabulary whose tokens name their ids.
 
 use crate::gguf::{Array, Value};
-use crate::lower::{BlockKind, Experts, FeedForward, Gating, Hparams, Ngrams, Routing, Shared};
+use crate::lower::{BlockKind, Experts, Gating, Hparams, Ngrams, Routing, Shared};
 use crate::tokenizer::alphabet;
 
 use super::Weights;
@@ -9,6 +9,8 @@ use super::Weights;
 /// `general.file_type` of a file of f32, and of one that is mostly Q4_K in the mix called M.
 const ALL_F32: u32 = 0;
 const MOSTLY_Q4_K_M: u32 = 15;
+/// The key of the width of dense blocks, which llama.cpp asks for even where none is dense.
+const FFN_WIDTH: &str = "feed_forward_length";
 /// Token types.
 const NORMAL: i32 = 1;
 const CONTROL: i32 = 3;
@@ -74,16 +76,14 @@ fn counts(hp: &Hparams) -> Vec<(&'static str, usize)> {
     if hp.mtp_blocks > 0 {
         counts.insert(1, ("nextn_predict_layers", hp.mtp_blocks));
     }
-    // llama.cpp asks for it even where no block is dense.
     let ffn_width = hp.ffn_width.or(hp.experts.map(|experts| experts.width));
-    counts.extend(ffn_width.map(|width| ("feed_forward_length", width)));
+    counts.extend(ffn_width.map(|width| (FFN_WIDTH, width)));
     if let Some(experts) = hp.experts {
         counts.extend([
             ("expert_count", experts.count),
             ("expert_used_count", experts.used),
-            ("expert_feed_forward_length", experts.width),
         ]);
-        counts.extend(shared_expert(hp, experts));
+        counts.extend(widths(hp, experts));
     }
     if hp.dense_blocks > 0 {
         counts.push(("leading_dense_block_count", hp.dense_blocks));
@@ -91,16 +91,20 @@ fn counts(hp: &Hparams) -> Vec<(&'static str, usize)> {
     counts
 }
 
-/// How wide the expert that takes every token is.
-fn shared_expert(hp: &Hparams, experts: Experts) -> Option<(&'static str, usize)> {
-    match &hp.arch.family().feed_forward {
-        FeedForward::Dense => None,
-        FeedForward::Experts(kind) => match kind.shared {
-            Shared::None => None,
-            Shared::Counted => Some(("expert_shared_count", experts.shared_width / experts.width)),
-            Shared::Gated => Some(("expert_shared_feed_forward_length", experts.shared_width)),
-        },
-    }
+/// How wide experts are, unless it is said already, and the one that takes every token.
+fn widths(hp: &Hparams, experts: Experts) -> Vec<(&'static str, usize)> {
+    let Some(kind) = hp.arch.family().feed_forward.experts() else {
+        return Vec::new();
+    };
+    let mut widths = vec![(kind.width, experts.width)];
+    widths.retain(|(key, _)| *key != FFN_WIDTH);
+    let shared = experts.shared_width;
+    widths.extend(match kind.shared {
+        Shared::None => None,
+        Shared::Counted => Some(("expert_shared_count", shared / experts.width)),
+        Shared::Gated => Some(("expert_shared_feed_forward_length", shared)),
+    });
+    widths
 }
 
 fn constants(hp: &Hparams) -> Vec<(&'static str, Value)> {

@@ -36,6 +36,8 @@ pub enum Preset {
     Glm45Air,
     /// A small model of random weights.
     Micro(Arch),
+    /// One as Mixtral: Llama with a mixture of experts.
+    MicroMixtral,
 }
 
 /// Every how many trunk blocks one is attention, of those of both kinds.
@@ -43,7 +45,7 @@ const INTERVAL: usize = 4;
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Preset; 20] = [
+    pub const ALL: [Preset; 21] = [
         Preset::Dense0_8B,
         Preset::Dense2B,
         Preset::Dense4B,
@@ -56,6 +58,7 @@ impl Preset {
         Preset::Glm45Air,
         Preset::Micro(Arch::GLM4MOE),
         Preset::Micro(Arch::LLAMA),
+        Preset::MicroMixtral,
         Preset::Micro(Arch::QWEN2),
         Preset::Micro(Arch::QWEN3),
         Preset::Micro(Arch::QWEN35),
@@ -80,6 +83,7 @@ impl Preset {
             Preset::Qwen3Next80B => "qwen3-next-80b-a3b",
             Preset::Glm45Air => "glm-4.5-air",
             Preset::Micro(arch) => arch.family().micro,
+            Preset::MicroMixtral => "micro-mixtral",
         }
     }
 
@@ -88,11 +92,16 @@ impl Preset {
         Preset::ALL.into_iter().find(|preset| preset.name() == name)
     }
 
+    /// Whether it is one of the small models of random weights.
+    pub fn is_micro(self) -> bool {
+        matches!(self, Preset::Micro(_) | Preset::MicroMixtral)
+    }
+
     /// What the weights are.
     pub fn weights(self, mtp_acceptance: f64) -> Weights {
-        match self {
-            Preset::Micro(_) => Weights::Random,
-            _ => Weights::Counting { mtp_acceptance },
+        match self.is_micro() {
+            true => Weights::Random,
+            false => Weights::Counting { mtp_acceptance },
         }
     }
 
@@ -120,6 +129,11 @@ impl Preset {
             },
             Preset::Glm45Air => glm45_air(),
             Preset::Micro(arch) => micro(arch),
+            Preset::MicroMixtral => Hparams {
+                ffn_width: None,
+                experts: Some(MICRO_EXPERTS),
+                ..micro(Arch::LLAMA)
+            },
         }
     }
 }
@@ -216,22 +230,28 @@ fn glm45_air() -> Hparams {
     }
 }
 
+/// Experts of a small model, none of which takes every token.
+const MICRO_EXPERTS: Experts = Experts {
+    count: 8,
+    used: 3,
+    width: 32,
+    shared_width: 0,
+};
+
 /// Of every architecture; as much as shows all that it is made of.
 fn micro(arch: Arch) -> Hparams {
     let family = arch.family();
     // llama.cpp holds Qwen2's queries to the model's width.
     let head_dim = if arch == Arch::QWEN2 { 16 } else { 32 };
     let experts = |kind: &MoeKind| Experts {
-        count: 8,
-        used: 3,
-        width: 32,
         shared_width: match kind.shared {
             Shared::None => 0,
             Shared::Counted | Shared::Gated => 32,
         },
+        ..MICRO_EXPERTS
     };
     let (experts, dense_blocks, routing) = match &family.feed_forward {
-        FeedForward::Dense => (None, 0, Routing::default()),
+        FeedForward::Dense | FeedForward::Either(_) => (None, 0, Routing::default()),
         FeedForward::Experts(kind) => {
             let routing = Routing {
                 gating: kind.gating,

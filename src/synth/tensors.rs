@@ -2,8 +2,7 @@
 
 use crate::gguf::GgmlType::{self, F32, Q4_K, Q5_0, Q5_K, Q6_K, Q8_0};
 use crate::lower::{
-    BlockKind, DeltaNet, Experts, FeedForward, Hparams, Indexer, MoeKind, Ngrams, Norms, Shared,
-    Streams,
+    BlockKind, DeltaNet, Experts, Hparams, Indexer, MoeKind, Ngrams, Norms, Shared, Streams,
 };
 
 use super::fill::Fill;
@@ -73,9 +72,9 @@ fn noise(hp: &Hparams, acceptance: f64) -> f64 {
     }
     let sigma = acceptance::noise(acceptance, hp.embedding, hp.vocabulary);
     // The shared expert's gate, if it has one, is held at sigmoid(0).
-    let gate = match hp.arch.family().feed_forward {
-        FeedForward::Experts(kind) if kind.shared == Shared::Gated => 0.5,
-        FeedForward::Experts(_) | FeedForward::Dense => 1.0,
+    let gate = match hp.arch.family().feed_forward.experts() {
+        Some(kind) if kind.shared == Shared::Gated => 0.5,
+        Some(_) | None => 1.0,
     };
     let inputs = acceptance::swiglu_deviation(READING * (hp.embedding as f64).sqrt());
     sigma / (gate * inputs)
@@ -149,12 +148,10 @@ impl List<'_> {
             BlockKind::Attention => self.attention(index),
             BlockKind::DeltaNet => self.hp.deltanet.map_or((), |d| self.deltanet(d, index)),
         }
-        match self.hp.experts_of(index) {
+        let kind = self.hp.arch.family().feed_forward.experts();
+        match self.hp.experts_of(index).zip(kind) {
             None => self.ffn("", self.hp.ffn_width.unwrap_or(0), index, added),
-            Some(experts) => match self.hp.arch.family().feed_forward {
-                FeedForward::Experts(kind) => self.moe((experts, kind), index, added),
-                FeedForward::Dense => {}
-            },
+            Some((experts, kind)) => self.moe((experts, *kind), index, added),
         }
     }
 

@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-plain=(llama qwen2 qwen3 qwen3moe smollm3)
+plain=(llama mixtral qwen2 qwen3 qwen3moe smollm3)
 drafting=(glm4moe qwen3next qwen4exp)
 wanted=${*:-${plain[*]} ${drafting[*]}}
 

@@ -70,8 +70,8 @@ fn open(dir: &Path, name: &str) -> Option<Model> {
 
 /// The names of the small models of all architectures.
 pub fn families() -> impl Iterator<Item = &'static str> {
-    let small = |preset: &Preset| matches!(preset, Preset::Micro(_));
-    Preset::ALL.into_iter().filter(small).map(Preset::name)
+    let small = Preset::ALL.into_iter().filter(|preset| preset.is_micro());
+    small.map(Preset::name)
 }
 
 /// The made-up model of that name, by its preset.

@@ -19,6 +19,7 @@ pub(super) static FAMILY: Family = Family {
         still_every: None,
     },
     feed_forward: FeedForward::Experts(MoeKind {
+        width: "expert_feed_forward_length",
         shared: Shared::Counted,
         gating: Gating::Sigmoid,
         normalised: false,

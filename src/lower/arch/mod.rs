@@ -162,11 +162,25 @@ pub(crate) enum FeedForward {
     Dense,
     /// A mixture of experts.
     Experts(MoeKind),
+    /// A mixture of experts in files that count some, SwiGLU in others.
+    Either(MoeKind),
+}
+
+impl FeedForward {
+    /// The mixture of experts, if a file may have it.
+    pub(crate) fn experts(&self) -> Option<&MoeKind> {
+        match self {
+            FeedForward::Dense => None,
+            FeedForward::Experts(kind) | FeedForward::Either(kind) => Some(kind),
+        }
+    }
 }
 
 /// What is particular of a mixture of experts.
 #[derive(Clone, Copy)]
 pub(crate) struct MoeKind {
+    /// The key of an expert's inner width.
+    pub(crate) width: &'static str,
     /// The expert that takes every token.
     pub(crate) shared: Shared,
     /// Where the file does not say it.

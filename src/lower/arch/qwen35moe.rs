@@ -4,6 +4,7 @@ use super::{Family, FeedForward, MoeKind, Names, Shared, qwen35};
 use crate::lower::Gating;
 
 pub(super) const EXPERTS: MoeKind = MoeKind {
+    width: "expert_feed_forward_length",
     shared: Shared::Gated,
     gating: Gating::Softmax,
     normalised: true,
