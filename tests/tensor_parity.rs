@@ -70,6 +70,11 @@ fn every_named_tensor_of_qwen4exp_is_the_reference_s() {
 }
 
 #[test]
+fn every_named_tensor_of_qwen3next_with_joint_matrices_is_the_reference_s() {
+    check("micro-qwen3next-joint", 6, 468);
+}
+
+#[test]
 fn every_named_tensor_of_smollm3_is_the_reference_s() {
     check("micro-smollm3", 2, 122);
 }

@@ -15,8 +15,14 @@ impl Context<'_, '_> {
         (d, kind): (DeltaNet, DeltaNetKind),
     ) -> Result<Value, LowerError> {
         let width = self.hp.embedding;
-        let mixed = self.project(norm, "attn_qkv.weight", d.conv_width(), width)?;
-        self.name(mixed, "linear_attn_qkv_mixed", "");
+        let joint = kind.joint_inputs && self.has(&self.in_block("ssm_in.weight"));
+        let (mixed, z) = match joint {
+            true => self.joint_inputs(norm, d)?,
+            false => {
+                let mixed = self.project(norm, "attn_qkv.weight", d.conv_width(), width)?;
+                (self.name(mixed, "linear_attn_qkv_mixed", ""), None)
+            }
+        };
         let u = self.short_conv(mixed, d)?;
 
         let k_width = d.k_heads * d.head_dim;
@@ -55,7 +61,53 @@ impl Context<'_, '_> {
         let keys = kind.keys;
         let o = self.op(Op::GdnScan { keys }, &operands)?;
         self.name(o, "attn_output", "");
-        self.gated_norm(o, norm, (d, kind.gate))
+        let z = match z {
+            Some(z) => z,
+            None => self.project(norm, "attn_gate.weight", d.v_width(), width)?,
+        };
+        self.name(z, "z", "");
+        self.gated_norm(o, z, (d, kind.gate))
+    }
+
+    /// `[q ‖ k ‖ v]` and the gates of the result by one matrix: for each k-head its q and k, then v of
+    /// its v-heads, then their gates.
+    fn joint_inputs(
+        &mut self,
+        norm: Value,
+        d: DeltaNet,
+    ) -> Result<(Value, Option<Value>), LowerError> {
+        let shared = d.v_width() / d.k_heads;
+        let sizes = [d.head_dim, d.head_dim, shared, shared];
+        let all = sizes.iter().sum::<usize>();
+        let width = self.hp.embedding;
+        let joint = self.project(norm, "ssm_in.weight", d.k_heads * all, width)?;
+        self.name(joint, "linear_attn_mixed_qkvz", "");
+        let joint = self.reshape(joint, &[d.k_heads, all])?;
+        let [q, k, v, z] = self.split(joint, 2, sizes)?;
+        let q = self.flat(q, d.k_heads * d.head_dim, ("q", "query_flat"))?;
+        let k = self.flat(k, d.k_heads * d.head_dim, ("k", "key_flat"))?;
+        let v = self.flat(v, d.v_width(), ("v", "value_flat"))?;
+        let z = self.flat(z, d.v_width(), ("", ""))?;
+        let mixed = self.concat(q, k)?;
+        let mixed = self.concat(mixed, v)?;
+        Ok((self.name(mixed, "qkv_mixed", ""), Some(z)))
+    }
+
+    /// The elements of all heads of a part, one after another.
+    fn flat(
+        &mut self,
+        part: Value,
+        width: usize,
+        (heads, flat): (&str, &str),
+    ) -> Result<Value, LowerError> {
+        self.name(part, heads, "");
+        let all = self.reshape(part, &[width])?;
+        Ok(self.name(all, flat, ""))
+    }
+
+    /// Of each token the elements of `a`, then those of `b`.
+    fn concat(&mut self, a: Value, b: Value) -> Result<Value, LowerError> {
+        self.op(Op::Concat { axis: 1 }, &[a.into(), b.into()])
     }
 
     /// Alpha and beta by one matrix: for each k-head beta of its v-heads, then alpha of them.
@@ -122,12 +174,10 @@ impl Context<'_, '_> {
     fn gated_norm(
         &mut self,
         o: Value,
-        norm: Value,
+        z: Value,
         (d, gate): (DeltaNet, ScanGate),
     ) -> Result<Value, LowerError> {
         let width = self.hp.embedding;
-        let z = self.project(norm, "attn_gate.weight", d.v_width(), width)?;
-        self.name(z, "z", "");
         let normed = self.rmsnorm(o, &self.in_block("ssm_norm.weight"), d.head_dim)?;
         let normed = self.reshape(normed, &[d.v_width()])?;
         let gate = match gate {

@@ -29,5 +29,15 @@ for name in $wanted; do
         cargo reference quantize -m "$model" --types Q8_0 -o "$work/Q8_0.gguf"
         capture "$work/Q8_0.gguf" "$golden-Q8_0.json"
     fi
-    cargo reference dump -m "$model" -p 'a t b ta' --draft-max "$round" -o "$golden.tensors.json"
+    dump() {
+        cargo reference dump -m "$1" -p 'a t b ta' --draft-max "$round" -o "$2"
+    }
+    dump "$model" "$golden.tensors.json"
+    # As older converters wrote it llama.cpp does the same with it.
+    if [[ $name == qwen3next ]]; then
+        cargo reference join -m "$model" -o "$work/joint.gguf"
+        capture "$work/joint.gguf" "$work/joint.json"
+        cmp "$work/joint.json" "$golden.json"
+        dump "$work/joint.gguf" "$golden-joint.tensors.json"
+    fi
 done

@@ -1,6 +1,7 @@
 //! What the numbers tests share: reference captures, models, and sessions.
 #![allow(dead_code, missing_docs)]
 
+pub mod older;
 pub mod requantise;
 pub mod rewrite;
 
@@ -74,12 +75,16 @@ pub fn families() -> impl Iterator<Item = &'static str> {
     small.map(Preset::name)
 }
 
-/// The made-up model of that name, by its preset.
+/// The made-up model of that name, by its preset; with `-joint` behind it as older converters wrote it.
 pub fn synthetic(name: &str) -> Option<Model> {
     synthetic_gguf(name).map(Model::from_gguf)
 }
 
-fn synthetic_gguf(name: &str) -> Option<Gguf> {
+pub fn synthetic_gguf(name: &str) -> Option<Gguf> {
+    if let Some(name) = name.strip_suffix("-joint") {
+        let joint = older::joint(&synthetic_gguf(name)?);
+        return Some(Gguf::from_bytes(joint).expect("a model"));
+    }
     let preset = Preset::named(name)?;
     let synth = Synth {
         hparams: preset.hparams(),

@@ -117,6 +117,9 @@ pub(crate) struct Family {
 pub(crate) struct DeltaNetKind {
     /// Which k-head a v-head uses.
     pub(crate) keys: KeyHeads,
+    /// Whether in older files one matrix makes queries, keys, values and the gates of the result, by
+    /// k-heads: `ssm_in.weight`.
+    pub(crate) joint_inputs: bool,
     /// Whether one matrix makes beta and the decay's alpha, by k-heads: `ssm_ba.weight`.
     pub(crate) joint_gates: bool,
     /// What gates the result.

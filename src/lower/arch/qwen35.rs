@@ -7,6 +7,7 @@ use super::{AttentionKind, DeltaNetKind, Family, FeedForward, Names, Norms};
 
 pub(super) const DELTANET: DeltaNetKind = DeltaNetKind {
     keys: KeyHeads::ByTurns,
+    joint_inputs: false,
     joint_gates: false,
     gate: ScanGate::Silu,
 };

@@ -1,5 +1,5 @@
 //! Qwen3-Next: as Qwen3.5 with a mixture of experts, but v-heads one after another share a k-head,
-//! and one matrix makes beta and alpha.
+//! and one matrix makes beta and alpha; in older files also one makes all that stands before them.
 
 use sharpi_ir::KeyHeads;
 
@@ -11,6 +11,7 @@ pub(super) static FAMILY: Family = Family {
     words: "qwen2",
     recurrent: Some(DeltaNetKind {
         keys: KeyHeads::Grouped,
+        joint_inputs: true,
         joint_gates: true,
         ..qwen35::DELTANET
     }),

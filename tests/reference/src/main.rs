@@ -6,11 +6,18 @@ mod compare;
 mod dump;
 mod formats;
 mod generate;
+mod join;
 mod llama;
 mod perplexity;
 mod plot;
 mod quantize;
 mod watch;
+
+/// How files of tests are rewritten.
+#[path = "../../support/older.rs"]
+mod older;
+#[path = "../../support/rewrite.rs"]
+mod rewrite;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -43,6 +50,8 @@ enum Command {
     Dump(dump::DumpArgs),
     /// Hold weights of every type, and their products, against ggml's bit by bit
     Formats(formats::FormatsArgs),
+    /// Write a model of qwen3next as older converters did, with a joint matrix in each DeltaNet block
+    Join(join::JoinArgs),
     /// Measure how well llama.cpp predicts a text, and write its log probabilities
     Perplexity(perplexity::PerplexityArgs),
     /// Draw what `compare --json` has measured
@@ -96,6 +105,7 @@ fn main() -> Result<()> {
         Command::Compare(args) => args.run(),
         Command::Dump(args) => args.run(),
         Command::Formats(args) => args.run(),
+        Command::Join(args) => args.run(),
         Command::Perplexity(args) => args.run(),
         Command::Plot(args) => args.run(),
         Command::Quantize(args) => args.run(),
