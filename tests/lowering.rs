@@ -190,6 +190,29 @@ fn more_than_one_mtp_block_is_refused_by_its_key() {
 }
 
 #[test]
+fn a_sliding_window_is_no_part_of_any_architecture_as_in_llama_cpp() {
+    let lowered = |gguf: Gguf| {
+        let module = Model::from_gguf(gguf).lower(&LowerOptions::default());
+        sharpi_compile::ir::text::print(&module.expect("graphs"))
+    };
+    for name in support::families() {
+        let plain = support::synthetic_gguf(name).expect("a preset");
+        let arch = plain.get("general.architecture").and_then(|v| v.as_str());
+        let arch = arch.expect("a name").to_owned();
+        let bytes = rewritten(
+            &plain,
+            |_| false,
+            |_, writer| {
+                writer.metadata(format!("{arch}.attention.sliding_window"), 1u32);
+                writer.metadata(format!("{arch}.attention.sliding_window_pattern"), 2u32);
+            },
+        );
+        let windowed = Gguf::from_bytes(bytes).expect("a sound file");
+        assert_eq!(lowered(windowed), lowered(plain), "{name}");
+    }
+}
+
+#[test]
 fn another_architecture_is_named_and_counts_as_unsupported() {
     let found = refusal(&with_key("general.architecture", "gemma3"));
     let said = "architecture `gemma3` is not supported, expected one of `glm4moe`, `llama`, `qwen2`, \

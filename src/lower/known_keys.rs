@@ -68,7 +68,6 @@ pub(super) fn known(key: &str) -> Option<Known> {
 }
 
 const NONE: &[&str] = &[
-    "attention.sliding_window",
     "attention.max_alibi_bias",
     "attention.clamp_kqv",
     "attention.q_lora_rank",
@@ -127,7 +126,8 @@ const ONE: &[&str] = &[
 
 const YES: &[&str] = &["attention.causal", "expert_weights_norm"];
 
-const WINDOW: &str = "it speaks of a sliding window, which there is none of";
+const WINDOW: &str =
+    "it speaks of a sliding window, which the architecture has none of, in llama.cpp neither";
 
 const HARMLESS: &[(&str, &[&str])] = &[
     (
@@ -172,6 +172,7 @@ const HARMLESS: &[(&str, &[&str])] = &[
     (
         WINDOW,
         &[
+            "attention.sliding_window",
             "attention.sliding_window_pattern",
             "attention.key_length_swa",
             "attention.value_length_swa",
