@@ -57,6 +57,7 @@ fn the_table_of_passes_is_in_the_order_in_which_they_run() {
         ("fuse-gdn", false, Stage::Fused),
         ("fuse-attention", false, Stage::Fused),
         ("fuse-moe", false, Stage::Fused),
+        ("fuse-streams", false, Stage::Fused),
         ("select-rows", false, Stage::Fused),
         ("fuse-epilogue", false, Stage::Fused),
         ("merge-projections", false, Stage::Fused),
