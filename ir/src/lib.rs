@@ -37,7 +37,7 @@ pub use graph::{Graph, NodeId, NodeKind, Operand, Operands, ResultInfo, Value};
 pub use infer::{OperandType, ResultTypes, TypeError, infer};
 pub use module::{Module, Redeclared, StateId, Symbols, Weight, WeightId};
 pub use ngram::NgramHash;
-pub use op::{Op, OpError, slot};
+pub use op::{NO_BLOCK, Op, OpError, slot};
 pub use parts::Parts;
 pub use patch::{Applied, Patch, PatchError, PatchOperand};
 pub use rollback::rollback_bytes;

@@ -40,6 +40,9 @@ pub enum OpError {
     },
 }
 
+/// What stands for a block of positions where none is chosen.
+pub const NO_BLOCK: i32 = i32::MAX - 1;
+
 type Attrs = SmallVec<[(&'static str, Attr); 4]>;
 
 macro_rules! ops {

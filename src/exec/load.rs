@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use indexmap::IndexMap;
 use rayon::prelude::*;
 
 use crate::exec::ops::{BindError, Place, Weight};
@@ -156,26 +157,17 @@ impl WeightPlaces {
     fn new(weights: &[Arc<Weight>]) -> WeightPlaces {
         let is_start = |part: &Weight| weights.iter().any(|whole| part.is_start_of(whole));
         let all = weights.iter().cloned();
-        let (starts, mut weights): (Vec<_>, Vec<_>) = all.partition(|weight| is_start(weight));
-        // Experts of a block become neighbours, where the first of them stands.
-        let mut order: Vec<usize> = (0..weights.len()).collect();
-        order.sort_by_key(|i| {
-            let experts = ExpertsOf::new(&weights[*i]);
-            let first = |experts| {
-                weights
-                    .iter()
-                    .position(|w| ExpertsOf::new(w) == Some(experts))
-            };
-            experts.and_then(first).unwrap_or(*i)
-        });
-        weights = order.into_iter().map(|i| weights[i].clone()).collect();
+        let (starts, weights): (Vec<_>, Vec<_>) = all.partition(|weight| is_start(weight));
+        let mut groups: IndexMap<Together<'_>, Vec<&Arc<Weight>>> = IndexMap::new();
+        for (i, weight) in weights.iter().enumerate() {
+            groups
+                .entry(Together::new(i, weight))
+                .or_default()
+                .push(weight);
+        }
         let (mut places, mut bytes) = (Vec::with_capacity(weights.len()), 0usize);
-        let groups = weights.chunk_by(|a, b| {
-            let [a, b] = [a, b].map(|weight| ExpertsOf::new(weight));
-            a.is_some() && a == b
-        });
-        for group in groups {
-            let of_one = |sum: usize, w: &Arc<Weight>| sum + whole(w.packed_matrix_bytes());
+        for group in groups.values() {
+            let of_one = |sum: usize, w: &&Arc<Weight>| sum + whole(w.packed_matrix_bytes());
             let stride = group.iter().fold(0, of_one);
             let mut start = bytes;
             for weight in group {
@@ -184,6 +176,7 @@ impl WeightPlaces {
             }
             bytes += group[0].matrices() * stride;
         }
+        let weights = groups.values().flatten().map(|w| (*w).clone()).collect();
         WeightPlaces {
             weights,
             places,
@@ -193,16 +186,22 @@ impl WeightPlaces {
     }
 }
 
-/// Whose experts a weight holds: of which block, and how many.
-#[derive(PartialEq, Clone, Copy)]
-struct ExpertsOf<'a>(&'a str, usize);
+/// What weights have in common that lie side by side.
+#[derive(PartialEq, Eq, Hash)]
+enum Together<'a> {
+    /// Experts, so many, of a block of which the tensors' names begin so.
+    Experts(&'a str, usize),
+    /// None of the others: the weight of this number stands alone.
+    Alone(usize),
+}
 
-impl<'a> ExpertsOf<'a> {
-    /// `None` if it is a single matrix.
-    fn new(weight: &'a Weight) -> Option<ExpertsOf<'a>> {
+impl<'a> Together<'a> {
+    fn new(number: usize, weight: &'a Weight) -> Together<'a> {
         let name = &weight.tensor().name;
-        let block = name.rfind(".ffn_").map(|end| &name[..end])?;
-        (weight.matrices() > 1).then_some(ExpertsOf(block, weight.matrices()))
+        match (name.rfind(".ffn_"), weight.matrices()) {
+            (Some(end), count @ 2..) => Together::Experts(&name[..end], count),
+            _ => Together::Alone(number),
+        }
     }
 }
 

@@ -5,17 +5,19 @@ macro_rules! fail {
 }
 
 mod args;
+mod attention;
+mod convolution;
 mod fused;
+mod streams;
 
 use smallvec::{SmallVec, smallvec};
 
 use args::Args;
+use attention::{rotated, same_tokens};
 
 use crate::epilogue::Bias;
-use crate::ngram::NgramHash;
 use crate::op::{Op, slot};
 use crate::parts::Parts;
-use crate::rope::RopeScaling;
 use crate::signature::SlotName;
 use crate::types::{DType, Dim, Index, StateType, Symbol, TensorType};
 
@@ -84,48 +86,24 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
             same_tokens(&a, slot::Rope::x, slot::Rope::pos)?;
             one(a.tensor(slot::Rope::x).clone())
         }
-        Op::KvStore {} => kv_store(&a),
-        Op::Attention { pool, .. } => attention(&a, *pool),
+        Op::KvStore {} => attention::kv_store(&a),
+        Op::Attention { pool, .. } => attention::attention(&a, *pool),
         Op::PoolKeys {
             pool,
             n_rot,
             scaling,
             ..
-        } => {
-            use slot::PoolKeys::{cache, k, norm, pos};
-            let keys = a.f32(k, 2)?;
-            let dim = keys.last();
-            if keys.rank() != 2 {
-                return a.mismatch(k, "f32[T, D]");
-            }
-            indexed(&a, (k, pos), (cache, norm), (dim, *pool))?;
-            rotated(*n_rot, scaling, dim.fixed().unwrap_or(0))?;
-            Ok(ResultTypes::new())
-        }
+        } => attention::pool_keys(&a, *pool, (*n_rot, scaling)),
         Op::ChooseBlocks {
             pool,
             most,
             n_rot,
             scaling,
             ..
-        } => {
-            use slot::ChooseBlocks::{cache, norm, pos, q};
-            let queries = a.f32(q, 2)?;
-            let dim = a.tensor(norm).last();
-            let heads = queries.last().fixed().zip(dim.fixed());
-            let whole =
-                heads.is_some_and(|(all, dim)| dim > 0 && all > 0 && all.is_multiple_of(dim));
-            if queries.rank() != 2 || !whole {
-                return a.mismatch(q, &format!("f32[T, a multiple of {dim}]"));
-            }
-            indexed(&a, (q, pos), (cache, norm), (dim, *pool))?;
-            rotated(*n_rot, scaling, dim.fixed().unwrap_or(0))?;
-            let chosen = [queries.shape[0], Dim::Fixed(*most as usize)];
-            one(TensorType::index(NO_BLOCK + 1, chosen))
-        }
-        Op::CausalConv {} => causal_conv(&a),
-        Op::DilatedConv { dilation } => dilated_conv(&a, *dilation as usize),
-        Op::NgramRows { hash } => ngram_rows(&a, hash),
+        } => attention::choose_blocks(&a, (*pool, *most), (*n_rot, scaling)),
+        Op::CausalConv {} => convolution::causal(&a),
+        Op::DilatedConv { dilation } => convolution::dilated(&a, *dilation as usize),
+        Op::NgramRows { hash } => streams::ngram_rows(&a, hash),
         Op::GdnScan { .. } => gdn_scan(&a),
         Op::Silu {}
         | Op::Sigmoid {}
@@ -180,37 +158,11 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
             }
             one(TensorType::new(DType::F32, [x.shape[0], x.shape[2]]))
         }
-        Op::Streams { count } => {
-            let x = a.f32(slot::Streams::x, 2)?;
-            if x.rank() != 2 || *count == 0 {
-                return a.mismatch(slot::Streams::x, "f32[T, E] for one stream or more");
-            }
-            let count = Dim::Fixed(*count as usize);
-            one(TensorType::new(DType::F32, [x.shape[0], count, x.shape[1]]))
-        }
-        Op::StreamMix { .. } => {
-            let x = streams(&a, slot::StreamMix::x)?;
-            a.exactly(slot::StreamMix::gate, x)?;
-            one(TensorType::new(DType::F32, [x.shape[0], x.shape[2]]))
-        }
-        Op::StreamAdd {} => {
-            let x = streams(&a, slot::StreamAdd::streams)?;
-            let [tokens, count, width] = x.shape[..] else {
-                return a.mismatch(slot::StreamAdd::streams, "f32[T, S, E]");
-            };
-            let of = |last| TensorType::new(DType::F32, [tokens, last]);
-            a.exactly(slot::StreamAdd::x, &of(width))?;
-            a.exactly(slot::StreamAdd::inject, &of(count))?;
-            one(x.clone())
-        }
-        Op::StreamGate { .. } => {
-            let key = streams(&a, slot::StreamGate::key)?;
-            a.exactly(slot::StreamGate::query, key)?;
-            let value = TensorType::new(DType::F32, [key.shape[0], key.shape[2]]);
-            a.exactly(slot::StreamGate::value, &value)?;
-            one(key.clone())
-        }
-        Op::StreamConv { dilation } => stream_conv(&a, *dilation as usize),
+        Op::Streams { count } => streams::streams(&a, *count as usize),
+        Op::StreamMix { .. } => streams::mix(&a),
+        Op::StreamAdd {} => streams::add(&a),
+        Op::StreamGate { .. } => streams::gate(&a),
+        Op::StreamConv { dilation } => streams::conv(&a, *dilation as usize),
         Op::AllGather { axis, rank, parts } => {
             all_gather(&a, *axis as usize, *rank as usize, parts)
         }
@@ -239,7 +191,7 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
             pool,
             ..
         } => {
-            chosen_blocks(
+            attention::chosen_blocks(
                 &a,
                 (slot::RopeAttention::q, slot::RopeAttention::blocks),
                 *pool,
@@ -252,119 +204,6 @@ pub fn infer(op: &Op, operands: &[OperandType<'_>]) -> Result<ResultTypes> {
 
 fn one(t: TensorType) -> Result<ResultTypes> {
     Ok(smallvec![t])
-}
-
-/// One stream or more of a token.
-fn streams<'a>(a: &Args<'a>, name: SlotName) -> Result<&'a TensorType> {
-    let (count, _) = a.heads(name)?;
-    match count {
-        0 => a.mismatch(name, "f32[T, S, E] of one stream or more"),
-        _ => Ok(a.tensor(name)),
-    }
-}
-
-/// Operand `pos` has the positions of the tokens of operand `x`.
-fn same_tokens(a: &Args, x: SlotName, pos: SlotName) -> Result<()> {
-    let tokens = a.tensor(x).shape[0];
-    a.exactly(pos, &TensorType::position([tokens]))
-}
-
-/// `n_rot` elements of a head of `d` are rotated in pairs, none with 0.
-fn rotated(n_rot: u32, scaling: &RopeScaling, d: usize) -> Result<()> {
-    let n = n_rot as usize;
-    if !n.is_multiple_of(2) || n > d {
-        fail!("n_rot is {n}, expected an even number of 2..={d}");
-    }
-    if let Some(pair) = scaling.still.iter().find(|pair| **pair >= n_rot / 2) {
-        fail!("pair {pair} never turns, expected pairs below {}", n / 2);
-    }
-    if !scaling.still.is_sorted_by(|a, b| a < b) {
-        fail!("pairs that never turn are out of order");
-    }
-    let factors = &scaling.factors;
-    if !factors.is_empty() && factors.len() != n / 2 {
-        fail!(
-            "{} factors of angles, expected {}, one for each pair",
-            factors.len(),
-            n / 2
-        );
-    }
-    if !factors.iter().all(|factor| *factor > 0.0) {
-        fail!("factors of angles are to be above 0");
-    }
-    Ok(())
-}
-
-fn kv_store(a: &Args) -> Result<ResultTypes> {
-    use slot::KvStore::{cache, k, pos, v};
-    let (heads, dim) = a.heads(k)?;
-    a.exactly(v, a.tensor(k))?;
-    same_tokens(a, k, pos)?;
-    match a.state(cache) {
-        StateType::Kv {
-            heads: h, dim: d, ..
-        } if (*h, *d) == (heads, dim) => Ok(ResultTypes::new()),
-        StateType::Kv { .. } | StateType::Recurrent(_) => {
-            a.mismatch(cache, &format!("kv[{heads}, {dim}]"))
-        }
-    }
-}
-
-/// What stands for a block where none is chosen.
-const NO_BLOCK: usize = i32::MAX as usize - 1;
-
-/// An op on the cache of an indexer, of one head of `dim` elements.
-fn indexed(
-    a: &Args,
-    (x, pos): (SlotName, SlotName),
-    (cache, norm): (SlotName, SlotName),
-    (dim, pool): (Dim, u32),
-) -> Result<()> {
-    same_tokens(a, x, pos)?;
-    a.exactly(norm, &TensorType::new(DType::F32, [dim]))?;
-    if pool == 0 {
-        fail!("pool is 0, expected 1 or more");
-    }
-    match a.state(cache) {
-        StateType::Kv {
-            heads: 1, dim: d, ..
-        } if Dim::Fixed(*d) == dim => Ok(()),
-        StateType::Kv { .. } | StateType::Recurrent(_) => {
-            a.mismatch(cache, &format!("kv[1, {dim}]"))
-        }
-    }
-}
-
-/// The blocks that tokens see, if they choose.
-fn chosen_blocks(a: &Args, (q, blocks): (SlotName, SlotName), pool: Option<u32>) -> Result<()> {
-    let Some(pool) = pool else {
-        return Ok(());
-    };
-    if pool == 0 {
-        fail!("pool is 0, expected 1 or more");
-    }
-    let (tokens, chosen) = (a.tensor(q).shape[0], a.tensor(blocks));
-    match chosen.shape[..] {
-        [t, _] if t == tokens && a.is_below(blocks, Dim::Fixed(NO_BLOCK + 1)) => Ok(()),
-        _ => a.mismatch(blocks, &format!("index<{}>[{tokens}, k]", NO_BLOCK + 1)),
-    }
-}
-
-fn attention(a: &Args, pool: Option<u32>) -> Result<ResultTypes> {
-    use slot::Attention::{blocks, cache, pos, q};
-    chosen_blocks(a, (q, blocks), pool)?;
-    let (h_q, d_q) = a.heads(q)?;
-    same_tokens(a, q, pos)?;
-    match a.state(cache) {
-        StateType::Kv { heads, dim, .. }
-            if *dim == d_q && *heads > 0 && h_q.is_multiple_of(*heads) =>
-        {
-            one(a.tensor(q).clone())
-        }
-        StateType::Kv { .. } | StateType::Recurrent(_) => {
-            a.mismatch(cache, &format!("kv[a divisor of {h_q} heads, {d_q}]"))
-        }
-    }
 }
 
 /// Tokens of an operand that holds the choice of a router, and experts of each.
@@ -426,88 +265,6 @@ fn quantize(a: &Args, to: DType) -> Result<ResultTypes> {
         return a.mismatch(slot::Quantize::x, &expected);
     }
     one(x.with_dtype(to))
-}
-
-fn causal_conv(a: &Args) -> Result<ResultTypes> {
-    use slot::CausalConv::{weight, window, x};
-    let (inputs, w) = (a.f32(x, 2)?, a.f32(weight, 2)?);
-    let (Some(channels), Some(taps)) = (w.shape[0].fixed(), w.shape[1].fixed()) else {
-        return a.mismatch(weight, "f32[channels, taps]");
-    };
-    if taps == 0 {
-        fail!("a convolution has at least one tap");
-    }
-    if inputs.rank() != 2 || inputs.shape[1] != Dim::Fixed(channels) {
-        return a.mismatch(x, &format!("f32[T, {channels}]"));
-    }
-    let kept = TensorType::fixed(DType::F32, &[taps.saturating_sub(1), channels]);
-    if *a.state(window) != StateType::Recurrent(kept.clone()) {
-        return a.mismatch(window, &kept.to_string());
-    }
-    one(inputs.clone())
-}
-
-/// Channels and rows of the window of a dilated convolution.
-fn dilated(
-    a: &Args,
-    (x, weight, window): (SlotName, SlotName, SlotName),
-    dilation: usize,
-) -> Result<usize> {
-    let (inputs, w) = (a.f32(x, 2)?, a.tensor(weight));
-    let dims = match w.shape[..] {
-        [channels, taps] => channels.fixed().zip(taps.fixed()),
-        _ => None,
-    };
-    let Some((channels, taps @ 1..)) = dims else {
-        return a.mismatch(weight, "[channels, taps]");
-    };
-    let Some(kept) = (taps - 1).checked_mul(dilation).filter(|_| dilation > 0) else {
-        fail!("dilation is {dilation}, expected 1 or more, and a window that can be counted");
-    };
-    if inputs.rank() != 2 || inputs.shape[1] != Dim::Fixed(channels) {
-        return a.mismatch(x, &format!("f32[T, {channels}]"));
-    }
-    let kept = TensorType::fixed(DType::F32, &[kept, channels]);
-    if *a.state(window) != StateType::Recurrent(kept.clone()) {
-        return a.mismatch(window, &kept.to_string());
-    }
-    Ok(channels)
-}
-
-fn dilated_conv(a: &Args, dilation: usize) -> Result<ResultTypes> {
-    use slot::DilatedConv::{weight, window, x};
-    dilated(a, (x, weight, window), dilation)?;
-    one(a.tensor(x).clone())
-}
-
-fn stream_conv(a: &Args, dilation: usize) -> Result<ResultTypes> {
-    use slot::StreamConv::{gated, streams as to, weight, window, x};
-    let channels = dilated(a, (x, weight, window), dilation)?;
-    let (count, width) = a.heads(to)?;
-    let streams = a.tensor(to);
-    let all = count.checked_mul(width) == Some(channels);
-    if !all || streams.shape[0] != a.tensor(x).shape[0] {
-        return a.mismatch(to, &format!("streams of {channels} elements a token"));
-    }
-    a.exactly(gated, streams)?;
-    one(streams.clone())
-}
-
-fn ngram_rows(a: &Args, hash: &NgramHash) -> Result<ResultTypes> {
-    use slot::NgramRows::{ids, window};
-    if let Some(fault) = hash.fault() {
-        fail!("{fault}");
-    }
-    let given = a.tensor(ids);
-    let (1, Some(Index::Below(Dim::Fixed(_)))) = (given.rank(), given.index) else {
-        return a.mismatch(ids, "index<tokens of the vocabulary>[T]");
-    };
-    let kept = TensorType::fixed(DType::F32, &[hash.before()]);
-    if *a.state(window) != StateType::Recurrent(kept.clone()) {
-        return a.mismatch(window, &kept.to_string());
-    }
-    let heads = Dim::Fixed(hash.sizes.len());
-    one(TensorType::index(hash.rows(), [given.shape[0], heads]))
 }
 
 fn gdn_scan(a: &Args) -> Result<ResultTypes> {

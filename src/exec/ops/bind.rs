@@ -104,15 +104,13 @@ pub fn bind(
             freq_base,
             scaling,
         } => {
+            let rotation = rotation(*n_rot, *freq_base, scaling);
             let (state, layout) = p.kv(slot::PoolKeys::cache)?;
             Box::new(PoolKeys {
                 k: p.value(slot::PoolKeys::k)?,
                 pos: p.value(slot::PoolKeys::pos)?,
                 pool: *pool as usize,
-                turn: Turn {
-                    norm: Some((p.weight(slot::PoolKeys::norm)?.floats(), *eps)),
-                    rotation: rotation(*n_rot, *freq_base, scaling),
-                },
+                turn: turn(&mut p, (slot::PoolKeys::norm, Some(*eps)), rotation)?,
                 state,
                 layout: p.plain_cache(layout)?,
             })
@@ -125,15 +123,13 @@ pub fn bind(
             scaling,
             ..
         } => {
+            let rotation = rotation(*n_rot, *freq_base, scaling);
             let (state, layout) = p.kv(slot::ChooseBlocks::cache)?;
             Box::new(ChooseBlocks {
                 q: p.value(slot::ChooseBlocks::q)?,
                 pos: p.value(slot::ChooseBlocks::pos)?,
                 pool: *pool as usize,
-                turn: Turn {
-                    norm: Some((p.weight(slot::ChooseBlocks::norm)?.floats(), *eps)),
-                    rotation: rotation(*n_rot, *freq_base, scaling),
-                },
+                turn: turn(&mut p, (slot::ChooseBlocks::norm, Some(*eps)), rotation)?,
                 state,
                 layout: p.plain_cache(layout)?,
                 y: p.result(0)?,
@@ -353,16 +349,13 @@ pub fn bind(
         } => {
             use slot::RopeAttention as of;
             let (state, layout) = p.kv(of::cache)?;
-            let norm = norm_eps.map(|eps| Ok((p.weight(of::norm)?.floats(), eps)));
+            let rotation = rotation(*n_rot, *freq_base, scaling);
             Box::new(RopeAttention {
                 q: p.value(of::q)?,
                 pos: p.value(of::pos)?,
                 chosen: chosen(&mut p, of::blocks, *pool)?,
                 bias: bias(&mut p, *biased, of::bias)?,
-                turn: Turn {
-                    norm: norm.transpose()?,
-                    rotation: rotation(*n_rot, *freq_base, scaling),
-                },
+                turn: turn(&mut p, (of::norm, *norm_eps), rotation)?,
                 state,
                 layout,
                 scale: *scale,
@@ -390,6 +383,17 @@ fn chosen(
 ) -> Result<Option<(Slot, usize)>, BindError> {
     pool.map(|pool| Ok((p.value(name)?, pool as usize)))
         .transpose()
+}
+
+/// What heads go through before they meet others: a norm, if it has an eps, and a rotation.
+fn turn(
+    p: &mut Parts<'_>,
+    (norm, eps): (SlotName, Option<f32>),
+    rotation: Rotation,
+) -> Result<Turn, BindError> {
+    let norm = eps.map(|eps| Ok((p.weight(norm)?.floats(), eps)));
+    let norm = norm.transpose()?;
+    Ok(Turn { norm, rotation })
 }
 
 fn rotation(n_rot: u32, freq_base: f32, scaling: &RopeScaling) -> Rotation {

@@ -184,12 +184,13 @@ impl Epilogue for ConvSilu {
     fn ask(&self, run: &Run<'_>, columns: Range<usize>) {
         let taps = &self.taps[columns.start / self.columns];
         let (count, kept) = (columns.len(), taps.len() / columns.len() - 1);
+        ask(taps);
         for segment in &run.segments {
             let state = segment.recurrent(self.state);
             let at = columns.start * size_of::<f32>();
             // SAFETY: these channels of the window are this chunk's alone.
             let mut window = unsafe { state.values.columns(at, kept, count, self.y.width()) };
-            ask(taps, &mut window);
+            (0..kept).for_each(|row| ask(window.row_mut(row)));
         }
     }
 

@@ -2,11 +2,9 @@
 
 use super::attention::Turn;
 use super::{Kernel, KvLayout, Run, Scratch, Slot};
+use sharpi_ir::NO_BLOCK;
 use sharpi_kernels::attention::index::{choose, mean};
 use sharpi_kernels::attention::{CacheRows, Side, store_row};
-
-/// What stands for a block where none is chosen.
-const NO_BLOCK: i32 = i32::MAX - 1;
 
 /// Keys into the cache, and of blocks that are complete the pooled ones; a chunk is a sequence.
 pub(super) struct PoolKeys {

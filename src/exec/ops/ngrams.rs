@@ -48,7 +48,7 @@ impl Kernel for NgramRows {
         let segment = &run.segments[chunk];
         // SAFETY: an operand.
         let ids = unsafe { &run.read_ids(&self.ids)[segment.tokens.clone()] };
-        // Ids are far below 2²⁴, and so exact in f32.
+        // Exact: inference refuses a vocabulary that f32 cannot count.
         let own: Vec<f32> = ids.iter().map(|id| (*id + 1) as f32).collect();
         let mut known = self.window(segment, &own);
         let kept = known.len();

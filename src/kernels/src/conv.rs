@@ -12,17 +12,10 @@ pub fn taps(kernel: &[f32], k: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Asks for the taps of some channels and for their state: who first makes the inputs finds both in
-/// the cache.
-pub fn ask(taps: &[f32], state: &mut ColumnsMut<'_>) {
-    let ask = |row: &[f32]| {
-        for line in row.chunks(16) {
-            prefetch(line.as_ptr().cast(), Cache::L2);
-        }
-    };
-    ask(taps);
-    for r in 0..state.rows() {
-        ask(state.row_mut(r));
+/// Asks for taps or for a row of a state: who first makes the inputs then finds them in the cache.
+pub fn ask(row: &[f32]) {
+    for line in row.chunks(16) {
+        prefetch(line.as_ptr().cast(), Cache::L2);
     }
 }
 
@@ -43,11 +36,11 @@ multiversion! {
     pub fn causal_conv(
         x: &[f32], taps: &[f32], channels: usize, first: usize,
         state: &mut ColumnsMut<'_>, y: &mut ColumnsMut<'_>,
-    ) = body;
+    ) = causal;
 }
 
 #[inline(always)]
-fn body<I: Isa>(
+fn causal<I: Isa>(
     x: &[f32],
     taps: &[f32],
     channels: usize,
@@ -55,29 +48,7 @@ fn body<I: Isa>(
     state: &mut ColumnsMut<'_>,
     y: &mut ColumnsMut<'_>,
 ) {
-    let (tokens, count, kept) = (y.rows(), y.cols(), state.rows());
-    assert_eq!(x.len(), tokens * channels, "inputs for every token");
-    assert_eq!(
-        taps.len(),
-        (kept + 1) * channels,
-        "a tap more than rows of state"
-    );
-    assert_eq!(state.cols(), count, "state of the same channels");
-    for t in 0..tokens {
-        let y = y.row_mut(t);
-        y.fill(0.0);
-        for k in 0..=kept {
-            let tap = &taps[k * channels + first..][..count];
-            // Tap k meets the input `kept − k` tokens ago.
-            let input = match (t + k).checked_sub(kept) {
-                None => &*state.row_mut(t + k),
-                Some(t) => &x[t * channels + first..][..count],
-            };
-            for ((y, tap), input) in y.iter_mut().zip(tap).zip(input) {
-                *y = tap.mul_add(*input, *y);
-            }
-        }
-    }
+    convolve::<true>(x, taps, (channels, first), 1, state, y);
 }
 
 multiversion! {
@@ -89,15 +60,28 @@ multiversion! {
     pub fn dilated_conv(
         x: &[f32], taps: &[f32], channels: usize, first: usize, dilation: usize,
         state: &mut ColumnsMut<'_>, y: &mut ColumnsMut<'_>,
-    ) = dilated_body;
+    ) = dilated;
 }
 
 #[inline(always)]
-fn dilated_body<I: Isa>(
+fn dilated<I: Isa>(
     x: &[f32],
     taps: &[f32],
     channels: usize,
     first: usize,
+    dilation: usize,
+    state: &mut ColumnsMut<'_>,
+    y: &mut ColumnsMut<'_>,
+) {
+    convolve::<false>(x, taps, (channels, first), dilation, state, y);
+}
+
+/// Either convolution; `FUSED` rounds a product and its sum once.
+#[inline(always)]
+fn convolve<const FUSED: bool>(
+    x: &[f32],
+    taps: &[f32],
+    (channels, first): (usize, usize),
     dilation: usize,
     state: &mut ColumnsMut<'_>,
     y: &mut ColumnsMut<'_>,
@@ -112,15 +96,20 @@ fn dilated_body<I: Isa>(
     assert_eq!(state.cols(), count, "state of the same channels");
     for t in 0..tokens {
         let y = y.row_mut(t);
-        for (k, taps) in taps.chunks_exact(channels).enumerate() {
-            let tap = &taps[first..][..count];
+        // A sum without a rounding of its own begins with what keeps the sign of a product of zero.
+        y.fill(if FUSED { 0.0 } else { -0.0 });
+        for k in 0..=kept / dilation {
+            let tap = &taps[k * channels + first..][..count];
+            // Tap k meets the input `kept − k · dilation` tokens ago.
             let input = match (t + k * dilation).checked_sub(kept) {
                 None => &*state.row_mut(t + k * dilation),
                 Some(t) => &x[t * channels + first..][..count],
             };
             for ((y, tap), input) in y.iter_mut().zip(tap).zip(input) {
-                let product = tap * input;
-                *y = if k == 0 { product } else { *y + product };
+                *y = match FUSED {
+                    true => tap.mul_add(*input, *y),
+                    false => *y + tap * input,
+                };
             }
         }
     }

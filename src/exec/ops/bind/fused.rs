@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sharpi_ir::{Bias, Epilogue, Gating, slot};
 
-use super::{bias, rotation};
+use super::{bias, rotation, turn};
 use crate::exec::ops::Weight;
 use crate::exec::ops::activations::Activations;
 use crate::exec::ops::attention::{Store, Turn};
@@ -54,11 +54,8 @@ pub(super) fn product(
             freq_base,
             scaling,
         } => {
-            let norm = norm_eps.map(|eps| Ok((p.weight(of::key_norm)?.floats(), eps)));
-            let turn = Turn {
-                norm: norm.transpose()?,
-                rotation: rotation(*n_rot, *freq_base, scaling),
-            };
+            let rotation = rotation(*n_rot, *freq_base, scaling);
+            let turn = turn(&mut p, (of::key_norm, *norm_eps), rotation)?;
             let biases = [of::key_bias, of::value_bias].map(|name| bias(&mut p, *biased, name));
             let [keys, values] = biases;
             stores(p, &x, weights, (turn, keys?, values?))?
