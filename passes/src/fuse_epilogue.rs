@@ -1,10 +1,11 @@
 //! What works on single columns of a product goes into the product.
 //!
-//! Looks for `silu(x · Gᵀ) · (x · Uᵀ)` with the rounding of the result, if nothing but that reads
-//! it, for `silu(by · (x · Wᵀ))` likewise, and for `residual + x · Wᵀ`. A chunk of a product is a range of columns, and these ops need
-//! no other columns, so they follow in the same chunk with the same arithmetic; the two products
-//! of SwiGLU must take their input in one format, so that it is prepared once. What lies between
-//! is no longer a value: a result that anything else reads, or that is an output, keeps its op.
+//! Looks for `silu(x · Gᵀ) · (x · Uᵀ)` with the rounding of the result, if nothing but that reads it,
+//! for `silu(by · (x · Wᵀ))` likewise, and for `residual + x · Wᵀ`. A chunk of a product is a range
+//! of columns, and these ops need no other columns, so they follow in the same chunk with the same
+//! arithmetic; the two products of SwiGLU must take their input in one format, so that it is prepared
+//! once. What lies between is no longer a value: a result that anything else reads, or that is an
+//! output, keeps its op.
 
 use sharpi_ir::{DType, Epilogue, Graph, NodeId, Op, Patch, Symbols, slot};
 

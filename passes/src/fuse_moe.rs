@@ -1,12 +1,12 @@
 //! A mixture of experts in two ops behind its router.
 //!
-//! Looks, from the sum at its end, which has a residual or not, for the whole of it: softmax or sigmoid of the logits,
-//! the best experts, with a bias or without, their SwiGLU (gate and up apart or as one tensor), their
-//! sum weighted by probabilities as they are or divided by their own sum, scaled or not, and a shared
-//! expert, gated or not, if there is one. `moe_swiglu` and `moe_sum` each choose the experts from the
-//! logits by themselves, every worker for all tokens, which costs less than the barriers between softmax,
-//! choice and weights; they group tokens by expert, so that a run reads each expert's weights
-//! once. Nothing in between may have another reader or be an output.
+//! Looks, from the sum at its end, onto a residual or not, for the whole of it: softmax or sigmoid of
+//! the logits, the best experts, with a bias or without, their SwiGLU (gate and up apart or as one
+//! tensor), their sum weighted by probabilities as they are or divided by their own sum, scaled or
+//! not, and a shared expert, gated or not, if there is one. `moe_swiglu` and `moe_sum` each choose
+//! the experts from the logits by themselves, every worker for all tokens, which costs less than the
+//! barriers between softmax, choice and weights; they group tokens by expert, so that a run reads
+//! each expert's weights once. Nothing in between may have another reader or be an output.
 
 use sharpi_ir::{
     DType, Gating, Graph, NodeId, Onto, Op, Patch, PatchOperand, SharedExpert, SlotName, Symbols,

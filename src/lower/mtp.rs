@@ -1,10 +1,10 @@
 //! `@mtp`: the multi-token-prediction head, one attention block around the trunk's hidden states.
 
-use sharpi_ir::{DType, Dim, Graph, Op, Sums, Symbol, Symbols, TensorType};
+use sharpi_ir::{DType, Dim, Graph, Op, Sums, Symbol, Symbols, TensorType, Value};
 
 use super::context::{Context, Naming, TOKEN_TABLE};
 use super::source::Source;
-use super::streams::Mixer;
+use super::streams::{Mixer, Streams};
 use super::{BlockKind, Hparams, LowerError, LowerOptions};
 
 /// `(ids: index<N>[T], h: f32[T, E], pos: position[T], rows: index<T>[R]) -> (h_next: f32[T, E],
@@ -31,18 +31,7 @@ pub(super) fn lower(
     let e = cx.embed(ids, cx.first_of(&[&own_table], TOKEN_TABLE))?;
     cx.name(e, "", "mtp_tok_embd");
     let e = cx.rmsnorm(e, &cx.in_block("nextn.enorm.weight"), width)?;
-    let hnorm = cx.in_block("nextn.hnorm.weight");
-    let (e, h, axis) = match hp.streams {
-        None => (e, cx.rmsnorm(h, &hnorm, width)?, 1),
-        Some(streams) => {
-            let h = cx.reshape(h, &[streams.count, width])?;
-            (
-                cx.streams(e, streams)?,
-                cx.stream_norm(h, &hnorm, streams)?,
-                2,
-            )
-        }
-    };
+    let (e, h, axis) = side_by_side(&mut cx, e, h)?;
     cx.name(e, "", "mtp_enorm");
     cx.name(h, "", "mtp_hnorm");
     // The embedding half comes first; swapped halves still run, and predict nothing.
@@ -54,25 +43,12 @@ pub(super) fn lower(
     let x = cx.scaled(x, &eh_proj)?;
     cx.name(x, "", "mtp_eh_proj");
 
-    let kind = BlockKind::Attention;
     let (last, h_next) = match hp.streams {
         None => {
-            let x = cx.residual_block(x, pos, kind)?;
-            // What the head lacks it shares with the trunk.
-            let own_norm = cx.in_block("nextn.shared_head_norm.weight");
-            let h_next = cx.rmsnorm(x, cx.first_of(&[&own_norm], "output_norm.weight"), width)?;
-            cx.builder.name(h_next, "h_nextn");
+            let h_next = one_stream(&mut cx, x, pos)?;
             (h_next, h_next)
         }
-        Some(streams) => {
-            let x = cx.stream_block(x, (pos, kind), streams)?;
-            cx.name(x, "", "hc_combine");
-            let h_next = cx.reshape(x, &[hp.hidden()])?;
-            cx.name(h_next, "", "h_nextn");
-            let own = cx.in_block("nextn.hc_head");
-            let (last, _) = cx.mix_streams(x, Mixer::Last(&own, Sums::Fused), streams)?;
-            (last, h_next)
-        }
+        Some(streams) => several_streams(&mut cx, x, pos, streams)?,
     };
     let own_head = cx.in_block("nextn.shared_head_head.weight");
     let head = cx.first_of(&[&own_head, "output.weight"], TOKEN_TABLE);
@@ -84,4 +60,46 @@ pub(super) fn lower(
     };
     cx.builder.output("h_next", h_next);
     cx.finish(last, (name, rows), (head, ids))
+}
+
+/// The normed embedding, for each stream if there are several, the normed hidden state, and the axis
+/// along which they are joined.
+fn side_by_side(
+    cx: &mut Context<'_, '_>,
+    e: Value,
+    h: Value,
+) -> Result<(Value, Value, u32), LowerError> {
+    let (norm, width) = (cx.in_block("nextn.hnorm.weight"), cx.hp.embedding);
+    let Some(streams) = cx.hp.streams else {
+        return Ok((e, cx.rmsnorm(h, &norm, width)?, 1));
+    };
+    let h = cx.reshape(h, &[streams.count, width])?;
+    let e = cx.streams(e, streams)?;
+    Ok((e, cx.stream_norm(h, &norm, streams)?, 2))
+}
+
+/// The block and its norm: `[T, E] -> [T, E]`.
+fn one_stream(cx: &mut Context<'_, '_>, x: Value, pos: Value) -> Result<Value, LowerError> {
+    let x = cx.residual_block(x, pos, BlockKind::Attention)?;
+    // What the head lacks it shares with the trunk.
+    let own_norm = cx.in_block("nextn.shared_head_norm.weight");
+    let norm = cx.first_of(&[&own_norm], "output_norm.weight");
+    let h_next = cx.rmsnorm(x, norm, cx.hp.embedding)?;
+    Ok(cx.builder.name(h_next, "h_nextn"))
+}
+
+/// The block around several streams: the last mixer's result, `[T, E]`, and the streams, `[T, S · E]`.
+fn several_streams(
+    cx: &mut Context<'_, '_>,
+    x: Value,
+    pos: Value,
+    streams: Streams,
+) -> Result<(Value, Value), LowerError> {
+    let x = cx.stream_block(x, (pos, BlockKind::Attention), streams)?;
+    cx.name(x, "", "hc_combine");
+    let h_next = cx.reshape(x, &[cx.hp.hidden()])?;
+    cx.name(h_next, "", "h_nextn");
+    let own = cx.in_block("nextn.hc_head");
+    let (last, _) = cx.mix_streams(x, Mixer::Last(&own, Sums::Fused), streams)?;
+    Ok((last, h_next))
 }
