@@ -108,6 +108,17 @@ pub(crate) trait Isa: Columns {
     /// Adds each row's product of four bytes with the four signed bytes of `a`, none of them
     /// −128. The bytes of `q` are signed, or below 128.
     fn dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32) -> Self::I;
+    /// What [`Isa::raised_dot`] of these bytes begins with.
+    #[inline(always)]
+    fn below(_q: Self::B) -> Self::I {
+        Self::izero()
+    }
+    /// [`Isa::dot`] of signed bytes, where each of `a` was made 128 larger, and the sum began with
+    /// [`Isa::below`]: so instructions that take one side without signs need not look for them.
+    #[inline(always)]
+    fn raised_dot(acc: Self::I, q: Self::B, a: i32) -> Self::I {
+        Self::dot::<true>(acc, q, a ^ RAISE)
+    }
     /// [`Isa::dot`] times a scale of 16 bits, which `scale` has in both halves of a lane.
     fn scaled_dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32, scale: Self::I) -> Self::I;
     /// The lower two bytes of `a` and of `b`, and the upper two.
@@ -117,6 +128,9 @@ pub(crate) trait Isa: Columns {
     /// added. The bytes of `a` and `b` are below 64, those of `x` and `y` signed and not −128.
     fn mixed_dot(acc: Self::I, a: Self::B, x: i32, b: Self::B, y: i32, scales: Self::I) -> Self::I;
 }
+
+/// Makes four signed bytes unsigned ones that are 128 larger, and the other way round.
+pub(crate) const RAISE: i32 = 0x8080_8080_u32 as i32;
 
 /// Portable code.
 #[derive(Clone, Copy)]

@@ -1,6 +1,6 @@
 //! AVX2, FMA and F16C, with AVX-VNNI or without: two 256-bit registers make one vector.
 
-use super::{Isa, Part};
+use super::{Isa, Part, RAISE};
 use crate::quant::{Columns, POWERS_OF_THREE};
 use std::arch::x86_64::*;
 
@@ -316,6 +316,24 @@ impl<const VNNI: bool> Isa for Avx2<VNNI> {
         }
         let ones = intrinsic!([_mm256_set1_epi16(1); 2]);
         add_pairs::<false>(acc, pair_products::<SIGNED>(q, a), ones)
+    }
+    #[inline(always)]
+    fn below(q: Self::B) -> Self::I {
+        if !VNNI {
+            return Self::izero();
+        }
+        let (zero, raise) =
+            intrinsic!(([_mm256_setzero_si256(); 2], [_mm256_set1_epi32(RAISE); 2]));
+        let by = both!(_mm256_dpbusd_avx_epi32(zero, raise, q));
+        both!(_mm256_sub_epi32(zero, by))
+    }
+    #[inline(always)]
+    fn raised_dot(acc: Self::I, q: Self::B, a: i32) -> Self::I {
+        if !VNNI {
+            return Self::dot::<true>(acc, q, a ^ RAISE);
+        }
+        let a = intrinsic!([_mm256_set1_epi32(a); 2]);
+        both!(_mm256_dpbusd_avx_epi32(acc, a, q))
     }
     #[inline(always)]
     fn scaled_dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32, scale: Self::I) -> Self::I {

@@ -1,7 +1,7 @@
 //! AVX-512 with VNNI: one register makes one vector.
 
 use super::avx2::{Avx2, apart, intrinsic};
-use super::{Isa, Part};
+use super::{Isa, Part, RAISE};
 use crate::quant::{Columns, POWERS_OF_THREE};
 use std::arch::x86_64::*;
 
@@ -279,6 +279,17 @@ impl Isa for Avx512 {
     fn dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32) -> Self::I {
         let (q, a) = factors::<SIGNED>(q, a);
         intrinsic!(_mm512_dpbusd_epi32(acc, q, a))
+    }
+    #[inline(always)]
+    fn below(q: Self::B) -> Self::I {
+        intrinsic!(_mm512_sub_epi32(
+            _mm512_setzero_si512(),
+            _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi32(RAISE), q)
+        ))
+    }
+    #[inline(always)]
+    fn raised_dot(acc: Self::I, q: Self::B, a: i32) -> Self::I {
+        intrinsic!(_mm512_dpbusd_epi32(acc, _mm512_set1_epi32(a), q))
     }
     #[inline(always)]
     fn scaled_dot<const SIGNED: bool>(acc: Self::I, q: Self::B, a: i32, scale: Self::I) -> Self::I {

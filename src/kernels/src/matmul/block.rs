@@ -5,7 +5,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 use super::deltas::add_with_deltas;
 use super::parts::{add_parts, parts};
 use super::quants::Quants;
-use super::tiles::mixed;
+use super::tiles::{mixed, raised};
 use super::tokens::Tokens;
 use crate::isa::Isa;
 use crate::panel::PanelBlock;
@@ -284,6 +284,14 @@ fn sum_of_eight<I: Isa, F: Format, A: Tokens, const T: usize>(
     acts: A,
     j: usize,
 ) -> [I::I; T] {
+    if A::TILES && raised::<F>() {
+        let q = quants.quants(0, j);
+        let mut part = [I::below(q); T];
+        for t in 0..T {
+            part[t] = I::raised_dot(part[t], q, acts.quants::<F>(t, j));
+        }
+        return part;
+    }
     let mut part = [I::izero(); T];
     if F::BIAS != 0 {
         for t in 0..T {

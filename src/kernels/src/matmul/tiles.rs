@@ -45,6 +45,8 @@ enum Order {
     /// In slots, those of two neighbouring groups of 32 mixed: first the lower two of each four,
     /// then the upper two.
     Mixed,
+    /// In slots, each byte 128 larger.
+    Raised,
     /// A token's one after another.
     Rows,
     /// A token's one after another, those of each of eight sums together.
@@ -82,6 +84,8 @@ impl TileLayout {
             },
             order: if mixed::<F>() {
                 Order::Mixed
+            } else if raised::<F>() {
+                Order::Raised
             } else {
                 Order::Slots
             },
@@ -178,6 +182,11 @@ impl TileLayout {
 /// have a scale, and products of four that fit into 16 bits.
 pub(super) const fn mixed<F: Format>() -> bool {
     F::SUMS == 8 && !F::SIGNED && !matches!(F::SCALES, Scales::None)
+}
+
+/// Whether weights of this format meet bytes without signs: eight sums of signed ones as they are.
+pub(super) const fn raised<F: Format>() -> bool {
+    F::SUMS == 8 && F::SIGNED && F::LEN == 32 && matches!(F::SCALES, Scales::None)
 }
 
 /// Activations as products take them.

@@ -1,6 +1,7 @@
 //! A token's block into its places of a tile.
 
 use super::{Order, Sums, TileLayout};
+use crate::isa::RAISE;
 
 /// Token `t`'s block into its places of a tile.
 #[inline(always)]
@@ -23,6 +24,11 @@ fn arrange_part(layout: TileLayout, (part, block): (usize, &[u8]), tile: &mut [u
         Order::Slots => {
             for z in 0..quants.len() {
                 set(part * layout.places() + z, four(z));
+            }
+        }
+        Order::Raised => {
+            for z in 0..quants.len() {
+                set(z, four(z) ^ RAISE as u32);
             }
         }
         Order::Mixed => {
