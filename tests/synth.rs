@@ -187,7 +187,12 @@ fn presets_have_the_sizes_of_the_real_files() {
     qwen3-0.6b: 311 tensors, 0.48 GB
     qwen3-30b-a3b: 579 tensors, 18.55 GB
     qwen3-next-80b-a3b: 863 tensors, 49.65 GB
+    qwen3.8-flash-next: 1256 tensors, 86.08 GB
     glm-4.5-air: 801 tensors, 72.17 GB
+    qwen2.5-1.5b: 339 tensors, 1.11 GB
+    llama-3.2-1b: 148 tensors, 0.95 GB
+    mixtral-8x7b: 323 tensors, 28.26 GB
+    smollm3-3b: 327 tensors, 2.06 GB
     ");
 }
 

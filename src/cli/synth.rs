@@ -133,7 +133,11 @@ impl SynthArgs {
                 "give --blocks fewer, or leave it out",
             )),
             wanted => {
-                hparams.blocks.truncate(wanted.unwrap_or(all));
+                let wanted = wanted.unwrap_or(all);
+                hparams.blocks.truncate(wanted);
+                if let Some(indexer) = &mut hparams.indexer {
+                    indexer.chooses.drain(wanted..all);
+                }
                 Ok(hparams)
             }
         }

@@ -8,7 +8,7 @@ use sharpi_ir::Module;
 
 use sharpi_passes::Options;
 
-use super::deviation::Deviation;
+use super::deviation::{Deviation, Tolerance};
 use super::error::ParityError;
 use super::golden::{Dump, Pass, Tensor};
 use super::origin::{Origin, origin};
@@ -59,7 +59,7 @@ pub struct Differing {
 pub fn bisect(
     model: &Model,
     dump: &Dump,
-    threads: usize,
+    (threads, tolerance): (usize, Tolerance),
     cancel: &AtomicBool,
 ) -> Result<Bisection, ParityError> {
     check(model, dump)?;
@@ -87,7 +87,7 @@ pub fn bisect(
     replay(dump, session, cancel, &mut |run, name, data| {
         runs[run].see(name, data);
     })?;
-    Ok(summary(&runs, executable.module()))
+    Ok(summary(&runs, executable.module(), tolerance))
 }
 
 fn check(model: &Model, dump: &Dump) -> Result<(), ParityError> {
@@ -149,7 +149,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-fn summary(runs: &[Seen<'_>], module: &Module) -> Bisection {
+fn summary(runs: &[Seen<'_>], module: &Module, tolerance: Tolerance) -> Bisection {
     let mut tensors = 0;
     let mut differing = Vec::new();
     let mut first = None;
@@ -161,7 +161,7 @@ fn summary(runs: &[Seen<'_>], module: &Module) -> Bisection {
                 continue;
             }
             tensors += 1;
-            if deviation.is_none_or(|d| d.exceeds()) {
+            if deviation.is_none_or(|d| d.exceeds(tolerance)) {
                 first.get_or_insert((seen, i));
                 differing.push(Differing {
                     run,

@@ -110,6 +110,19 @@ pub struct Tensor {
     pub first: Vec<f32>,
     /// The last eight elements, or all.
     pub last: Vec<f32>,
+    /// [`fingerprint`] of its elements, where the dump has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<u64>,
+}
+
+/// A number that differs where a bit of any element does (64-bit FNV-1a); both zeros are the same.
+pub fn fingerprint(elements: &[f32]) -> u64 {
+    let bytes = elements
+        .iter()
+        .flat_map(|x| (x + 0.0).to_bits().to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 impl Tensor {

@@ -22,7 +22,7 @@ mod widths;
 pub use bisect::{Bisection, Differing, bisect};
 pub use capture::{CaptureError, CaptureOptions, capture};
 pub use compare::{Mode, ParityOptions, Progress, compare, work};
-pub use deviation::Deviation;
+pub use deviation::{Deviation, Tolerance};
 pub use error::ParityError;
 pub use golden::{Capture, Dump, GoldenError, Round, parse_prompts, read_prompts};
 pub use origin::Origin;

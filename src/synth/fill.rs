@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::gguf::GgmlType;
 
 use super::block;
-use super::preset::rope_factor;
+use super::micro::rope_factor;
 
 /// Blocks in a pool: a prime number, so that rows that go round it differ.
 const POOL: usize = 65_521;

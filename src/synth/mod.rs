@@ -14,6 +14,7 @@ mod acceptance;
 mod block;
 mod fill;
 mod metadata;
+mod micro;
 mod preset;
 mod tensors;
 

@@ -5,11 +5,11 @@ use std::fmt;
 use sharpi_ir::{NgramHash, RopeScaling};
 
 use crate::lower::{
-    Arch, BlockKind, DeltaNet, Experts, FeedForward, Gating, Hparams, Indexer, MoeKind, Ngrams,
-    Routing, Shared, Streams,
+    Arch, BlockKind, DeltaNet, Experts, Gating, Hparams, Indexer, Ngrams, Routing, Streams,
 };
 
 use super::Weights;
+use super::micro::{self, micro, rope_factor};
 
 /// A model whose shape is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,17 @@ pub enum Preset {
     Qwen3_30B,
     /// Qwen3-Next-80B-A3B, a mixture of experts.
     Qwen3Next80B,
+    /// Qwen2.5-1.5B.
+    Qwen25_1_5B,
+    /// Llama-3.2-1B.
+    Llama32_1B,
+    /// Mixtral-8x7B, a mixture of experts.
+    Mixtral8x7B,
+    /// SmolLM3-3B.
+    SmolLm3_3B,
+    /// Qwen3.8-Flash-Next, a mixture of experts; of its n-grams a thousandth, as each token reads but
+    /// sixteen rows of their table.
+    Qwen38FlashNext,
     /// GLM-4.5-Air, a mixture of experts.
     Glm45Air,
     /// A small model of random weights.
@@ -41,11 +52,11 @@ pub enum Preset {
 }
 
 /// Every how many trunk blocks one is attention, of those of both kinds.
-const INTERVAL: usize = 4;
+pub(super) const INTERVAL: usize = 4;
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Preset; 21] = [
+    pub const ALL: [Preset; 26] = [
         Preset::Dense0_8B,
         Preset::Dense2B,
         Preset::Dense4B,
@@ -55,7 +66,12 @@ impl Preset {
         Preset::Qwen3_0_6B,
         Preset::Qwen3_30B,
         Preset::Qwen3Next80B,
+        Preset::Qwen38FlashNext,
         Preset::Glm45Air,
+        Preset::Qwen25_1_5B,
+        Preset::Llama32_1B,
+        Preset::Mixtral8x7B,
+        Preset::SmolLm3_3B,
         Preset::Micro(Arch::GLM4MOE),
         Preset::Micro(Arch::LLAMA),
         Preset::MicroMixtral,
@@ -81,7 +97,12 @@ impl Preset {
             Preset::Qwen3_0_6B => "qwen3-0.6b",
             Preset::Qwen3_30B => "qwen3-30b-a3b",
             Preset::Qwen3Next80B => "qwen3-next-80b-a3b",
+            Preset::Qwen38FlashNext => "qwen3.8-flash-next",
             Preset::Glm45Air => "glm-4.5-air",
+            Preset::Qwen25_1_5B => "qwen2.5-1.5b",
+            Preset::Llama32_1B => "llama-3.2-1b",
+            Preset::Mixtral8x7B => "mixtral-8x7b",
+            Preset::SmolLm3_3B => "smollm3-3b",
             Preset::Micro(arch) => arch.family().micro,
             Preset::MicroMixtral => "micro-mixtral",
         }
@@ -127,11 +148,40 @@ impl Preset {
                 }),
                 ..qwen35(2048, 48, None, [16, 2, 32])
             },
+            Preset::Qwen38FlashNext => qwen38_flash_next(),
             Preset::Glm45Air => glm45_air(),
+            Preset::Qwen25_1_5B => attention(Arch::QWEN2, 1536, 28, [12, 2, 128], Some(8960)),
+            Preset::Llama32_1B => Hparams {
+                vocabulary: 128_256,
+                rms_eps: 1e-5,
+                freq_base: 5e5,
+                rope_scaling: RopeScaling {
+                    factors: (0..32).map(rope_factor).collect(),
+                    neighbours: true,
+                    ..RopeScaling::default()
+                },
+                ..attention(Arch::LLAMA, 2048, 16, [32, 8, 64], Some(8192))
+            },
+            Preset::Mixtral8x7B => Hparams {
+                vocabulary: 32_000,
+                rms_eps: 1e-5,
+                experts: Some(Experts {
+                    count: 8,
+                    used: 2,
+                    width: 14_336,
+                    shared_width: 0,
+                }),
+                ..attention(Arch::LLAMA, 4096, 32, [32, 8, 128], None)
+            },
+            Preset::SmolLm3_3B => Hparams {
+                vocabulary: 128_256,
+                freq_base: 5e6,
+                ..attention(Arch::SMOLLM3, 2048, 36, [16, 4, 128], Some(11_008))
+            },
             Preset::Micro(arch) => micro(arch),
             Preset::MicroMixtral => Hparams {
                 ffn_width: None,
-                experts: Some(MICRO_EXPERTS),
+                experts: Some(micro::EXPERTS),
                 ..micro(Arch::LLAMA)
             },
         }
@@ -182,26 +232,93 @@ fn qwen3(
     [heads, kv_heads]: [usize; 2],
     experts: Option<usize>,
 ) -> Hparams {
+    let (arch, ffn) = match experts {
+        None => (Arch::QWEN3, Some(3 * embedding)),
+        Some(_) => (Arch::QWEN3MOE, None),
+    };
     Hparams {
-        blocks: vec![BlockKind::Attention; blocks],
         context_length: 40_960,
-        embedding,
-        vocabulary: 151_936,
-        heads,
-        kv_heads,
-        ffn_width: experts.is_none().then_some(3 * embedding),
         experts: experts.map(|count| Experts {
             count,
             used: 8,
             width: 768,
             shared_width: 0,
         }),
-        ..plain(match experts {
-            None => Arch::QWEN3,
-            Some(_) => Arch::QWEN3MOE,
-        })
+        ..attention(arch, embedding, blocks, [heads, kv_heads, 128], ffn)
     }
 }
+
+/// All blocks of which attend. Width, blocks; query heads, K/V heads, their elements; feed-forward width.
+fn attention(
+    arch: Arch,
+    embedding: usize,
+    blocks: usize,
+    [heads, kv_heads, head_dim]: [usize; 3],
+    ffn: Option<usize>,
+) -> Hparams {
+    Hparams {
+        blocks: vec![BlockKind::Attention; blocks],
+        context_length: 32_768,
+        embedding,
+        vocabulary: 151_936,
+        heads,
+        kv_heads,
+        head_dim,
+        n_rot: head_dim,
+        attention_scale: 1.0 / (head_dim as f32).sqrt(),
+        ffn_width: ffn,
+        ..plain(arch)
+    }
+}
+
+fn qwen38_flash_next() -> Hparams {
+    const BLOCKS: usize = 48;
+    Hparams {
+        arch: Arch::QWEN4EXP,
+        experts: Some(Experts {
+            count: 512,
+            used: 10,
+            width: 640,
+            shared_width: 640,
+        }),
+        streams: Some(Streams {
+            count: 4,
+            rank: 320,
+        }),
+        ngrams: Some(Ngrams {
+            block: 1,
+            hash: NgramHash {
+                end: 248_319,
+                multipliers: MULTIPLIERS.to_vec(),
+                offsets: (0..16).map(|head| head * NGRAM_ROWS).collect(),
+                sizes: vec![NGRAM_ROWS; 16],
+            },
+            row: 160,
+            taps: 4,
+        }),
+        indexer: Some(Indexer {
+            heads: 4,
+            head_dim: 128,
+            top_k: 2048,
+            pool: Some(4),
+            chooses: (1..=BLOCKS)
+                .map(|n| kind(n) == BlockKind::Attention)
+                .chain([true])
+                .collect(),
+        }),
+        ..qwen35(2560, BLOCKS, None, [24, 2, 48])
+    }
+}
+
+/// Rows of n-grams for each head, a prime number.
+const NGRAM_ROWS: u32 = 20_011;
+
+/// What the ids of an n-gram are multiplied with.
+pub(super) const MULTIPLIERS: [u64; 3] = [
+    0x9e37_79b9_7f4a_7c15,
+    0xc2b2_ae3d_27d4_eb4f,
+    0x1656_67b1_9e37_79f9,
+];
 
 fn glm45_air() -> Hparams {
     Hparams {
@@ -230,123 +347,8 @@ fn glm45_air() -> Hparams {
     }
 }
 
-/// Experts of a small model, none of which takes every token.
-const MICRO_EXPERTS: Experts = Experts {
-    count: 8,
-    used: 3,
-    width: 32,
-    shared_width: 0,
-};
-
-/// Of every architecture; as much as shows all that it is made of.
-fn micro(arch: Arch) -> Hparams {
-    let family = arch.family();
-    // llama.cpp holds Qwen2's queries to the model's width.
-    let head_dim = if arch == Arch::QWEN2 { 16 } else { 32 };
-    let experts = |kind: &MoeKind| Experts {
-        shared_width: match kind.shared {
-            Shared::None => 0,
-            Shared::Counted | Shared::Gated => 32,
-        },
-        ..MICRO_EXPERTS
-    };
-    let (experts, dense_blocks, routing) = match &family.feed_forward {
-        FeedForward::Dense | FeedForward::Either(_) => (None, 0, Routing::default()),
-        FeedForward::Experts(kind) => {
-            let routing = Routing {
-                gating: kind.gating,
-                normalised: true,
-                scale: if kind.biased_choice { 1.5 } else { 1.0 },
-            };
-            (Some(experts(kind)), usize::from(kind.dense_lead), routing)
-        }
-    };
-    let blocks = (1..=INTERVAL).map(|n| match family.recurrent {
-        Some(_) => kind(n),
-        None => BlockKind::Attention,
-    });
-    let factors = match family.attention.factors {
-        true => (0..16).map(rope_factor).collect(),
-        false => Vec::new(),
-    };
-    Hparams {
-        blocks: blocks.collect(),
-        context_length: 1024,
-        embedding: 64,
-        vocabulary: 320,
-        heads: 4,
-        kv_heads: 2,
-        head_dim,
-        rms_eps: 1e-6,
-        n_rot: match family.recurrent.is_some() || dense_blocks > 0 {
-            true => head_dim / 2,
-            false => head_dim,
-        },
-        freq_base: 10_000.0,
-        rope_scaling: RopeScaling {
-            factors,
-            neighbours: family.attention.neighbours,
-            ..RopeScaling::default()
-        },
-        attention_scale: 1.0 / (head_dim as f32).sqrt(),
-        deltanet: family.recurrent.map(|_| DeltaNet {
-            conv_kernel: 4,
-            head_dim: 32,
-            k_heads: 2,
-            v_heads: 4,
-        }),
-        ffn_width: (experts.is_none() || dense_blocks > 0).then_some(96),
-        experts,
-        dense_blocks,
-        routing,
-        streams: family.streams.then_some(Streams { count: 4, rank: 32 }),
-        ngrams: family.streams.then(micro_ngrams),
-        indexer: family.attention.indexer.then(micro_indexer),
-        ..plain(arch)
-    }
-}
-
-/// Of every four positions a block, of which a token sees four, in the trunk and in the head.
-fn micro_indexer() -> Indexer {
-    Indexer {
-        heads: 2,
-        head_dim: 64,
-        top_k: 16,
-        pool: Some(4),
-        chooses: (1..=INTERVAL + 1).map(|n| n >= INTERVAL).collect(),
-    }
-}
-
-/// Pairs and triples of tokens, two rows each, before the second block.
-fn micro_ngrams() -> Ngrams {
-    Ngrams {
-        block: 1,
-        hash: NgramHash {
-            // ` t`, which many a prompt has.
-            end: 256,
-            multipliers: vec![
-                0x9e37_79b9_7f4a_7c15,
-                0xc2b2_ae3d_27d4_eb4f,
-                0x1656_67b1_9e37_79f9,
-            ],
-            offsets: vec![0, 61, 128, 199],
-            sizes: vec![61, 67, 71, 73],
-        },
-        row: 16,
-        taps: 3,
-    }
-}
-
-/// What divides the angle of a pair where something does; as in Llama 3.1 slow pairs are slowed.
-pub(super) fn rope_factor(pair: usize) -> f32 {
-    match pair {
-        0..8 => 1.0,
-        _ => 1.0 + pair as f32 / 4.0,
-    }
-}
-
 /// What most have in common.
-fn plain(arch: Arch) -> Hparams {
+pub(super) fn plain(arch: Arch) -> Hparams {
     Hparams {
         arch,
         blocks: Vec::new(),
@@ -379,7 +381,7 @@ fn plain(arch: Arch) -> Hparams {
 }
 
 /// What mixes tokens in the `n`-th block, counted from 1.
-fn kind(n: usize) -> BlockKind {
+pub(super) fn kind(n: usize) -> BlockKind {
     match n.is_multiple_of(INTERVAL) {
         true => BlockKind::Attention,
         false => BlockKind::DeltaNet,

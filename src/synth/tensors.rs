@@ -47,7 +47,12 @@ pub(super) fn all(hp: &Hparams, weights: Weights) -> Vec<Tensor> {
     }
     if let Some(ngrams) = &hp.ngrams {
         let dims = [ngrams.row, ngrams.hash.rows()];
-        list.normal("per_layer_token_embd.weight", &dims, 0.0, 1.0);
+        list.add(
+            "per_layer_token_embd.weight",
+            Q4_K,
+            &dims,
+            Fill::Random(1.0),
+        );
     }
     for (index, kind) in hp.blocks.iter().enumerate() {
         list.prefix = format!("blk.{index}.");
@@ -76,7 +81,9 @@ fn noise(hp: &Hparams, acceptance: f64) -> f64 {
         Some(kind) if kind.shared == Shared::Gated => 0.5,
         Some(_) | None => 1.0,
     };
-    let inputs = acceptance::swiglu_deviation(READING * (hp.embedding as f64).sqrt());
+    // The gates of residual streams, whose mean it reads, are about sigmoid(0).
+    let read = if hp.streams.is_some() { 0.5 } else { 1.0 };
+    let inputs = acceptance::swiglu_deviation(read * READING * (hp.embedding as f64).sqrt());
     sigma / (gate * inputs)
 }
 
@@ -159,7 +166,7 @@ impl List<'_> {
     fn ngrams(&mut self, ngrams: &Ngrams) {
         let (width, all) = (self.hp.embedding, self.hp.hidden());
         self.reading("ple_key.weight", Q4_K, &[width, all]);
-        self.reading("ple_value.weight", Q4_K, &[width, width]);
+        self.adding("ple_value.weight", Q4_K, &[width, width], ADDED);
         for part in ["key", "query", "conv"] {
             self.ones(&format!("ple_norm_{part}.weight"), all);
         }

@@ -268,6 +268,29 @@ fn a_wrong_weight_is_found_by_the_first_tensor_that_differs() {
 }
 
 #[test]
+fn a_bit_is_a_difference_where_bits_are_asked_for() {
+    let mut dump = read(TENSORS);
+    dump["passes"][2]["tensors"][3]["bits"] = json!(1);
+    let name = dump["passes"][2]["tensors"][3]["name"].as_str().unwrap();
+    let (_folder, path) = file(dump.to_string());
+    let mut command = sharpi(&format!("parity -m {MODEL} --bisect"));
+    command.arg(path);
+    let rounding = stdout(command);
+    assert!(rounding.contains("0 of 244 tensors differ"), "{rounding}");
+    let (_folder, path) = file(dump.to_string());
+    let mut command = sharpi(&format!("parity -m {MODEL} --bits --bisect"));
+    command.arg(path);
+    let (found, _) = differs(command);
+    assert!(found.contains(&format!("first: {name}")), "{found}");
+    assert!(found.contains("agrees but for last bits"), "{found}");
+    fails(
+        sharpi(&format!("parity -m {MODEL} --bits")),
+        2,
+        &["--bisect"],
+    );
+}
+
+#[test]
 fn a_tensor_that_no_value_is_named_after_differs() {
     let mut dump = read(TENSORS);
     dump["passes"][2]["tensors"][3]["name"] = json!("no_such-3");

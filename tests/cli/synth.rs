@@ -35,7 +35,12 @@ fn a_shape_that_is_too_large_is_written_with_fewer_blocks() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("x.gguf");
     let file = file.to_str().unwrap();
-    for preset in ["qwen3-next-80b-a3b", "glm-4.5-air", "qwen3-30b-a3b"] {
+    for preset in [
+        "qwen3-next-80b-a3b",
+        "qwen3.8-flash-next",
+        "glm-4.5-air",
+        "mixtral-8x7b",
+    ] {
         let synth = format!("synth --preset {preset} -o {file} --header-only --blocks");
         json(sharpi(&format!("{synth} 4 --json")));
         let costs = json(sharpi(&format!("cost -m {file} --json")));

@@ -63,10 +63,10 @@ fn quantized(ty: ActivationType, x: &[f32], n: usize) -> Vec<u8> {
     out
 }
 
-/// A product in the order that attention and the delta rule document.
+/// A product in the order that the delta rule documents, and attention of whole turns of 64.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (n, mut groups, mut lanes) = (a.len(), [[0.0f32; 16]; 4], [0.0f32; 16]);
-    let whole = n / 16 * 16;
+    let whole = n / 64 * 64;
     for i in 0..whole {
         let sum = &mut groups[i / 16 % 4][i % 16];
         *sum = a[i].mul_add(b[i], *sum);
@@ -74,13 +74,10 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     for j in 0..16 {
         lanes[j] = (groups[0][j] + groups[2][j]) + (groups[1][j] + groups[3][j]);
     }
-    for i in whole..n {
-        lanes[i - whole] = a[i].mul_add(b[i], lanes[i - whole]);
-    }
     for half in [8, 4, 2, 1] {
         for j in 0..half {
             lanes[j] += lanes[j + half];
         }
     }
-    lanes[0]
+    (whole..n).fold(lanes[0], |sum, i| sum + a[i] * b[i])
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the small models of the architectures beside qwen35, and writes what llama.cpp does with them
 # into fixtures/golden: micro-NAME.json and micro-NAME-Q8_0.json, captures in F32 and Q8_0, and
-# micro-NAME.tensors.json, the tensors of a short run. Names as arguments choose among them.
+# micro-NAME.tensors.json and micro-NAME-Q8_0.tensors.json, the tensors of a short run. Names as
+# arguments choose among them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -24,20 +25,31 @@ for name in $wanted; do
             --draft-max "$widths" --ignore-eos -o "$2"
     }
     capture "$model" "$golden.json"
-    # Rows of 16, of which there are some, are no whole blocks.
-    if [[ $name != qwen4exp ]]; then
-        cargo reference quantize -m "$model" --types Q8_0 -o "$work/Q8_0.gguf"
-        capture "$work/Q8_0.gguf" "$golden-Q8_0.json"
-    fi
+    cargo reference quantize -m "$model" --types Q8_0 -o "$work/Q8_0.gguf"
+    capture "$work/Q8_0.gguf" "$golden-Q8_0.json"
     dump() {
         cargo reference dump -m "$1" -p 'a t b ta' --draft-max "$round" -o "$2"
     }
     dump "$model" "$golden.tensors.json"
+    dump "$work/Q8_0.gguf" "$golden-Q8_0.tensors.json"
     # As older converters wrote it llama.cpp does the same with it.
     if [[ $name == qwen3next ]]; then
         cargo reference join -m "$model" -o "$work/joint.gguf"
         capture "$work/joint.gguf" "$work/joint.json"
         cmp "$work/joint.json" "$golden.json"
         dump "$work/joint.gguf" "$golden-joint.tensors.json"
+    fi
+done
+
+[[ $# -eq 0 ]] || exit 0
+# Of the two whose models are in fixtures, what is there of them in Q8_0 alone.
+for name in dense moe; do
+    golden=fixtures/golden/micro-$name-Q8_0
+    cargo reference quantize -m "fixtures/models/micro-$name-f32.gguf" --types Q8_0 \
+        -o "$work/Q8_0.gguf"
+    cargo reference dump -m "$work/Q8_0.gguf" -p 'a t b ta' --draft-max 2 -o "$golden.tensors.json"
+    if [[ $name == moe ]]; then
+        cargo reference capture -m "$work/Q8_0.gguf" --prompts fixtures/families.prompts.json -n 64 \
+            --draft-max 0,1,2,3 --ignore-eos -o "$golden.json"
     fi
 done

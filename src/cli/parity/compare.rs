@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicBool;
 
 use clap::ValueEnum;
 use sharpi_compile::parity::{
-    Bisection, Capture, Dump, Mode, Outcome, ParityError, ParityOptions, Skip, Verdict, bisect,
-    compare, work,
+    Bisection, Capture, Dump, Mode, Outcome, ParityError, ParityOptions, Skip, Tolerance, Verdict,
+    bisect, compare, work,
 };
 use sharpi_compile::{Model, SessionOptions};
 
@@ -45,6 +45,9 @@ pub(super) struct Compare {
     /// Dump of the reference's tensors, of which the first that differs is named
     #[arg(long, value_name = "TENSORS")]
     bisect: Option<PathBuf>,
+    /// Of the dump, that a tensor differs where any bit does
+    #[arg(long, requires = "bisect")]
+    bits: bool,
     /// Print a JSON object instead of tables
     #[arg(long)]
     json: bool,
@@ -111,7 +114,11 @@ impl Compare {
         cancel: &AtomicBool,
     ) -> Result<Bisection, ParityError> {
         let _progress = Progress::spinner("comparing tensors");
-        bisect(model, dump, self.threads(), cancel)
+        let tolerance = match self.bits {
+            true => Tolerance::Bits,
+            false => Tolerance::Rounding,
+        };
+        bisect(model, dump, (self.threads(), tolerance), cancel)
     }
 
     fn threads(&self) -> usize {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use sharpi_compile::parity::{
-    Bisection, Compared, Deviation, Outcome, Round, RoundsCompared, Skip, Verdict,
+    Bisection, Compared, Deviation, Outcome, Round, RoundsCompared, Skip, Tolerance, Verdict,
 };
 
 use super::record::Row;
@@ -172,9 +172,11 @@ fn off(deviation: &Deviation) -> String {
     if made != expected {
         return format!("{made} elements, the reference has {expected}");
     }
-    let word = match deviation.exceeds() {
-        true => "differs",
-        false => "agrees",
+    let word = match (deviation.same_bits, deviation.exceeds(Tolerance::Rounding)) {
+        (Some(true), _) => return "the same bits".into(),
+        (_, true) => "differs",
+        (Some(false), false) => "agrees but for last bits",
+        (None, false) => "agrees",
     };
     let Deviation { norm, element, .. } = deviation;
     format!("{word}: norm off by {norm:.1e} of itself, an element by {element:.1e} of the rms")

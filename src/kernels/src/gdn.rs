@@ -67,8 +67,8 @@ multiversion! {
     /// S[j] = S[j] + k · δ;  out[j] = (S[j]·q) · 1/√D
     /// ```
     ///
-    /// Dot products are in ggml's order for single vectors, as attention's are, the rank-1 update
-    /// is fused: ggml's `gated_delta_net` to the bit. Columns do not meet, so threads may split
+    /// Dot products are in ggml's order for single vectors of f32, the rank-1 update is fused: ggml's
+    /// `gated_delta_net` to the bit, of heads of whole fours. Columns do not meet, so threads may split
     /// them between groups. They are taken in blocks that stay in L1 over all updates and tokens,
     /// so the state is read and written once.
     ///

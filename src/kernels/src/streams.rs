@@ -54,7 +54,7 @@ pub fn inject_weights(x: &mut [f32]) {
 }
 
 multiversion! {
-    /// `stream += x · weight`, rounded once. Panics if the rows differ in length.
+    /// `stream += x · weight`, the product rounded too. Panics if the rows differ in length.
     pub fn add_gated(x: &[f32], weight: f32, stream: &mut [f32]) = add_gated_body;
 }
 
@@ -62,7 +62,7 @@ multiversion! {
 fn add_gated_body<I: Isa>(x: &[f32], weight: f32, stream: &mut [f32]) {
     assert_eq!(x.len(), stream.len(), "rows of one length");
     for (stream, x) in stream.iter_mut().zip(x) {
-        *stream = x.mul_add(weight, *stream);
+        *stream += x * weight;
     }
 }
 

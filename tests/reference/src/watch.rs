@@ -7,7 +7,7 @@ use std::ptr;
 
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_sys_2 as sys;
-use sharpi_compile::parity::golden::Tensor;
+use sharpi_compile::parity::golden::{Tensor, fingerprint};
 
 /// Elements shown of each end of a tensor.
 const ENDS: usize = 8;
@@ -139,6 +139,7 @@ fn shown(tensor: &sys::ggml_tensor, name: String) -> Tensor {
         l2: short(squares.sqrt()),
         first: ends(&values[..values.len().min(ENDS)]),
         last: ends(&values[values.len().saturating_sub(ENDS)..]),
+        bits: Some(fingerprint(&values)),
     }
 }
 

@@ -97,11 +97,10 @@ pub(super) fn add_update<I: Isa, const G: usize>(
 /// `S = S · decay` and `S·k` for the one that `BEGINS`. The products are returned. `N` is D, or 0
 /// if that is not known. With `FROM` the state is taken from there.
 ///
-/// A product of D values is defined as for 16 lanes in four groups ([`crate::dot`] and
-/// [`Reduce::merged`]): value i adds to sum `i % 64` until less than 64 are left, of those each
-/// 16 to the next ones; then sums come together 32 apart, 16 apart, values that make no 16 are
-/// added, and it is 8, 4, 2 and 1 apart. Here a leaf is what sums l, l + 16, l + 32 and l + 48
-/// come to.
+/// A product of D values is defined as for 16 lanes in four groups ([`Reduce::merged`]): value i
+/// adds to sum `i % 64` until less than 64 are left; then sums come together 32 apart, 16 apart, 8,
+/// 4, 2 and 1 apart; the products that are left are rounded and added in order. Here a leaf is what
+/// sums l, l + 16, l + 32 and l + 48 come to.
 #[inline(always)]
 pub(super) fn pass<
     I: Reduce,
@@ -140,7 +139,11 @@ pub(super) fn pass<
         *quarter = sum_of_four::<I, G>(leaves);
         prefetcher.bring();
     }
-    sum_of_four::<I, G>(quarters)
+    let mut sums = sum_of_four::<I, G>(quarters);
+    for i in n / 64 * 64..n {
+        over.step::<1, false>(i, &mut sums);
+    }
+    sums
 }
 
 /// The sum of four: the first and the third, the second and the fourth, then both.
@@ -187,35 +190,31 @@ impl<I: Reduce, const G: usize, const ENDS: bool, const BEGINS: bool, const FROM
         for (c, sum) in sums.iter_mut().enumerate() {
             *sum = self.sum(l + 16 * c);
         }
-        let mut leaf = sum_of_four::<I, G>(sums);
-        let i = self.n / 16 * 16 + l;
-        if i < self.n {
-            self.step::<1>(i, &mut leaf);
-        }
-        leaf
+        sum_of_four::<I, G>(sums)
     }
 
-    /// Values `first`, `first + 64`, … of those that make whole sixteens.
+    /// Values `first`, `first + 64`, … of those that make whole sixty-fours.
     #[inline(always)]
     fn sum(&mut self, first: usize) -> [[I::F; 2]; G] {
         let mut sums = [[I::splat(0.0); 2]; G];
-        let end = self.n / 16 * 16;
+        let end = self.n / 64 * 64;
         let mut i = first;
         while i + 64 < end {
-            self.step::<2>(i, &mut sums);
+            self.step::<2, true>(i, &mut sums);
             i += 128;
         }
         if i < end {
-            self.step::<1>(i, &mut sums);
+            self.step::<1, true>(i, &mut sums);
         }
         sums
     }
 
-    /// Values `i`, `i + 64`, …, `S` of them, of all columns. All are read before one is written:
+    /// Values `i`, `i + 64`, …, `S` of them, of all columns; if `FUSED`, a product and its sum are
+    /// rounded once. All are read before one is written:
     /// they are whole pages apart, and a CPU that compares addresses by their place in a page
     /// holds up what it reads after such a write.
     #[inline(always)]
-    fn step<const S: usize>(&mut self, i: usize, sums: &mut [[I::F; 2]; G]) {
+    fn step<const S: usize, const FUSED: bool>(&mut self, i: usize, sums: &mut [[I::F; 2]; G]) {
         let mut values = [[I::splat(0.0); G]; S];
         for s in 0..S {
             for g in 0..G {
@@ -230,11 +229,13 @@ impl<I: Reduce, const G: usize, const ENDS: bool, const BEGINS: bool, const FROM
                 let value = &mut values[s][g];
                 if ENDS {
                     *value = I::fma(factor::<I>(ended.k, i + 64 * s), self.delta[g], *value);
-                    sums[g][0] = I::fma(*value, factor::<I>(ended.q, i + 64 * s), sums[g][0]);
+                    sums[g][0] =
+                        plus::<I, FUSED>(sums[g][0], *value, factor::<I>(ended.q, i + 64 * s));
                 }
                 if BEGINS {
                     *value = I::mul(*value, self.decay);
-                    sums[g][1] = I::fma(*value, factor::<I>(begun.k, i + 64 * s), sums[g][1]);
+                    sums[g][1] =
+                        plus::<I, FUSED>(sums[g][1], *value, factor::<I>(begun.k, i + 64 * s));
                 }
             }
         }
@@ -255,6 +256,15 @@ impl<I: Reduce, const G: usize, const ENDS: bool, const BEGINS: bool, const FROM
         let place = (g * self.n + i + 64 * s) * LANES;
         debug_assert!(place + LANES <= self.state.len());
         place
+    }
+}
+
+/// `sum + x · y`, rounded once if `FUSED`.
+#[inline(always)]
+fn plus<I: Isa, const FUSED: bool>(sum: I::F, x: I::F, y: I::F) -> I::F {
+    match FUSED {
+        true => I::fma(x, y, sum),
+        false => I::add(sum, I::mul(x, y)),
     }
 }
 
