@@ -205,14 +205,18 @@ fn a_prompt_gives_the_same_bits_however_it_is_cut_into_runs() {
 
 #[test]
 fn a_prompt_gives_the_same_bits_however_it_is_cut_whatever_the_cache_holds() {
-    let model = model("micro-dense-f32");
-    let ids = tokens(&model);
-    for cache in [DType::F32, DType::BF16, DType::Q8_0, DType::Q4_0] {
-        let executable = compiled(&model, cache, &[]);
-        let expected = one_by_one(&executable, &ids);
-        for widths in &SPLITS[4..] {
-            let found = evaluate(&mut session(&executable, 1), &ids, widths);
-            assert_same(&found, &expected, &format!("{cache}, widths {widths:?}"));
+    // One whose keys all meet all queries, and one that has an indexer's keys too.
+    for name in ["micro-dense-f32", "micro-qwen4exp"] {
+        let model = model(name);
+        let ids = tokens(&model);
+        for cache in [DType::F32, DType::BF16, DType::Q8_0, DType::Q4_0] {
+            let executable = compiled(&model, cache, &[]);
+            let expected = one_by_one(&executable, &ids);
+            for widths in &SPLITS[4..] {
+                let found = evaluate(&mut session(&executable, 1), &ids, widths);
+                let what = format!("{name}, {cache}, widths {widths:?}");
+                assert_same(&found, &expected, &what);
+            }
         }
     }
 }

@@ -80,6 +80,7 @@ fn rounds_of_every_width_leave_the_states_of_a_session_that_never_drafted() {
     }
     for cache in [DType::Q8_0, DType::Q4_0] {
         rounds("micro-dense-f32", cache, &every);
+        rounds("micro-qwen4exp", cache, &every);
     }
 }
 

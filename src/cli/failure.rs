@@ -368,9 +368,7 @@ fn lower_help(error: &LowerError) -> &'static str {
         LowerError::TensorType { .. } => {
             "quantise the model again with llama-quantize, to a type such as Q4_K_M or Q8_0"
         }
-        LowerError::CacheType(_)
-        | LowerError::CacheBlocks { .. }
-        | LowerError::CacheOfIndexer(_) => "choose another -ctk or -ctv",
+        LowerError::CacheType(_) | LowerError::CacheBlocks { .. } => "choose another -ctk or -ctv",
         LowerError::DraftVocabulary { .. } => "name other ids with --draft-vocab, or leave it away",
         _ => {
             "the file does not fit its architecture: convert the model again with llama.cpp's \

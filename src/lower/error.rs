@@ -134,9 +134,6 @@ pub enum LowerError {
         /// Elements of a head.
         head_dim: usize,
     },
-    /// An indexer's keys are not rounded to blocks.
-    #[error("the cache cannot hold the keys of an indexer in {0}, expected f16, bf16 or f32")]
-    CacheOfIndexer(DType),
     /// Ids to draft that are not there, or none at all.
     #[error("cannot draft {found}: the vocabulary has ids 0 to {last}")]
     DraftVocabulary {

@@ -126,10 +126,6 @@ fn lower_and_account(
             return Err(LowerError::CacheBlocks { ty, head_dim });
         }
     }
-    let chooses = hp.indexer.as_ref().is_some_and(|of| of.pool.is_some());
-    if chooses && options.cache_k.block_len() > 1 {
-        return Err(LowerError::CacheOfIndexer(options.cache_k));
-    }
     let mut module = Module::new(hp.arch.name());
     let drafts = options.draft && hp.mtp_blocks > 0;
     let graph = trunk::lower(&source, &hp, options, &mut module.symbols, drafts)?;

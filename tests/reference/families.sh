@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes the small models of the architectures beside qwen35, and writes what llama.cpp does with them
 # into fixtures/golden: micro-NAME.json and micro-NAME-Q8_0.json, captures in F32 and Q8_0, and
-# micro-NAME.tensors.json and micro-NAME-Q8_0.tensors.json, the tensors of a short run. Names as
-# arguments choose among them.
+# micro-NAME.tensors.json and micro-NAME-Q8_0.tensors.json, the tensors of a short run; for one also
+# micro-NAME-cache.json, captures with caches in blocks. Names as arguments choose among them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -32,6 +32,11 @@ for name in $wanted; do
     }
     dump "$model" "$golden.tensors.json"
     dump "$work/Q8_0.gguf" "$golden-Q8_0.tensors.json"
+    # The keys of an indexer have a cache of their own.
+    if [[ $name == qwen4exp ]]; then
+        cargo reference capture -m "$model" --prompts fixtures/families.prompts.json -n 64 \
+            --draft-max "$widths" --cache-type q8_0,q4_0 --ignore-eos -o "$golden-cache.json"
+    fi
     # As older converters wrote it llama.cpp does the same with it.
     if [[ $name == qwen3next ]]; then
         cargo reference join -m "$model" -o "$work/joint.gguf"

@@ -112,7 +112,7 @@ pub fn bind(
                 pool: *pool as usize,
                 turn: turn(&mut p, (slot::PoolKeys::norm, Some(*eps)), rotation)?,
                 state,
-                layout: p.plain_cache(layout)?,
+                layout,
             })
         }
         Op::ChooseBlocks {
@@ -131,7 +131,7 @@ pub fn bind(
                 pool: *pool as usize,
                 turn: turn(&mut p, (slot::ChooseBlocks::norm, Some(*eps)), rotation)?,
                 state,
-                layout: p.plain_cache(layout)?,
+                layout,
                 y: p.result(0)?,
             })
         }

@@ -4,7 +4,7 @@ use super::attention::Turn;
 use super::{Kernel, KvLayout, Run, Scratch, Slot};
 use sharpi_ir::NO_BLOCK;
 use sharpi_kernels::attention::index::{choose, mean};
-use sharpi_kernels::attention::{CacheRows, Side, store_row};
+use sharpi_kernels::attention::{CacheRows, store_as_is};
 
 /// Keys into the cache, and of blocks that are complete the pooled ones; a chunk is a sequence.
 pub(super) struct PoolKeys {
@@ -32,7 +32,7 @@ impl Kernel for PoolKeys {
         for (k, pos) in k.chunks_exact(dim).zip(pos) {
             // SAFETY: a sequence's cache belongs to its chunk; effects keep other ops off it.
             let row = unsafe { keys.slice_mut(*pos as usize * stride[0], stride[0]) };
-            store_row(types[0], (Side::Keys, dim), k, &mut scratch.attention, row);
+            store_as_is(types[0], k, row);
         }
         let (mut sum, mut turned) = (vec![0.0; dim], vec![0.0; dim]);
         for pos in pos.iter().map(|pos| *pos as usize) {
@@ -51,13 +51,7 @@ impl Kernel for PoolKeys {
             };
             mean(types[0], rows, self.pool, &mut sum);
             self.turn.turn(&sum, first as i32, scratch, &mut turned);
-            store_row(
-                types[1],
-                (Side::Values, dim),
-                &turned,
-                &mut scratch.attention,
-                row,
-            );
+            store_as_is(types[1], &turned, row);
         }
     }
 }

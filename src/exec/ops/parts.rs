@@ -130,14 +130,6 @@ impl Parts<'_> {
         self.fail("its state is no cache of f16, bf16 or f32, nor of q8_0 or q4_0 with heads of whole blocks")
     }
 
-    /// A cache whose rows are floats.
-    pub(super) fn plain_cache(&self, layout: KvLayout) -> Result<KvLayout, BindError> {
-        match [layout.k, layout.v].iter().all(|ty| ty.block_len() == 1) {
-            true => Ok(layout),
-            false => self.fail("its state is no cache of f16, bf16 or f32"),
-        }
-    }
-
     pub(super) fn result(&self, i: usize) -> Result<Slot, BindError> {
         match self.results.get(i) {
             Some(slot) => Ok(slot.clone()),

@@ -92,6 +92,21 @@ pub fn store_row(
     work: &mut AttentionWorkspace,
     out: &mut [u8],
 ) {
+    if let CacheType::Q8_0 | CacheType::Q4_0 = ty {
+        let turned = &mut work.turned;
+        turned.clear();
+        turned.extend_from_slice(x);
+        turn(turned, ty.turn_len(side, dim));
+        return store_as_is(ty, turned, out);
+    }
+    store_as_is(ty, x, out);
+}
+
+/// [`store_row`] of what is not turned before it is rounded into blocks, as the keys of an indexer.
+///
+/// # Panics
+/// If `out` is not exactly as long as [`CacheType::row_bytes`] says.
+pub fn store_as_is(ty: CacheType, x: &[f32], out: &mut [u8]) {
     assert_eq!(out.len(), ty.row_bytes(x.len()), "bytes of a {ty:?} row");
     match ty {
         CacheType::F32 => {
@@ -101,13 +116,7 @@ pub fn store_row(
         }
         CacheType::F16 => round_f16(x, out),
         CacheType::BF16 => round_bf16(x, out),
-        CacheType::Q8_0 | CacheType::Q4_0 => {
-            let turned = &mut work.turned;
-            turned.clear();
-            turned.extend_from_slice(x);
-            turn(turned, ty.turn_len(side, dim));
-            round(ty, turned, out);
-        }
+        CacheType::Q8_0 | CacheType::Q4_0 => round(ty, x, out),
     }
 }
 

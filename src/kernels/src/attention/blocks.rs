@@ -57,7 +57,7 @@ fn turn_body<I: Isa>(x: &mut [f32], n: usize) {
     }
 }
 
-/// Rounds a turned row into blocks.
+/// Rounds a row into blocks.
 pub(super) fn round(ty: CacheType, x: &[f32], out: &mut [u8]) {
     match ty {
         CacheType::Q8_0 => quantize_row(ActivationType::Q8_0, x, out),
@@ -126,6 +126,15 @@ impl Blocks for Nibbles {
             quants[j + 16] = (pairs[j] >> 4) as i8 - 8;
         }
         quants
+    }
+}
+
+/// The values of a row in blocks, as they lie there.
+pub(super) fn values<B: Blocks>(row: &[u8], out: &mut [f32]) {
+    let (out, _) = out.as_chunks_mut::<BLOCK>();
+    for (block, out) in row.chunks_exact(B::BYTES).zip(out) {
+        let d = factor::<crate::isa::Scalar>(block);
+        *out = B::quants(block).map(|q| f32::from(q) * d);
     }
 }
 

@@ -1,8 +1,10 @@
 //! What an indexer computes: keys pooled over blocks of positions, and the blocks that a token chooses
 //! by them.
 
+use super::blocks::{self, Bytes, Nibbles};
 use super::score::{Scores, score};
 use super::{CacheRows, CacheType};
+use crate::isa::Scalar;
 use crate::quant::{Bf16, Element, F16, F32};
 use crate::topk::heap_select;
 
@@ -10,28 +12,35 @@ use crate::topk::heap_select;
 /// `1 / count`.
 ///
 /// # Panics
-/// For a cache of blocks.
+/// If the rows are shorter.
 pub fn mean(ty: CacheType, rows: CacheRows<'_>, count: usize, out: &mut [f32]) {
+    let mut row = vec![0.0; out.len()];
     out.fill(0.0);
     for p in 0..count {
-        let row = &rows.bytes[p * rows.stride..][..ty.row_bytes(out.len())];
-        let bytes = ty.row_bytes(1);
-        for (out, x) in out.iter_mut().zip(row.chunks_exact(bytes)) {
-            let x = element(ty, x);
-            *out = if p == 0 { x } else { *out + x };
+        let bytes = &rows.bytes[p * rows.stride..][..ty.row_bytes(out.len())];
+        values(ty, bytes, &mut row);
+        for (out, x) in out.iter_mut().zip(&row) {
+            *out = if p == 0 { *x } else { *out + x };
         }
     }
     let by = 1.0 / count as f32;
     out.iter_mut().for_each(|out| *out *= by);
 }
 
-fn element(ty: CacheType, bytes: &[u8]) -> f32 {
-    type Plain = crate::isa::Scalar;
+/// The elements of a row.
+fn values(ty: CacheType, bytes: &[u8], out: &mut [f32]) {
     match ty {
-        CacheType::F32 => F32::one::<Plain>(bytes),
-        CacheType::F16 => F16::one::<Plain>(bytes),
-        CacheType::BF16 => Bf16::one::<Plain>(bytes),
-        CacheType::Q8_0 | CacheType::Q4_0 => unreachable!("an indexer's cache is not of blocks"),
+        CacheType::F32 => plain::<F32>(bytes, out),
+        CacheType::F16 => plain::<F16>(bytes, out),
+        CacheType::BF16 => plain::<Bf16>(bytes, out),
+        CacheType::Q8_0 => blocks::values::<Bytes>(bytes, out),
+        CacheType::Q4_0 => blocks::values::<Nibbles>(bytes, out),
+    }
+}
+
+fn plain<E: Element>(bytes: &[u8], out: &mut [f32]) {
+    for (out, x) in out.iter_mut().zip(bytes.chunks_exact(E::BYTES)) {
+        *out = E::one::<Scalar>(x);
     }
 }
 
@@ -40,14 +49,16 @@ fn element(ty: CacheType, bytes: &[u8]) -> f32 {
 pub struct ChoiceWorkspace {
     products: Vec<f32>,
     scores: Vec<f32>,
+    /// Keys that lie in blocks, as f32.
+    keys: Vec<u8>,
 }
 
 /// The `most` of `count` blocks with the largest `Σ max(q·k, 0) / √D` over the heads, in their order;
 /// `q: [H, D]`, D a multiple of 64, and `k` the blocks' pooled keys. Each sum and its product are
-/// rounded once.
+/// rounded once; keys in blocks meet the queries as f32.
 ///
 /// # Panics
-/// For a cache of blocks.
+/// If the rows are shorter.
 pub fn choose(
     ty: CacheType,
     (q, dim): (&[f32], usize),
@@ -66,7 +77,11 @@ pub fn choose(
         CacheType::F32 => score::<F32>(q, dim, k, 1.0, scores),
         CacheType::F16 => score::<F16>(q, dim, k, 1.0, scores),
         CacheType::BF16 => score::<Bf16>(q, dim, k, 1.0, scores),
-        CacheType::Q8_0 | CacheType::Q4_0 => unreachable!("an indexer's cache is not of blocks"),
+        CacheType::Q8_0 | CacheType::Q4_0 => {
+            as_floats(ty, dim, (k, count), &mut work.keys);
+            let (bytes, stride) = (&work.keys[..], 4 * dim);
+            score::<F32>(q, dim, CacheRows { bytes, stride }, 1.0, scores);
+        }
     }
     let weight = 1.0 / (dim as f32).sqrt();
     let sum = |products: &[f32]| {
@@ -80,12 +95,45 @@ pub fn choose(
     chosen.sort_unstable();
 }
 
+/// Rows of `dim` elements one after another.
+fn as_floats(ty: CacheType, dim: usize, (k, count): (CacheRows<'_>, usize), out: &mut Vec<u8>) {
+    let mut row = vec![0.0; dim];
+    out.clear();
+    for p in 0..count {
+        values(ty, &k.bytes[p * k.stride..][..ty.row_bytes(dim)], &mut row);
+        out.extend(row.iter().flat_map(|x| x.to_le_bytes()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn rows(values: &[f32]) -> Vec<u8> {
         values.iter().flat_map(|x| x.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn keys_in_blocks_are_what_the_blocks_hold() {
+        // Of 127 and −8, which need no rounding in bytes and in nibbles.
+        for (ty, size) in [(CacheType::Q8_0, 127.0), (CacheType::Q4_0, -8.0)] {
+            let mut x = [0.0; 64];
+            (x[3], x[40]) = (size, size / 2.0);
+            let mut row = vec![0; ty.row_bytes(64)];
+            crate::attention::store_as_is(ty, &x, &mut row);
+            let bytes = [&row[..], &row[..]].concat();
+            let rows = CacheRows {
+                bytes: &bytes,
+                stride: row.len(),
+            };
+            let mut out = [9.0; 64];
+            mean(ty, rows, 2, &mut out);
+            assert_eq!(out, x, "{ty:?}");
+            let (mut work, mut chosen) = (ChoiceWorkspace::default(), Vec::new());
+            choose(ty, (&x, 64), (rows, 2), 1, &mut work, &mut chosen);
+            let product = size * size * 1.25 / 8.0;
+            assert_eq!(work.scores, [product; 2]);
+        }
     }
 
     #[test]
