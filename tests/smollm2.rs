@@ -3,16 +3,19 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::process::Command;
 use std::sync::Arc;
 
 use sharpi_chat::template::Message;
 use sharpi_compile::Model;
 use sharpi_compile::conversation::{ChatTemplate, Turns};
+use sharpi_compile::gguf::Gguf;
 use sharpi_compile::parity::{Capture, Mode, ParityOptions, Verdict, compare};
-use support::fixtures;
+use support::{fixtures, words};
 
 /// The path of the model; where there is none, that is told.
 fn path() -> Option<OsString> {
@@ -66,6 +69,22 @@ fn prompts_of_smollm2_are_cut_into_the_ids_of_llama_cpp() {
         let ids = tokenizer.encode(&capture.prompt, true);
         assert_eq!(ids, capture.prompt_ids, "{:?}", capture.prompt);
         assert_eq!(tokenizer.decode(&capture.ids, true), capture.text);
+    }
+}
+
+/// `words.json` is what `cargo reference tokenize` wrote.
+#[test]
+fn three_thousand_texts_have_the_ids_of_llama_cpp_by_every_rule_that_parts_words() {
+    let Some(model) = model() else { return };
+    let json = fs::read(fixtures().join("words.json")).expect("fingerprints");
+    let expected: BTreeMap<String, Vec<u64>> = serde_json::from_slice(&json).expect("fingerprints");
+    let texts = words::texts(3000);
+    for rule in words::RULES {
+        let bytes = words::vocabulary(model.gguf(), rule);
+        let file = Gguf::from_bytes(bytes).expect("a vocabulary");
+        let tokenizer = Model::from_gguf(file).tokenizer().expect("a tokenizer");
+        let ids = words::ids(&tokenizer, &texts);
+        assert_eq!(words::fingerprints(&ids), expected[rule], "{rule}");
     }
 }
 

@@ -10,10 +10,8 @@
 //!
 //! Vocabularies of SentencePiece join characters by scores in place of 2 to 4 (`sentencepiece`).
 //!
-//! Ids agree with llama.cpp's for the same file, which is the reference. There
-//! is one known exception: llama.cpp classifies characters by Unicode 15.1, this
-//! module by the version `unicode-properties` has, so words of scripts encoded
-//! since may be cut elsewhere.
+//! Ids agree with llama.cpp's for the same file, which is the reference. As there, characters have
+//! the categories of Unicode 15.1; those of later versions are symbols.
 
 pub(crate) mod alphabet;
 mod end_of_text;

@@ -276,6 +276,12 @@ mod tests {
     }
 
     #[test]
+    fn letters_that_are_younger_than_unicode_15_1_are_symbols() {
+        // A Cyrillic letter of Unicode 16.0; an ideograph of 15.1.
+        check(WordRule::Qwen2, &["a", "\u{1c89}.", "\u{2ebf0}b"]);
+    }
+
+    #[test]
     fn a_mark_is_a_letter_in_qwen35_and_a_symbol_in_qwen2() {
         check(WordRule::Qwen35, &["re\u{301}sume\u{301}", " \u{301}x"]);
         check(WordRule::Qwen2, &["re", "\u{301}sume", "\u{301}"]);

@@ -4,6 +4,7 @@
 pub mod older;
 pub mod requantise;
 pub mod rewrite;
+pub mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

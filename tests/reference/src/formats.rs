@@ -28,7 +28,11 @@ impl FormatsArgs {
     /// Prints for each type how many of its values, rounded activations and products are the same;
     /// fails if any differ, but for the products of types that llama.cpp repacks.
     pub fn run(self) -> Result<()> {
-        ensure!(self.n % 256 == 0, "{} is no multiple of 256", self.n);
+        ensure!(
+            self.n.is_multiple_of(256),
+            "{} is no multiple of 256",
+            self.n
+        );
         // SAFETY: it takes nothing, and is what fills ggml's tables.
         unsafe { sys::ggml_cpu_init() };
         let mut all_same = true;
@@ -123,7 +127,7 @@ impl Random {
     fn values(&mut self, n: usize) -> Vec<f32> {
         let mut size = 1.0;
         let value = |i: usize| {
-            if i % 64 == 0 {
+            if i.is_multiple_of(64) {
                 size = (6.0 * self.next() - 3.0).exp();
             }
             let sum: f32 = (0..6).map(|_| self.next()).sum();

@@ -43,6 +43,23 @@ impl Llama {
     /// Loads a model with its MTP head, with weights repacked for this machine or as they are in
     /// the file.
     pub fn load(backend: &'static LlamaBackend, path: &Path, repack: bool) -> Result<Llama> {
+        Llama::open(backend, path, |params| {
+            params.use_extra_bufts = repack;
+            params.load_mtp = true;
+            params.n_gpu_layers = 0;
+        })
+    }
+
+    /// Loads the vocabulary of a file alone.
+    pub fn load_vocabulary(backend: &'static LlamaBackend, path: &Path) -> Result<Llama> {
+        Llama::open(backend, path, |params| params.vocab_only = true)
+    }
+
+    fn open(
+        backend: &'static LlamaBackend,
+        path: &Path,
+        set: impl FnOnce(&mut sys::llama_model_params),
+    ) -> Result<Llama> {
         let name = path
             .to_str()
             .with_context(|| format!("the path of {} is not UTF-8", path.display()))?;
@@ -51,9 +68,7 @@ impl Llama {
         // The bindings' parameters cannot turn repacking off, so the model is loaded without them.
         // SAFETY: the defaults are plain data; of its pointers none is set here.
         let mut params = unsafe { sys::llama_model_default_params() };
-        params.use_extra_bufts = repack;
-        params.load_mtp = true;
-        params.n_gpu_layers = 0;
+        set(&mut params);
         // SAFETY: the backend is initialised, the name ends with NUL and outlives the call.
         let model = unsafe { sys::llama_model_load_from_file(name.as_ptr(), params) };
         let model = NonNull::new(model)

@@ -11,6 +11,7 @@ mod llama;
 mod perplexity;
 mod plot;
 mod quantize;
+mod tokenize;
 mod watch;
 
 /// How files of tests are rewritten.
@@ -18,6 +19,9 @@ mod watch;
 mod older;
 #[path = "../../support/rewrite.rs"]
 mod rewrite;
+/// Vocabularies and texts of tests.
+#[path = "../../support/words.rs"]
+mod words;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -58,6 +62,8 @@ enum Command {
     Plot(plot::PlotArgs),
     /// Quantise a model of f32, each matrix to the next of some types
     Quantize(quantize::QuantizeArgs),
+    /// Hold the ids of thousands of texts against llama.cpp's, by each rule that parts words
+    Tokenize(tokenize::TokenizeArgs),
 }
 
 #[derive(Args)]
@@ -109,6 +115,7 @@ fn main() -> Result<()> {
         Command::Perplexity(args) => args.run(),
         Command::Plot(args) => args.run(),
         Command::Quantize(args) => args.run(),
+        Command::Tokenize(args) => args.run(),
     }
 }
 
@@ -138,6 +145,9 @@ impl CaptureArgs {
 /// llama.cpp, set up once and silent.
 fn backend() -> Result<&'static LlamaBackend> {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
+    if let Some(backend) = BACKEND.get() {
+        return Ok(backend);
+    }
     let mut backend = LlamaBackend::init()?;
     backend.void_logs();
     Ok(BACKEND.get_or_init(|| backend))

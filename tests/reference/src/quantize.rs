@@ -69,9 +69,12 @@ fn quantized(tensor: &TensorInfo, data: &[u8], ty: GgmlType) -> Result<Vec<u8>> 
 /// Rows of `n` values in blocks of `ty`, each value of a row as important as said.
 pub fn quantize(ty: GgmlType, values: &[f32], n: usize, importance: &[f32]) -> Result<Vec<u8>> {
     let block = ty.block_len() as usize;
-    ensure!(n % block == 0, "rows of {n} are no whole blocks of {block}");
     ensure!(
-        values.len() % n == 0 && importance.len() == n,
+        n.is_multiple_of(block),
+        "rows of {n} are no whole blocks of {block}"
+    );
+    ensure!(
+        values.len().is_multiple_of(n) && importance.len() == n,
         "no whole rows"
     );
     let rows = values.len() / n;
