@@ -35,8 +35,8 @@ pub enum TokenizerError {
     },
     /// `tokenizer.ggml.pre` names a word rule there is no code for.
     #[error(
-        "unknown pre-tokenizer `{}`; accepted are `qwen2`, `qwen35`, `llama-bpe`, `gpt-2`, `smollm` \
-         and `glm4`",
+        "unknown pre-tokenizer `{}`; accepted are `qwen2`, `qwen35`, `llama-bpe`, `gpt-2`, `smollm`, \
+         `glm4`, and the other names that llama.cpp has for these",
         Plain(pre)
     )]
     UnknownPreTokenizer {

@@ -2,6 +2,7 @@
 
 use crate::gguf::{Array, Gguf, Value};
 
+use super::pre::PreTokenizer;
 use super::{BYTE_PAIRS, SENTENCE_PIECE, TokenizerError, TokenizerWarning, Vocabulary};
 
 impl Vocabulary {
@@ -33,7 +34,7 @@ impl Vocabulary {
         let pre = file.find("tokenizer.ggml.pre", "the name of a pre-tokenizer", text)?;
         let pre = pre.unwrap_or_default();
         // As llama.cpp has it where the file says nothing.
-        let adds_bos = by_scores || ["llama-bpe", "llama3", "llama-v3"].contains(&pre.as_str());
+        let adds_bos = by_scores || PreTokenizer::named(&pre).is_ok_and(|pre| pre.adds_bos);
         Ok(Vocabulary {
             model,
             pre,

@@ -19,6 +19,7 @@ mod error;
 mod from_gguf;
 mod merges;
 mod pieces;
+mod pre;
 mod sentencepiece;
 mod special;
 mod stream;
@@ -35,6 +36,7 @@ pub use warning::TokenizerWarning;
 
 use merges::{Merges, Word};
 use pieces::Pieces;
+use pre::PreTokenizer;
 use sentencepiece::Scored;
 use special::{Fragment, SpecialTokens};
 use vocabulary::Kind;
@@ -44,8 +46,8 @@ use words::WordRule;
 const BYTE_PAIRS: &str = "gpt2";
 const SENTENCE_PIECE: &str = "llama";
 
-/// The word rule of a file that names none, for the models that run here have this one.
-const ASSUMED_RULE: &str = "qwen35";
+/// The pre-tokeniser of a file that names none, for the models that run here have this one.
+const ASSUMED: &str = "qwen35";
 
 /// How text between added tokens becomes ids.
 enum Algorithm {
@@ -112,14 +114,14 @@ impl Tokenizer {
     pub fn new(vocabulary: Vocabulary) -> Result<Tokenizer, TokenizerError> {
         let mut v = vocabulary;
         let mut warnings = std::mem::take(&mut v.warnings);
-        let rule = match v.model.as_str() {
+        let pre = match v.model.as_str() {
             SENTENCE_PIECE => None,
             BYTE_PAIRS if v.pre.is_empty() => {
-                let assumed = ASSUMED_RULE;
+                let assumed = ASSUMED;
                 warnings.push(TokenizerWarning::NoPreTokenizer { assumed });
-                Some(WordRule::named(assumed)?)
+                Some(PreTokenizer::named(assumed)?)
             }
-            BYTE_PAIRS => Some(WordRule::named(&v.pre)?),
+            BYTE_PAIRS => Some(PreTokenizer::named(&v.pre)?),
             _ => return Err(TokenizerError::UnknownModel { model: v.model }),
         };
         warnings.extend(v.unset_ids());
@@ -130,15 +132,15 @@ impl Tokenizer {
         for id in end_of_text::control_ids(&ids) {
             kinds[id as usize] = Kind::Control;
         }
-        let pieces = Pieces::new(&v.tokens, &kinds, rule.is_some())?;
+        let pieces = Pieces::new(&v.tokens, &kinds, pre.is_some())?;
         let special = SpecialTokens::new(&v.tokens, &kinds);
-        let algorithm = match rule {
-            Some(rule) => {
+        let algorithm = match pre {
+            Some(pre) => {
                 let merges = Merges::new(&v.merges, &ids)?;
                 warnings.extend(merges.warnings(&v.merges));
-                let whole = rule.takes_whole_words().then(|| pieces.by_bytes(&kinds));
+                let whole = pre.takes_whole_words.then(|| pieces.by_bytes(&kinds));
                 Algorithm::BytePairs {
-                    rule,
+                    rule: pre.rule,
                     merges,
                     whole,
                 }

@@ -33,8 +33,6 @@
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
-use super::TokenizerError;
-
 /// A rule by which words are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WordRule {
@@ -57,24 +55,6 @@ enum Class {
 }
 
 impl WordRule {
-    pub(super) fn named(pre: &str) -> Result<WordRule, TokenizerError> {
-        match pre {
-            "qwen2" => Ok(WordRule::Qwen2),
-            "qwen35" => Ok(WordRule::Qwen35),
-            "llama-bpe" | "llama3" | "llama-v3" | "glm4" => Ok(WordRule::Llama3),
-            "gpt-2" => Ok(WordRule::Gpt2),
-            "smollm" => Ok(WordRule::SmolLm),
-            _ => Err(TokenizerError::UnknownPreTokenizer {
-                pre: pre.to_owned(),
-            }),
-        }
-    }
-
-    /// Whether a word that is a token is taken as that, however its bytes would be merged.
-    pub(super) fn takes_whole_words(self) -> bool {
-        self == WordRule::Llama3
-    }
-
     /// The words of `text`; together they are all of it.
     pub(super) fn words(self, text: &str) -> impl Iterator<Item = &str> {
         let mut rest = text;

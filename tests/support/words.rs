@@ -5,37 +5,98 @@ use rand_chacha::ChaCha8Rng;
 use sharpi_compile::Model;
 use sharpi_compile::gguf::write::Writer;
 use sharpi_compile::gguf::{Array, Gguf};
-use sharpi_compile::tokenizer::Tokenizer;
+use sharpi_compile::tokenizer::{Tokenizer, Vocabulary};
 
 use super::rewrite::rewritten;
 
-/// What parts a text into words, `llama` being SentencePiece, which does not.
-pub const RULES: [&str; 7] = [
+/// What parts a text into words, by all its names, `llama` being SentencePiece, which does not.
+pub const RULES: [&str; 47] = [
     "qwen2",
+    "deepseek-r1-qwen",
+    "f2llmv2",
+    "hunyuan",
+    "kormo",
+    "megrez",
+    "solar-open",
+    "stablelm2",
     "qwen35",
     "llama-bpe",
-    "smollm",
-    "gpt-2",
+    "falcon-h1",
+    "falcon3",
+    "jina-v5-nano",
+    "lfm2",
+    "llama-v3",
+    "llama3",
+    "midm-2.0",
+    "pixtral",
     "glm4",
+    "glm5",
+    "chatglm-bpe",
+    "dbrx",
+    "smaug-bpe",
+    "gpt-2",
+    "a.x-4.0",
+    "exaone4",
+    "gigachat",
+    "granite-docling",
+    "jais",
+    "jina-de",
+    "jina-es",
+    "jina-v2-de",
+    "jina-v2-es",
+    "mellum",
+    "modern-bert",
+    "mpt",
+    "olmo",
+    "phi-2",
+    "trillion",
+    "smollm",
+    "codeshell",
+    "command-r",
+    "exaone",
+    "mellum2",
+    "minerva-7b",
+    "refact",
     "llama",
 ];
 
 /// The texts that are compared by one number.
-pub const BATCH: usize = 100;
+pub const BATCH: usize = 1000;
 
-/// The byte-level vocabulary of a file, its words parted by a rule; for SentencePiece those of its
-/// tokens that are whole characters, with the tokens of all bytes before them.
+/// The byte-level vocabulary of a file, its words parted by a rule, with tokens by which the rules
+/// differ; for SentencePiece those of its tokens that are whole characters, with the tokens of all
+/// bytes before them.
 pub fn vocabulary(source: &Gguf, rule: &str) -> Vec<u8> {
-    const PRE: &str = "tokenizer.ggml.pre";
-    let weight = |name: &str| name.ends_with(".weight") || name.ends_with(".bias");
-    if rule != "llama" {
-        let left_out = |name: &str| weight(name) || name == PRE;
-        return rewritten(source, left_out, |_, writer| {
-            writer.metadata(PRE, rule.to_string());
-        });
+    let left_out = |name: &str| {
+        let replaced = match rule {
+            "llama" => name.starts_with("tokenizer."),
+            // Without the key the name of the rule says whether a token begins a text.
+            _ => name == "tokenizer.ggml.add_bos_token",
+        };
+        replaced || name.ends_with(".weight") || name.ends_with(".bias")
+    };
+    rewritten(source, left_out, |source, writer| match rule {
+        "llama" => by_scores(source, writer),
+        _ => by_merges(source, writer, rule),
+    })
+}
+
+/// With all numbers of two and three digits, and a word that no merges make.
+fn by_merges(source: &Gguf, writer: &mut Writer<'_>, rule: &str) {
+    let mut known = Vocabulary::read(source).expect("a vocabulary");
+    let two = (0..100).map(|n| format!("{:02}", n));
+    let three = (0..1000).map(|n| format!("{:03}", n));
+    for number in two.chain(three) {
+        let (first, last) = number.split_at(number.len() - 1);
+        known.merges.push(format!("{first} {last}"));
+        known.tokens.push(number);
     }
-    let left_out = |name: &str| weight(name) || name.starts_with("tokenizer.");
-    rewritten(source, left_out, by_scores)
+    known.tokens.push("HTTPServer".to_string());
+    known.token_types.resize(known.tokens.len(), 1);
+    writer.metadata("tokenizer.ggml.pre", rule.to_string());
+    writer.metadata("tokenizer.ggml.tokens", Array::from(known.tokens));
+    writer.metadata("tokenizer.ggml.token_type", Array::from(known.token_types));
+    writer.metadata("tokenizer.ggml.merges", Array::from(known.merges));
 }
 
 /// The sooner a token could be merged, the higher its score.

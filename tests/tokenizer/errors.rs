@@ -22,7 +22,7 @@ fn an_unknown_model_or_word_rule_is_answered_with_the_known_ones() {
     );
     check(
         "unknown pre-tokenizer `viking`; accepted are `qwen2`, `qwen35`, `llama-bpe`, `gpt-2`, \
-         `smollm` and `glm4`",
+         `smollm`, `glm4`, and the other names that llama.cpp has for these",
         |v| v.pre = "viking".into(),
     );
 }
