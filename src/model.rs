@@ -230,6 +230,7 @@ impl Model {
             skip: passes.skip.clone(),
             fuel: passes.fuel,
             repack: load.repack,
+            cache: load.cache.clone(),
             lock: load.lock,
             threads: load.threads,
         };

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::thread;
 
 use sharpi_compile::exec::{LoadOptions, simd};
@@ -38,6 +39,10 @@ pub(super) struct WeightArgs {
     /// the kernels: it starts at once and takes no memory of its own, but computes more slowly
     #[arg(long)]
     no_repack: bool,
+    /// Keep the weights as they are laid out in a file of this folder, which the next start maps at
+    /// once; a model's file is as large as itself, and stays until it is removed
+    #[arg(long, value_name = "DIR", conflicts_with = "no_repack")]
+    repack_cache: Option<PathBuf>,
     /// Lock the weights in memory
     #[arg(long, conflicts_with = "no_repack")]
     mlock: bool,
@@ -57,6 +62,7 @@ impl WeightArgs {
         let options = CompileOptions::default().lower(lower).passes(passes).load(
             LoadOptions::default()
                 .repack(!self.no_repack)
+                .cache(self.repack_cache.clone())
                 .lock(self.mlock)
                 .threads(threads),
         );

@@ -317,6 +317,9 @@ fn load_help(error: &LoadError) -> &'static str {
         LoadError::Lock { .. } => {
             "raise the limit with `ulimit -l`, in bytes of 1024, or leave --mlock away"
         }
+        LoadError::Cache { .. } => {
+            "choose a folder for --repack-cache that can be written and has room, or leave it away"
+        }
         LoadError::Read { .. } => "check the disk that the file is on, or copy the file again",
     }
 }

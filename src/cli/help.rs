@@ -67,7 +67,15 @@ const HEADINGS: [(&str, &[&str]); 8] = [
     ),
     (
         "Machine",
-        &["threads", "pin", "no-repack", "mlock", "ranks", "numa"],
+        &[
+            "threads",
+            "pin",
+            "no-repack",
+            "repack-cache",
+            "mlock",
+            "ranks",
+            "numa",
+        ],
     ),
     (
         "Graphs",

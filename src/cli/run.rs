@@ -122,6 +122,7 @@ impl RunArgs {
         })?;
         let loading = session.executable().loading();
         timings.weight_bytes = loading.bytes;
+        timings.weights_cached = loading.cached;
         timings.weight_seconds = loading.time.as_secs_f64();
         timings.compile_seconds -= timings.weight_seconds;
         // Until here there is nothing to end cleanly, and Ctrl-C ends the program at once.

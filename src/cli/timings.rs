@@ -17,6 +17,8 @@ pub(super) struct Timings {
     /// Reading weights and laying them out.
     pub(super) weight_seconds: f64,
     pub(super) weight_bytes: u64,
+    /// Whether they were in the folder of `--repack-cache`.
+    pub(super) weights_cached: bool,
     pub(super) prompt_tokens: usize,
     /// Those of them that took the prompt's time: the last one may be left for the first draft.
     #[serde(skip)]
@@ -60,7 +62,12 @@ impl fmt::Display for Timings {
         writeln!(f, "compile:    {:9.3} s", self.compile_seconds)?;
         if self.weight_bytes > 0 {
             let (seconds, bytes) = (self.weight_seconds, si(self.weight_bytes as f64, "B"));
-            writeln!(f, "weights:    {seconds:9.3} s, {bytes}")?;
+            let from = if self.weights_cached {
+                ", mapped from --repack-cache"
+            } else {
+                ""
+            };
+            writeln!(f, "weights:    {seconds:9.3} s, {bytes}{from}")?;
         }
         let (tokens, seconds) = (self.prompt_tokens, self.prompt_seconds);
         line(f, "prompt:    ", seconds, tokens, self.prefilled_tokens)?;

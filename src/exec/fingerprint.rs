@@ -38,13 +38,19 @@ pub(super) fn fingerprint(
         text(&format!("{} {:?}", weight.ty.name(), weight.dims));
     }
     for (_, weight) in weights {
-        let bytes = weight.bytes();
-        for i in 0..SAMPLES {
-            let first = bytes.len() / SAMPLES * i;
-            hasher.update(&bytes[first..bytes.len().min(first + SAMPLE_BYTES)]);
-        }
+        samples(weight.bytes()).for_each(|bytes| {
+            hasher.update(bytes);
+        });
     }
     *hasher.finalize().as_bytes()
+}
+
+/// Some of the bytes of a weight.
+pub(super) fn samples(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    (0..SAMPLES).map(|i| {
+        let first = bytes.len() / SAMPLES * i;
+        &bytes[first..bytes.len().min(first + SAMPLE_BYTES)]
+    })
 }
 
 /// What decides the logits: of the trunk alone, so that it does not depend on whether there are drafts.

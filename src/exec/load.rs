@@ -4,6 +4,7 @@
 //! packed by all threads. A weight of which nothing was loaded is multiplied from the file as it
 //! is mapped, with the same results.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,17 +13,21 @@ use indexmap::IndexMap;
 use rayon::prelude::*;
 
 use crate::exec::ops::{BindError, Place, Weight};
+use crate::exec::packed_file::PackedFile;
 use crate::exec::pages::Pages;
 use crate::gguf::Gguf;
 use sharpi_kernels::panel::{self, ROWS, has_panels, pack, panel_bytes};
 
 sharpi_passes::option_struct! {
     /// How weights are held.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    #[derive(Clone, PartialEq, Eq, Debug)]
     pub struct LoadOptions {
         /// Whether matrices are brought into memory in the layout of the kernels; else they are used
         /// from the mapped file, slower, and without taking memory of their own.
         pub repack: bool = true,
+        /// A folder for what is brought into memory: a file of it is written there, which the next
+        /// start maps in place of reading and laying out the model's.
+        pub cache: Option<PathBuf> = None,
         /// Whether what is loaded is locked in memory.
         pub lock: bool = false,
         /// Threads that read and lay out.
@@ -37,6 +42,8 @@ pub struct LoadReport {
     pub bytes: u64,
     /// Time.
     pub time: Duration,
+    /// Whether they were found in the folder for them ([`LoadOptions::cache`]).
+    pub cached: bool,
 }
 
 /// Why weights cannot be loaded.
@@ -55,6 +62,14 @@ pub enum LoadError {
     Lock {
         /// How many.
         bytes: usize,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file in the folder for weights that can be neither used nor written.
+    #[error("weights cannot be kept in {}: {source}", sharpi_ir::plain::Plain(&path.display().to_string()))]
+    Cache {
+        /// The file.
+        path: PathBuf,
         /// What the system says.
         source: std::io::Error,
     },
@@ -118,14 +133,17 @@ pub(super) fn load(
     if bytes == 0 {
         return Ok(LoadReport::default());
     }
-    check_memory(bytes)?;
-    let memory = |source| LoadError::Memory { bytes, source };
-    let mut pages = Pages::new(bytes).map_err(memory)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads)
-        .build()
-        .map_err(|e| memory(std::io::Error::other(e)))?;
-    pool.install(|| fill(gguf, &weights, &places, pages.bytes_mut(), progress))?;
+    let file = options.cache.as_deref();
+    let file = file.map(|folder| PackedFile::of(folder, gguf, (&weights, &places), bytes));
+    let found = file
+        .as_ref()
+        .map(|file| file.open().map_err(no_cache(file)));
+    let found = found.transpose()?.flatten();
+    let cached = found.is_some();
+    let pages = match found {
+        Some(pages) => pages,
+        None => pack_all(gguf, (&weights, &places), bytes, options, progress, file)?,
+    };
     if options.lock {
         let refused = |source| LoadError::Lock { bytes, source };
         pages.lock().map_err(refused)?;
@@ -140,7 +158,43 @@ pub(super) fn load(
     Ok(LoadReport {
         bytes: bytes as u64,
         time: start.elapsed(),
+        cached,
     })
+}
+
+/// Why a file of weights is of no use.
+fn no_cache(file: &PackedFile) -> impl Fn(std::io::Error) -> LoadError {
+    |source| LoadError::Cache {
+        path: file.path().to_owned(),
+        source,
+    }
+}
+
+/// Brings weights into memory, and into a file where one is wanted.
+fn pack_all(
+    gguf: &Gguf,
+    (weights, places): (&[Arc<Weight>], &[Place]),
+    bytes: usize,
+    options: &LoadOptions,
+    progress: Progress<'_>,
+    file: Option<PackedFile>,
+) -> Result<Pages, LoadError> {
+    check_memory(bytes)?;
+    let memory = |source| LoadError::Memory { bytes, source };
+    let mut pages = Pages::new(bytes).map_err(memory)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads)
+        .build()
+        .map_err(|e| memory(std::io::Error::other(e)))?;
+    let read: u64 = weights.iter().map(|w| w.file_bytes() as u64).sum();
+    let total = read + file.as_ref().map_or(0, |_| bytes as u64);
+    let watch = |done, _| progress(done, total);
+    pool.install(|| fill(gguf, weights, places, pages.bytes_mut(), &watch))?;
+    if let Some(file) = file {
+        let written = file.write(pages.bytes(), &|done| progress(read + done, total));
+        written.map_err(no_cache(&file))?;
+    }
+    Ok(pages)
 }
 
 /// Where weights come to lie: one after another, but of a block's experts all matrices of the first,

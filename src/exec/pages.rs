@@ -37,6 +37,20 @@ impl Pages {
         Ok(Pages { map, start, len })
     }
 
+    /// The first `len` bytes of a file, to read.
+    ///
+    /// # Errors
+    /// What the system says when it refuses.
+    pub fn of_file(file: &std::fs::File, len: usize) -> std::io::Result<Pages> {
+        let map = MmapOptions::new().len(len).map_raw_read_only(file)?;
+        // Hints: all of it will be read, and a system that can has huge pages of files too.
+        #[cfg(all(target_os = "linux", not(miri)))]
+        for advice in [Advice::HugePage, Advice::WillNeed] {
+            let _ = map.advise(advice);
+        }
+        Ok(Pages { map, start: 0, len })
+    }
+
     /// Keeps the bytes in memory, whatever else wants it.
     ///
     /// # Errors
@@ -66,7 +80,7 @@ impl Pages {
         unsafe { std::slice::from_raw_parts(self.first(), self.len) }
     }
 
-    /// The bytes, to write.
+    /// The bytes, to write; those of a file cannot be.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above, and `&mut self` keeps everybody else out.
         unsafe { std::slice::from_raw_parts_mut(self.first(), self.len) }

@@ -22,6 +22,7 @@ pub mod write;
 
 use std::fmt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use indexmap::IndexMap;
 
@@ -206,6 +207,12 @@ impl Gguf {
     ) -> std::io::Result<&'r [u8]> {
         assert!(from + len <= t.bytes as usize, "bytes past a tensor's end");
         self.parts[t.part].read(t.offset as usize + from, len, room, drop_behind)
+    }
+
+    /// When each of its files was last written, `None` for what is not in a file or a system that does
+    /// not tell.
+    pub(crate) fn written(&self) -> impl Iterator<Item = Option<SystemTime>> {
+        self.parts.iter().map(Storage::written)
     }
 
     /// Size of the model in bytes, over all its parts.

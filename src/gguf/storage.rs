@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 use memmap2::Mmap;
 
@@ -32,6 +33,13 @@ impl Storage {
             Storage::Mapped(map, _) => map,
             Storage::Static(bytes) => bytes,
             Storage::Owned(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn written(&self) -> Option<SystemTime> {
+        match self {
+            Storage::Mapped(_, file) => file.metadata().ok()?.modified().ok(),
+            Storage::Static(_) | Storage::Owned(_) => None,
         }
     }
 

@@ -65,6 +65,7 @@ pub(crate) struct Compile {
     pub(crate) skip: Vec<String>,
     pub(crate) fuel: Option<usize>,
     pub(crate) repack: bool,
+    pub(crate) cache: Option<PathBuf>,
     pub(crate) lock: bool,
     pub(crate) threads: usize,
 }

@@ -163,6 +163,7 @@ impl Follower<'_> {
         let compiled = sharpi_passes::compile(module, &options).map_err(|e| e.to_string())?;
         let load = LoadOptions::default()
             .repack(compile.repack)
+            .cache(compile.cache)
             .lock(compile.lock)
             .threads(own_threads(compile.threads));
         let executable = Executable::new(compiled, &gguf, &load, &|_, _| ());

@@ -104,6 +104,22 @@ impl Weight {
             && self.tensor.bytes < other.tensor.bytes
     }
 
+    /// Which bytes of the model it has, in which format and shape.
+    pub fn source(&self) -> String {
+        let tensor = &self.tensor;
+        let gathered = self.gathered.as_ref();
+        let rows = gathered.map(|gathered| (&gathered.rows, gathered.row_bytes));
+        format!(
+            "{} in part {} at {}, {} bytes, {:?} of {:?}, rows {rows:?}",
+            tensor.name,
+            tensor.part,
+            tensor.offset,
+            tensor.bytes,
+            self.ty.name(),
+            self.dims,
+        )
+    }
+
     /// How many [`Weight::bytes`] there are.
     pub fn file_bytes(&self) -> usize {
         match &self.gathered {
